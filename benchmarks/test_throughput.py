@@ -1,0 +1,35 @@
+"""How fast is every backend? Each test is one cell: backend x batch plan, on a fixed sample of comments."""
+
+import pytest
+
+from driftgate.backends import Runtime
+
+
+def test_throughput(benchmark, cell):
+    """Texts a second; the timed answers are the untimed ones."""
+    cell.time(benchmark)
+
+
+def test_ratio_to_torch(side_by_side, gate_all):
+    """Speed relative to torch, measured side by side in one run; even the best block below its bound is a collapse."""
+    gate_all({name: {"best_ratio_to_torch": ratio.high} for name, ratio in side_by_side.ratios.items()})
+
+
+@pytest.mark.cold_start
+def test_cold_start(fresh_process):
+    """From files on disk to the first answer, in a process of its own."""
+    assert 0 < fresh_process.load_seconds <= fresh_process.first_answer_seconds
+
+
+@pytest.mark.memory
+def test_peak_memory(fresh_process):
+    """Largest resident memory of a process that answers the sample, beside what it held before the backend was loaded."""
+    assert fresh_process.peak_bytes >= fresh_process.baseline_bytes
+
+
+def test_artifact_size(built, results):
+    """Bytes on disk of what has to be shipped."""
+    about = results.of(built.spec.name).about
+    assert about["size_bytes"] > 0
+    if built.spec.runtime is Runtime.ONNXRUNTIME and built.artifact is not None:
+        assert about["size_bytes"] == built.artifact.size_bytes

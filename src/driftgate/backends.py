@@ -1,0 +1,152 @@
+"""The table of backends: what each is called, its precision class, how it is built and what runs it.
+
+Adding one here (or through the `pytest_driftgate_backends` hook) makes every suite, option and table know it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from driftgate.errors import OptionError, UnknownBackendError
+
+
+class Precision(StrEnum):
+    """Class of arithmetic. Bounds are set by class, not by backend."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8_DYNAMIC = "int8-dynamic"
+    INT8_STATIC = "int8-static"
+    FROM_GRAPH = "from-graph"
+    """A published artifact that nobody has looked into yet."""
+
+
+_NAME = re.compile("[a-z0-9][a-z0-9.-]*")
+
+PRECISION_CLASSES = tuple(precision for precision in Precision if precision is not Precision.FROM_GRAPH)
+
+
+class Runtime(StrEnum):
+    """What executes the model."""
+
+    TORCH = "torch"
+    TORCH_COMPILE = "torch-compile"
+    ONNXRUNTIME = "onnxruntime"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One build step of a backend that someone else registers.
+
+    `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`. Change
+    `version` whenever `apply` would write something else: it is part of the cache key.
+    """
+
+    name: str
+    version: str
+    apply: Callable[[Path, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """A way to run the encoder.
+
+    Args:
+        name: lower-case, hyphenated; part of test ids, hence of the history of benchmarks.
+        precision: the class its bounds are looked up by.
+        runtime: what executes it. With `open_with`, only a label.
+        steps: build steps, each reading the previous step's file; empty where nothing is built.
+        published: an ONNX file or folder made elsewhere, used as it is.
+        open_with: `(encoder, artifact or None, settings) -> Backend` for a runtime that driftgate does not know.
+    """
+
+    name: str
+    precision: Precision
+    runtime: Runtime
+    steps: tuple[str | Step, ...] = ()
+    published: Path | None = None
+    open_with: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise OptionError(
+                f"backend name {self.name!r}: expected lower-case letters, digits, dots and hyphens, "
+                "such as 'onnx-fp32'"
+            )
+
+
+_O1 = ("export", "optimize-basic")
+
+REGISTRY: Mapping[str, BackendSpec] = {
+    spec.name: spec
+    for spec in (
+        BackendSpec("torch", Precision.FP32, Runtime.TORCH),
+        BackendSpec("torch-compile", Precision.FP32, Runtime.TORCH_COMPILE),
+        BackendSpec("onnx-fp32", Precision.FP32, Runtime.ONNXRUNTIME, _O1),
+        BackendSpec("onnx-fp16", Precision.FP16, Runtime.ONNXRUNTIME, (*_O1, "float16")),
+        BackendSpec("onnx-int8-dynamic", Precision.INT8_DYNAMIC, Runtime.ONNXRUNTIME, (*_O1, "int8-dynamic")),
+        BackendSpec(
+            "onnx-int8-dynamic-per-tensor",
+            Precision.INT8_DYNAMIC,
+            Runtime.ONNXRUNTIME,
+            (*_O1, "int8-dynamic-per-tensor"),
+        ),
+    )
+}
+
+DEFAULT_BACKENDS = ("torch", "torch-compile", "onnx-fp32", "onnx-fp16", "onnx-int8-dynamic")
+
+
+def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) -> tuple[BackendSpec, ...]:
+    """Read a comma-separated list of `name` or `name[:class]=PATH`, in the order given.
+
+    A published artifact without a class gets it from its graph when it is opened.
+
+    Raises:
+        UnknownBackendError: names nobody registered.
+        OptionError: an empty list, a name given twice, an unknown class, no path behind the equals sign.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise OptionError(f"no backend in {text!r}; known backends: {', '.join(registry)}")
+    unknown = [part for part in parts if "=" not in part and part not in registry]
+    if unknown:
+        raise UnknownBackendError(
+            f"unknown backend {', '.join(map(repr, unknown))}; known: {', '.join(registry)}; "
+            "a published artifact is named as NAME=PATH"
+        )
+    specs = [registry[part] if part in registry else _parse_published(part, registry) for part in parts]
+    names = [spec.name for spec in specs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise OptionError(f"backends given twice: {', '.join(repeated)}; name each once")
+    return tuple(specs)
+
+
+def _parse_published(part: str, registry: Mapping[str, BackendSpec]) -> BackendSpec:
+    left, _, path = part.partition("=")
+    if not path:
+        raise OptionError(f"{part!r}: no path behind the equals sign; a published artifact is named as NAME=PATH")
+    name, colon, class_name = left.partition(":")
+    if name in registry:
+        raise OptionError(f"{name!r} is a backend that driftgate builds; give the artifact {path!r} a name of its own")
+    if colon and class_name not in PRECISION_CLASSES:
+        raise OptionError(f"unknown precision class {class_name!r} in {part!r}; known: {', '.join(PRECISION_CLASSES)}")
+    precision = Precision(class_name) if colon else Precision.FROM_GRAPH
+    return BackendSpec(name, precision, Runtime.ONNXRUNTIME, published=Path(path))
+
+
+def name_promises(name: str) -> str | None:
+    """The precision that a name promises ("fp32", "fp16", "int8"), or None where it promises nothing."""
+    promises = {
+        "fp32": "fp32",
+        "float32": "fp32",
+        "fp16": "fp16",
+        "float16": "fp16",
+        "int8": "int8",
+        "quantized": "int8",
+    }
+    return next((promise for word, promise in promises.items() if word in name), None)

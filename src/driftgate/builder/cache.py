@@ -1,0 +1,105 @@
+"""The cache of artifacts: built once per machine, whole or not at all, verified before every use.
+
+An entry is a folder named by its key. It is filled in a temporary folder beside it and renamed, under a file lock, so
+that parallel jobs build once and a killed build leaves nothing that could be taken for an artifact.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from driftgate.builder.artifact import Manifest, hash_files, verify_manifest, write_manifest
+from driftgate.errors import ArtifactError, BuildError, CacheError
+
+ENVIRONMENT_VARIABLE = "DRIFTGATE_CACHE"
+_PARTIAL = ".partial-"
+
+
+class DamagedArtifactWarning(UserWarning):
+    """A cached artifact did not match its manifest and was built again."""
+
+
+def cache_folder() -> Path:
+    """`DRIFTGATE_CACHE`, or the platform's cache folder for the user."""
+    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    if given:
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("driftgate", appauthor=False)
+
+
+def cached(
+    key: str,
+    fill: Callable[[Path], Manifest],
+    *,
+    rebuild: bool = False,
+    root: Path | None = None,
+) -> Path:
+    """The verified folder of entry `key`; `fill(folder)` writes its files where there is none yet.
+
+    Args:
+        fill: writes files into the folder it is given and says how they were made (its `files` are computed here).
+        rebuild: fill anew even where a good entry exists. Nothing is lost if that fails.
+
+    Raises:
+        CacheError: the cache folder cannot be written.
+        BuildError: the disk is full, or `fill` failed.
+    """
+    from filelock import FileLock
+
+    folder = _writable(root or cache_folder())
+    entry = folder / key
+    with FileLock(folder / f"{key}.lock"):
+        for leftover in folder.glob(f"{key}{_PARTIAL}*"):  # under the lock nobody is filling one
+            shutil.rmtree(leftover, ignore_errors=True)
+        if entry.exists() and not rebuild:
+            try:
+                verify_manifest(entry)
+            except ArtifactError as error:
+                warnings.warn(f"cached artifact rebuilt: {error}", DamagedArtifactWarning, stacklevel=2)
+            else:
+                return entry
+        with _partial_folder(folder, key) as partial:
+            manifest = fill(partial)
+            write_manifest(partial, _with_files(manifest, partial))
+            if entry.exists():
+                shutil.rmtree(entry)
+            partial.rename(entry)
+    return entry
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CacheError(
+            f"cache folder {folder}: cannot be written ({error.strerror}); make it writable or set {ENVIRONMENT_VARIABLE}"
+        ) from error
+    return folder
+
+
+@contextlib.contextmanager
+def _partial_folder(folder: Path, key: str) -> Iterator[Path]:
+    partial = Path(tempfile.mkdtemp(prefix=f"{key}{_PARTIAL}", dir=folder))
+    try:
+        yield partial
+    except OSError as error:
+        raise BuildError(
+            f"build of {key} failed while writing to {folder}: {error.strerror or error}; nothing was kept; free space there "
+            f"or set {ENVIRONMENT_VARIABLE} to another disk"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # renamed away if all went well
+
+
+def _with_files(manifest: Manifest, folder: Path) -> Manifest:
+    from dataclasses import replace
+
+    return replace(manifest, files=hash_files(folder))

@@ -1,0 +1,120 @@
+"""Artifacts that someone else published: look into the graph before believing the name."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from driftgate.backends import BackendSpec, Precision, name_promises
+from driftgate.builder.artifact import Artifact, open_artifact
+from driftgate.errors import ArtifactError
+from driftgate.inputs.encoder import Encoder
+
+_KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_DYNAMIC_INT8_OPS = frozenset(
+    {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QEmbedLayerNormalization"}
+)
+
+
+def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Artifact]:
+    """The artifact behind `name[:class]=PATH`, with its class read from the graph.
+
+    Raises:
+        ArtifactError: no ONNX file there, or inputs, labels, vocabulary or precision that do not fit.
+    """
+    path = _find_model(spec)
+    graph = _load_graph(path)
+    inferred = infer_precision(graph)
+    _check_precision(spec, path, inferred)
+    _check_inputs(path, graph)
+    _check_labels(path, graph, encoder)
+    _check_vocabulary(path, graph, encoder)
+    return replace(spec, precision=inferred, published=path), open_artifact(path, inferred)
+
+
+def _find_model(spec: BackendSpec) -> Path:
+    path = spec.published or Path()
+    if path.is_file():
+        return path
+    models = sorted(path.glob("*.onnx")) if path.is_dir() else []
+    if len(models) != 1:
+        found = ", ".join(model.name for model in models) or ("no .onnx file" if path.is_dir() else "nothing")
+        raise ArtifactError(f"backend {spec.name}={path}: expected an ONNX file or a folder with one, found {found}")
+    return models[0]
+
+
+def _load_graph(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except DecodeError as error:
+        raise ArtifactError(f"{path}: not an ONNX file ({error}); its suffix does not fit its content") from error
+    if not graph.node:
+        raise ArtifactError(f"{path}: not an ONNX file, or an empty graph")
+    return graph
+
+
+def infer_precision(graph: Any) -> Precision:
+    """The class of arithmetic that an ONNX graph does, from its operators and the types of its weights."""
+    import onnx
+
+    operators = {node.op_type for node in graph.node}
+    if operators & _DYNAMIC_INT8_OPS:
+        return Precision.INT8_DYNAMIC
+    if "QuantizeLinear" in operators:
+        return Precision.INT8_STATIC
+    elements = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
+    for tensor in graph.initializer:
+        if tensor.data_type in elements:
+            size = 1
+            for dimension in tensor.dims:
+                size *= dimension
+            elements[tensor.data_type] += size
+    half = elements[onnx.TensorProto.FLOAT16] > elements[onnx.TensorProto.FLOAT]
+    return Precision.FP16 if half else Precision.FP32
+
+
+def _check_precision(spec: BackendSpec, path: Path, inferred: Precision) -> None:
+    if spec.precision not in (Precision.FROM_GRAPH, inferred):
+        raise ArtifactError(f"backend {spec.name}: given as {spec.precision}, but the graph of {path.name} is {inferred}")
+    promised = name_promises(spec.name)
+    if promised and not inferred.startswith(promised):
+        raise ArtifactError(f"backend {spec.name}: the name says {promised}, but the graph of {path.name} is {inferred}; rename it")
+
+
+def _check_inputs(path: Path, graph: Any) -> None:
+    initializers = {tensor.name for tensor in graph.initializer}
+    inputs = {value.name for value in graph.input} - initializers
+    if "input_ids" not in inputs or not inputs <= _KNOWN_INPUTS:
+        raise ArtifactError(
+            f"{path}: expected inputs input_ids, attention_mask and perhaps token_type_ids, found {', '.join(sorted(inputs))}"
+        )
+    if "attention_mask" not in inputs:
+        raise ArtifactError(f"{path}: the graph takes no attention_mask: padding would change its answers; export it again with one")
+
+
+def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
+    shape = graph.output[0].type.tensor_type.shape.dim
+    outputs = shape[-1].dim_value if shape else 0
+    if outputs and outputs != len(encoder.labels):
+        raise ArtifactError(f"{path}: gives {outputs} outputs, the encoder {encoder.name} has {len(encoder.labels)} labels")
+    config = path.parent / "config.json"
+    if config.is_file():
+        id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
+        labels = tuple(id2label[index] for index in sorted(id2label, key=int))
+        if labels and labels != encoder.labels:
+            raise ArtifactError(f"{config}: its labels, or their order, are not those of the encoder {encoder.name}")
+
+
+def _check_vocabulary(path: Path, graph: Any, encoder: Encoder) -> None:
+    tables = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
+    for node in graph.node:
+        if node.op_type in ("Gather", "EmbedLayerNormalization") and "input_ids" in node.input:
+            rows = next((tables[name] for name in node.input if name in tables), encoder.vocab_size)
+            if rows != encoder.vocab_size:
+                raise ArtifactError(
+                    f"{path}: its embedding table has {rows} tokens, the encoder {encoder.name} has {encoder.vocab_size}; "
+                    "it was made from another model"
+                )

@@ -1,0 +1,63 @@
+"""`driftgate predict`: labels and probabilities of texts."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from driftgate.errors import CorpusError
+from driftgate.inputs.batches import BudgetPlan
+from driftgate.inputs.encoder import ProblemType, load_encoder
+from driftgate.inputs.tokens import tokenize
+from driftgate.judge.probabilities import to_probabilities
+from driftgate.pipeline import open_backend
+from driftgate.run.backend import predict as run
+from driftgate.run.device import RunSettings, available_threads, parse_device
+
+
+def predict(
+    encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
+    texts: Annotated[list[str] | None, typer.Argument(help="texts to classify; none: one a line from standard input")] = None,
+    backend: Annotated[str, typer.Option(help="a backend, or a published artifact as name[:class]=PATH")] = "onnx-fp32",
+    top: Annotated[int, typer.Option(help="labels shown for each text; 0 shows all", min=0)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a text: every label with its probability")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")] = False,
+) -> None:
+    """Classify texts with one backend.
+
+    Examples:
+
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-int8-dynamic "Thanks, that made my day!"`
+
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-fp32 --json < comments.txt`
+    """
+    lines = texts or [line.rstrip("\n") for line in sys.stdin]
+    empty = [number for number, text in enumerate(lines, 1) if not text.strip()]
+    if empty or not lines:
+        where = f"text {', '.join(map(str, empty[:10]))} is empty" if empty else "no text was given"
+        raise CorpusError(f"expected texts to classify, {where}; give them as arguments or one a line on standard input")
+    source = load_encoder(encoder, allow_pickle=allow_pickle)
+    opened = open_backend(source, backend, RunSettings(threads or available_threads(), parse_device(device)))
+    logits = run(opened, tokenize(source, lines), BudgetPlan())
+    multi_label = source.problem_type is ProblemType.MULTI_LABEL
+    probabilities = to_probabilities(logits, multi_label=multi_label)
+    thresholds = source.thresholds or (0.5,) * len(source.labels)
+    for text, row in zip(lines, probabilities.tolist(), strict=True):
+        ranked = sorted(zip(source.labels, row, thresholds, strict=True), key=lambda item: -item[1])
+        if as_json:
+            typer.echo(json.dumps({"text": text, "probabilities": {label: value for label, value, _ in ranked}}))
+            continue
+        table = Table(title=text, title_justify="left", box=None)
+        table.add_column("label")
+        table.add_column("probability", justify="right")
+        if multi_label:
+            table.add_column("decision")
+        for label, value, threshold in ranked[: top or len(ranked)]:
+            decision = [f"yes (>= {threshold:g})" if value >= threshold else ""] if multi_label else []
+            table.add_row(label, f"{value:.4f}", *decision)
+        Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,60 @@
+"""One error class per mistake that someone can act on.
+
+A message says what was expected, what was found, where, and what to do.
+"""
+
+
+class DriftgateError(Exception):
+    """Base class: everything driftgate refuses or cannot do."""
+
+
+class OptionError(DriftgateError):
+    """An option or argument has a value that cannot be used."""
+
+
+class EncoderError(DriftgateError):
+    """The source model is missing, incomplete or not a text classifier."""
+
+
+class UnsafeFileError(DriftgateError):
+    """Loading the file could run code, and nobody allowed it."""
+
+
+class CorpusError(DriftgateError):
+    """The corpus cannot be read or does not fit the encoder."""
+
+
+class UnknownBackendError(OptionError):
+    """A backend name that nobody registered."""
+
+
+class BackendUnavailableError(DriftgateError):
+    """This machine lacks what the backend needs; suites skip with this message as the reason."""
+
+
+class DeviceError(DriftgateError):
+    """The device asked for is not here, or not the one that was given."""
+
+
+class RuntimeConflictError(DriftgateError):
+    """Installed packages overwrite each other."""
+
+
+class BuildError(DriftgateError):
+    """An artifact could not be built."""
+
+
+class CacheError(BuildError):
+    """The artifact cache cannot be used."""
+
+
+class ArtifactError(DriftgateError):
+    """An artifact is damaged, or is not what its name says, or does not fit the encoder."""
+
+
+class NonFiniteLogitsError(DriftgateError):
+    """A backend answered NaN or infinity."""
+
+
+class BoundsError(DriftgateError):
+    """A bounds file is malformed or has no bound for something that is gated."""

@@ -1,0 +1,1 @@
+"""What goes in: the encoder, the corpus, and how rows are put into batches."""

@@ -1,0 +1,131 @@
+"""Which rows go together, and how they are padded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftgate.arrays import IntArray
+from driftgate.errors import OptionError
+from driftgate.inputs.tokens import TokenizedTexts
+
+DEFAULT_TOKEN_BUDGET = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalPlan:
+    """Rows in the order given, `batch_size` at a time."""
+
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise OptionError(f"batch size {self.batch_size}: expected a whole number of at least 1")
+
+    @property
+    def name(self) -> str:
+        return f"b{self.batch_size}"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """Rows sorted by length, as many a batch as fit `max_tokens` tokens with padding; a longer row runs alone."""
+
+    max_tokens: int = DEFAULT_TOKEN_BUDGET
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise OptionError(f"token budget {self.max_tokens}: expected a whole number of at least 1")
+
+    @property
+    def name(self) -> str:
+        return "budget"
+
+
+BatchPlan = ArrivalPlan | BudgetPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenBatch:
+    """One padded batch: int64 arrays of shape (batch, sequence), the mask 1 on tokens and 0 on padding.
+
+    `rows` says which corpus rows it holds, in batch order.
+    """
+
+    rows: tuple[int, ...]
+    input_ids: IntArray
+    attention_mask: IntArray
+    token_type_ids: IntArray | None
+
+    @property
+    def real_tokens(self) -> int:
+        return int(self.attention_mask.sum())
+
+    @property
+    def padded_tokens(self) -> int:
+        return int(self.attention_mask.size)
+
+
+def parse_batch_sizes(text: str) -> tuple[int, ...]:
+    """Read "1,8,32".
+
+    Raises:
+        OptionError: not whole numbers of at least 1, or one given twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts):
+        raise OptionError(
+            f"batch sizes {text!r}: expected whole numbers of at least 1, separated by commas, such as 1,8,32"
+        )
+    sizes = tuple(int(part) for part in parts)
+    if len(set(sizes)) != len(sizes):
+        raise OptionError(f"batch sizes {text!r}: a size is given twice")
+    return sizes
+
+
+def plan_rows(lengths: IntArray, plan: BatchPlan) -> list[tuple[int, ...]]:
+    """Group row numbers into batches; every row is in exactly one.
+
+    Args:
+        lengths: tokens of each row, int64, (rows,).
+        plan: how many rows go together.
+    """
+    if isinstance(plan, ArrivalPlan):
+        return [
+            tuple(range(start, min(start + plan.batch_size, len(lengths))))
+            for start in range(0, len(lengths), plan.batch_size)
+        ]
+    batches: list[tuple[int, ...]] = []
+    current: list[int] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        # Rows come shortest first, so this row's length is the batch's padded length.
+        if current and (len(current) + 1) * int(lengths[row]) > plan.max_tokens:
+            batches.append(tuple(current))
+            current = []
+        current.append(row)
+    if current:
+        batches.append(tuple(current))
+    return batches
+
+
+def pad_rows(tokens: TokenizedTexts, rows: Sequence[int]) -> TokenBatch:
+    """Put `rows` into one batch, padded to the longest of them on the tokenizer's side."""
+    width = max(len(tokens.input_ids[row]) for row in rows)
+    input_ids = np.full((len(rows), width), tokens.pad_token_id, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    types = (
+        None if tokens.token_type_ids is None else np.full((len(rows), width), tokens.pad_token_type_id, dtype=np.int64)
+    )
+    for position, row in enumerate(rows):
+        ids = tokens.input_ids[row]
+        columns = slice(width - len(ids), width) if tokens.padding_side == "left" else slice(0, len(ids))
+        input_ids[position, columns] = ids
+        mask[position, columns] = 1
+        if types is not None and tokens.token_type_ids is not None:
+            types[position, columns] = tokens.token_type_ids[row]
+    return TokenBatch(tuple(rows), input_ids, mask, types)
+
+
+def make_batches(tokens: TokenizedTexts, plan: BatchPlan) -> Iterator[TokenBatch]:
+    """The batches of a plan, padded."""
+    return (pad_rows(tokens, rows) for rows in plan_rows(tokens.lengths, plan))

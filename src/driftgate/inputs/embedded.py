@@ -1,0 +1,66 @@
+"""What comes with driftgate: the labelled comments, and the throughput corpora made from them."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from driftgate.errors import CorpusError
+from driftgate.inputs.corpus import Corpus
+
+THROUGHPUT_CORPORA = ("normal", "long")
+THROUGHPUT_ROWS = 2000
+_SEED = 20261121
+
+
+def corpora_folder() -> Path:
+    """`fixtures/corpora`: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    candidates = (package / "fixtures/corpora", package.parents[1] / "fixtures/corpora")
+    return next((folder for folder in candidates if folder.is_dir()), candidates[0])
+
+
+@cache
+def throughput_corpus(name: str) -> Corpus:
+    """2,000 unlabelled texts whose lengths follow a measured distribution of Reddit comments.
+
+    `normal` follows a random sample, `long` one of comments over 200 characters (`length_quantiles.json` says whose).
+    Each target length is a quantile of the distribution; a text of that length is made of whole comments of the
+    embedded corpus, drawn with a fixed seed, joined and cut at a word. The same on every machine.
+
+    Raises:
+        CorpusError: another name.
+    """
+    if name not in THROUGHPUT_CORPORA:
+        raise CorpusError(f"throughput corpus {name!r}: expected {' or '.join(THROUGHPUT_CORPORA)}")
+    folder = corpora_folder()
+    quantiles = json.loads((folder / "length_quantiles.json").read_text(encoding="utf-8"))[name]["char_quantiles"]
+    generator = np.random.default_rng([_SEED, THROUGHPUT_CORPORA.index(name)])
+    lengths = _lengths(quantiles, generator)
+    with (folder / "emotions.jsonl").open(encoding="utf-8") as lines:
+        comments = [json.loads(line)["text"] for line in lines]
+    texts = tuple(_text_of_length(int(length), comments, generator) for length in lengths)
+    rows = tuple(f"{name} {row}" for row in range(len(texts)))
+    return Corpus(name, texts, rows, labels=None, private=False)
+
+
+def _lengths(quantiles: dict[str, float], generator: np.random.Generator) -> np.ndarray:
+    """Target characters of each text: evenly spaced quantiles, log-linear between the known ones, in random order."""
+    shares = np.array([float(share) for share in quantiles])
+    known = np.log(np.array(list(quantiles.values()), dtype=np.float64))
+    middles = (np.arange(THROUGHPUT_ROWS) + 0.5) / THROUGHPUT_ROWS
+    return generator.permutation(np.rint(np.exp(np.interp(middles, shares, known))))
+
+
+def _text_of_length(length: int, comments: list[str], generator: np.random.Generator) -> str:
+    text = ""
+    while len(text) < length:
+        comment = comments[int(generator.integers(len(comments)))]
+        text = f"{text} {comment}" if text else comment
+    if len(text) == length:
+        return text
+    cut = text[:length].rstrip()
+    at_word = cut[: cut.rfind(" ")].rstrip() if " " in cut and not text[length].isspace() else cut
+    # A cut at a word may cost a tenth of the length, never more: the distribution matters, the last word does not.
+    return at_word if len(at_word) >= 0.9 * length else cut

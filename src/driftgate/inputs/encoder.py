@@ -1,0 +1,276 @@
+"""The encoder: a local folder or hub id with a sequence-classification head, checked before anything is built of it."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from driftgate.errors import EncoderError, UnsafeFileError
+from driftgate.inputs.hub import download_encoder
+
+# Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
+_POSITIONS_AFTER_PADDING = frozenset(
+    {
+        "roberta",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "camembert",
+        "mpnet",
+        "longformer",
+        "data2vec-text",
+        "roberta-prelayernorm",
+    }
+)
+_HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+
+
+class ProblemType(StrEnum):
+    """How logits become probabilities: softmax over labels, or a sigmoid for each label."""
+
+    SINGLE_LABEL = "single_label_classification"
+    MULTI_LABEL = "multi_label_classification"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A source model that passed every check.
+
+    Args:
+        path: the folder that holds it.
+        name: what reports call it: the folder's name or the hub id.
+        model_type: transformers' architecture name, such as "roberta".
+        labels: label names in `id2label` order.
+        problem_type: from the configuration, given, or inferred (then `problem_type_inferred`).
+        max_tokens: longest input, special tokens included.
+        vocab_size: rows of the token embedding table.
+        thresholds: decision threshold of each label, or None where the encoder ships none.
+        sha256: digest over the names and contents of its files.
+    """
+
+    path: Path
+    name: str
+    model_type: str
+    labels: tuple[str, ...]
+    problem_type: ProblemType
+    problem_type_inferred: bool
+    max_tokens: int
+    vocab_size: int
+    thresholds: tuple[float, ...] | None
+    sha256: str
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    @property
+    def tokenizer_files(self) -> tuple[Path, ...]:
+        return tuple(self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file())
+
+
+def load_encoder(
+    source: str | Path,
+    *,
+    problem_type: str | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> Encoder:
+    """Check the encoder at `source`, a local folder or a hub id; no weights are loaded yet.
+
+    Raises:
+        EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, regression.
+        UnsafeFileError: only pickled weights and not `allow_pickle`; code of its own and not `trust_remote_code`.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = download_encoder(str(source), revision, allow_pickle=allow_pickle)
+    config = _read_config(folder)
+    _refuse_code(folder, config, trust_remote_code=trust_remote_code)
+    weights = _find_weights(folder, allow_pickle=allow_pickle)
+    _require_classification_head(folder, config)
+    labels = _read_labels(folder, config, weights)
+    resolved, inferred = _resolve_problem_type(folder, problem_type or config.get("problem_type"), labels)
+    _require_tokenizer(folder)
+    code = folder.glob("*.py") if trust_remote_code else ()
+    return Encoder(
+        path=folder,
+        name=str(source) if not Path(source).is_dir() else folder.resolve().name,
+        model_type=config["model_type"],
+        labels=labels,
+        problem_type=resolved,
+        problem_type_inferred=inferred,
+        max_tokens=_max_tokens(folder, config),
+        vocab_size=int(config["vocab_size"]),
+        thresholds=_read_thresholds(folder, labels),
+        sha256=_digest(folder, [*weights, *code, *(folder / name for name in ("config.json", *_TOKENIZER_FILES))]),
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) or "an empty folder"
+        raise EncoderError(
+            f"{folder}: expected an encoder in the Hugging Face layout (config.json, model.safetensors, "
+            f"tokenizer.json), found {found}; save it with save_pretrained()"
+        )
+    config = _read_json(path)
+    if "model_type" not in config or "vocab_size" not in config:
+        raise EncoderError(
+            f"{path}: expected model_type and vocab_size, found {sorted(config)}; is it a transformers model?"
+        )
+    return config
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EncoderError(f"{path}: not valid JSON ({error}); restore the file") from error
+    if not isinstance(content, dict):
+        raise EncoderError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _refuse_code(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
+    tokenizer_config = folder / "tokenizer_config.json"
+    configs = [config, *([_read_json(tokenizer_config)] if tokenizer_config.is_file() else [])]
+    if any("auto_map" in entry for entry in configs) and not trust_remote_code:
+        raise UnsafeFileError(
+            f"{folder}: the model brings code of its own (auto_map), which is never run unless asked for; "
+            "read it, then pass --driftgate-trust-remote-code"
+        )
+
+
+def _find_weights(folder: Path, *, allow_pickle: bool) -> list[Path]:
+    safe = sorted(folder.glob("model*.safetensors"))
+    if safe:
+        return safe
+    pickled = sorted(folder.glob("pytorch_model*.bin"))
+    if pickled and not allow_pickle:
+        raise UnsafeFileError(
+            f"{pickled[0]}: expected model.safetensors, found pickled weights, which can run code when loaded; "
+            "convert them (save_pretrained writes safetensors) or pass --allow-pickle"
+        )
+    if not pickled:
+        raise EncoderError(
+            f"{folder}: expected weights in model.safetensors, found none; save them with save_pretrained(), or pass "
+            "--allow-pickle where a hub model has only pytorch_model.bin"
+        )
+    return pickled
+
+
+def _require_classification_head(folder: Path, config: dict[str, Any]) -> None:
+    architectures = config.get("architectures") or []
+    if not any(name.endswith("ForSequenceClassification") for name in architectures):
+        found = ", ".join(architectures) or "no architectures"
+        raise EncoderError(
+            f"{folder / 'config.json'}: expected an architecture ending in ForSequenceClassification, found {found}; "
+            "driftgate judges text classifiers, fine-tune or choose a model with a classification head"
+        )
+
+
+def _read_labels(folder: Path, config: dict[str, Any], weights: list[Path]) -> tuple[str, ...]:
+    id2label = config.get("id2label") or {str(index): f"LABEL_{index}" for index in range(config.get("num_labels", 2))}
+    if not isinstance(id2label, dict) or set(id2label) != {str(index) for index in range(len(id2label))}:
+        raise EncoderError(
+            f'{folder / "config.json"}: id2label should number its labels from 0, as in {{"0": "joy", "1": "anger"}}, '
+            f"found {json.dumps(id2label)[:100]}"
+        )
+    labels = tuple(str(id2label[str(index)]) for index in range(len(id2label)))
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise EncoderError(
+            f"{folder / 'config.json'}: id2label names a label twice: {', '.join(map(repr, repeated))}; "
+            "every label needs a name of its own"
+        )
+    head_rows = _head_rows(weights)
+    if head_rows is not None and head_rows != len(labels):
+        raise EncoderError(
+            f"{folder}: id2label has {len(labels)} labels, the classification head has {head_rows} outputs; "
+            "correct config.json or the weights"
+        )
+    return labels
+
+
+def _head_rows(weights: list[Path]) -> int | None:
+    """Outputs of the classification head, or None where its tensor has another name or is pickled."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in weights:
+        if path.suffix != ".safetensors":
+            continue
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                for name in _HEADS:
+                    if name in tensors.keys():  # noqa: SIM118 - not a mapping
+                        return int(tensors.get_slice(name).get_shape()[0])
+        except SafetensorError as error:
+            raise EncoderError(f"{path}: not a complete safetensors file ({error}); fetch it again") from error
+    return None
+
+
+def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) -> tuple[ProblemType, bool]:
+    if stated in list(ProblemType):
+        return ProblemType(stated), False
+    if stated is not None:
+        raise EncoderError(
+            f"{folder}: problem_type {stated!r}; expected {' or '.join(ProblemType)} "
+            "(regression heads have no decisions)"
+        )
+    # As transformers' text-classification pipeline does with a head that says nothing: softmax over several labels, a
+    # sigmoid for one.
+    return (ProblemType.MULTI_LABEL if len(labels) == 1 else ProblemType.SINGLE_LABEL), True
+
+
+def _require_tokenizer(folder: Path) -> None:
+    if not any(
+        (folder / name).is_file()
+        for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+    ):
+        raise EncoderError(
+            f"{folder}: expected tokenizer files (tokenizer.json), found none; save the tokenizer beside the model"
+        )
+
+
+def _max_tokens(folder: Path, config: dict[str, Any]) -> int:
+    positions = int(config.get("max_position_embeddings", 512))
+    if config["model_type"] in _POSITIONS_AFTER_PADDING:
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    tokenizer_config = folder / "tokenizer_config.json"
+    stated = _read_json(tokenizer_config).get("model_max_length") if tokenizer_config.is_file() else None
+    return min(positions, int(stated)) if stated else positions
+
+
+def _read_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...] | None:
+    path = folder / "thresholds.json"
+    if not path.is_file():
+        return None
+    thresholds = _read_json(path).get("thresholds")
+    if not isinstance(thresholds, dict) or set(thresholds) != set(labels):
+        raise EncoderError(
+            f'{path}: expected {{"thresholds": {{label: number}}}} for exactly the labels of config.json'
+        )
+    for label, value in thresholds.items():
+        if not isinstance(value, float) or not 0 < value < 1:
+            raise EncoderError(
+                f"{path}: the threshold of {label!r} is {value!r}; "
+                "expected a probability between 0 and 1, both excluded"
+            )
+    return tuple(thresholds[label] for label in labels)
+
+
+def _digest(folder: Path, paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

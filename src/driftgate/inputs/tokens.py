@@ -1,0 +1,98 @@
+"""Texts to token ids, once per corpus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import IntArray
+from driftgate.errors import EncoderError
+from driftgate.inputs.encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedTexts:
+    """Token ids of each text, special tokens included, truncated at the encoder's limit, unpadded.
+
+    Args:
+        input_ids: one int64 array, (tokens,), for each row.
+        token_type_ids: likewise, or None for models without segments.
+        truncated: bool, (rows,): the text was longer than the limit.
+        pad_token_id: id that fills a batch up.
+        pad_token_type_id: segment id that fills a batch up.
+        padding_side: "right" or "left", the tokenizer's own.
+    """
+
+    input_ids: tuple[IntArray, ...]
+    token_type_ids: tuple[IntArray, ...] | None
+    truncated: tuple[bool, ...]
+    pad_token_id: int
+    pad_token_type_id: int = 0
+    padding_side: str = "right"
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each row, int64, (rows,)."""
+        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
+
+    def take(self, rows: Sequence[int]) -> "TokenizedTexts":
+        """The given rows, in the order given."""
+        types = self.token_type_ids
+        return TokenizedTexts(
+            tuple(self.input_ids[row] for row in rows),
+            None if types is None else tuple(types[row] for row in rows),
+            tuple(self.truncated[row] for row in rows),
+            self.pad_token_id,
+            self.pad_token_type_id,
+            self.padding_side,
+        )
+
+
+def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
+    """Tokenize as the encoder's own tokenizer does, truncating at `encoder.max_tokens`."""
+    tokenizer = _load_tokenizer(encoder)
+    encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
+    long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]
+    input_ids = list(encoded["input_ids"])
+    token_type_ids = list(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
+    if long_rows:
+        cut = tokenizer(
+            [texts[row] for row in long_rows], truncation=True, max_length=encoder.max_tokens, padding=False
+        )
+        for position, row in enumerate(long_rows):
+            input_ids[row] = cut["input_ids"][position]
+            if token_type_ids is not None:
+                token_type_ids[row] = cut["token_type_ids"][position]
+    too_long = set(long_rows)
+    return TokenizedTexts(
+        tuple(np.asarray(ids, dtype=np.int64) for ids in input_ids),
+        None if token_type_ids is None else tuple(np.asarray(ids, dtype=np.int64) for ids in token_type_ids),
+        tuple(row in too_long for row in range(len(input_ids))),
+        tokenizer.pad_token_id,
+        tokenizer.pad_token_type_id,
+        tokenizer.padding_side,
+    )
+
+
+@lru_cache(maxsize=4)
+def _load_tokenizer(encoder: Encoder) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            encoder.path, trust_remote_code=encoder.trust_remote_code, local_files_only=True
+        )
+    except Exception as error:  # tokenizers raises a bare Exception for a damaged file
+        raise EncoderError(
+            f"{encoder.path}: its tokenizer does not load ({error}); save it again beside the model"
+        ) from error
+    if tokenizer.pad_token_id is None:
+        raise EncoderError(
+            f"{encoder.path}: its tokenizer has no padding token, so texts cannot share a batch; give it one"
+        )
+    return tokenizer

@@ -1,0 +1,44 @@
+"""Load the encoder's weights as a torch module."""
+
+from typing import Any
+
+from driftgate.errors import EncoderError
+from driftgate.inputs.encoder import Encoder
+
+
+def load_module(encoder: Encoder, *, attention: str | None) -> Any:
+    """The torch module, float32 on the CPU, in evaluation mode.
+
+    Args:
+        encoder: whose weights.
+        attention: transformers' attention implementation ("eager"), or None for the library's own choice.
+
+    Raises:
+        EncoderError: weights missing from the file, or shapes that do not fit the configuration.
+    """
+    import torch
+    import transformers
+
+    chosen = {} if attention is None else {"attn_implementation": attention}
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # what it would warn about is an error below
+    try:
+        module, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
+            encoder.path,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=None if encoder.allow_pickle else True,
+            trust_remote_code=encoder.trust_remote_code,
+            output_loading_info=True,
+            **chosen,
+        )
+    except (RuntimeError, OSError, ValueError) as error:
+        raise EncoderError(f"{encoder.path}: its weights do not load: {error}") from error
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+    if loading["missing_keys"]:
+        missing = ", ".join(sorted(loading["missing_keys"])[:5])
+        raise EncoderError(
+            f"{encoder.path}: the weights lack {missing}: they would be random; use a fine-tuned classifier"
+        )
+    return module.eval()

@@ -1,0 +1,111 @@
+"""How far a backend's probabilities are from the reference's on the same texts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftgate.arrays import FloatArray, Logits
+from driftgate.judge.probabilities import to_probabilities
+
+PERCENTILES = (25, 50, 75, 90, 95, 99)
+WORST_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Summary of one number per text. `percentiles` maps "p25" ... "p99" to values; `std` divides by n."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    median: float
+    percentiles: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class WorstRow:
+    """One of the rows that moved most: its probabilities by label, both sides, float64."""
+
+    row: int
+    max_abs_drift: float
+    label: str
+    reference: tuple[float, ...]
+    backend: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Drift of one backend.
+
+    Args:
+        largest_per_text: over texts, of each text's largest |probability difference|. The mean of it is what the
+            encoder-optimization guide calls "mean label probability difference".
+        mean_abs: mean |probability difference| over all rows and labels.
+        per_label_mean_abs: the same for each label, by name.
+        per_label_max_abs: largest for each label, by name.
+        max_abs_logit: largest |logit difference|; |Δp| <= |Δz| / 4 under a sigmoid.
+        rms_logit: root mean square logit difference.
+        worst: the rows that moved most, worst first.
+    """
+
+    rows: int
+    largest_per_text: Distribution
+    mean_abs: float
+    per_label_mean_abs: dict[str, float]
+    per_label_max_abs: dict[str, float]
+    max_abs_logit: float
+    rms_logit: float
+    worst: tuple[WorstRow, ...]
+
+
+def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *, multi_label: bool) -> Drift:
+    """Compare two sets of logits, float32, (rows, labels), row by row.
+
+    Raises:
+        ValueError: different shapes, no rows, or values that are not finite (those never count as small).
+    """
+    if reference.shape != backend.shape or reference.ndim != 2 or not len(reference):
+        raise ValueError(f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}")
+    if len(labels) != reference.shape[1]:
+        raise ValueError(f"expected {reference.shape[1]} label names, found {len(labels)}")
+    if not (np.isfinite(reference).all() and np.isfinite(backend).all()):
+        raise ValueError("expected finite logits, found NaN or infinity")
+    p_reference = to_probabilities(reference, multi_label=multi_label)
+    p_backend = to_probabilities(backend, multi_label=multi_label)
+    moved = np.abs(p_backend - p_reference)
+    logit_moved = np.abs(backend.astype(np.float64) - reference.astype(np.float64))
+    largest = moved.max(axis=1)
+    worst = np.argsort(-largest, kind="stable")[:WORST_ROWS].tolist()
+    return Drift(
+        rows=len(reference),
+        largest_per_text=summarize(largest),
+        mean_abs=float(moved.mean()),
+        per_label_mean_abs=dict(zip(labels, moved.mean(axis=0).tolist(), strict=True)),
+        per_label_max_abs=dict(zip(labels, moved.max(axis=0).tolist(), strict=True)),
+        max_abs_logit=float(logit_moved.max()),
+        rms_logit=float(np.sqrt((logit_moved**2).mean())),
+        worst=tuple(
+            WorstRow(
+                row,
+                float(largest[row]),
+                labels[int(moved[row].argmax())],
+                tuple(p_reference[row].tolist()),
+                tuple(p_backend[row].tolist()),
+            )
+            for row in worst
+        ),
+    )
+
+
+def summarize(values: FloatArray) -> Distribution:
+    """Describe one number per text, float64, (rows,)."""
+    quantiles = np.percentile(values, PERCENTILES)
+    return Distribution(
+        mean=float(values.mean()),
+        std=float(values.std()),
+        min=float(values.min()),
+        max=float(values.max()),
+        median=float(np.median(values)),
+        percentiles={f"p{share}": float(value) for share, value in zip(PERCENTILES, quantiles, strict=True)},
+    )

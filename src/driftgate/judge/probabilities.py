@@ -1,0 +1,25 @@
+"""Logits to probabilities to decisions. The only place where the cast to float64 is made."""
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from driftgate.arrays import Decisions, FloatArray, Logits, Probabilities
+
+
+def to_probabilities(logits: Logits, *, multi_label: bool) -> Probabilities:
+    """Sigmoid of each logit, or softmax over the labels of a row; float64, (rows, labels)."""
+    exact = logits.astype(np.float64)
+    return Probabilities(np.asarray(expit(exact) if multi_label else softmax(exact, axis=1), dtype=np.float64))
+
+
+def decide(probabilities: Probabilities, thresholds: FloatArray | float, *, multi_label: bool) -> Decisions:
+    """Labels at or above their threshold; for single-label encoders the most probable label, whatever the thresholds.
+
+    Args:
+        thresholds: one for all labels, or float64, (labels,).
+    """
+    if multi_label:
+        return Decisions(np.asarray(probabilities >= thresholds, dtype=np.bool_))
+    chosen = np.zeros(probabilities.shape, dtype=np.bool_)
+    chosen[np.arange(len(probabilities)), np.argmax(probabilities, axis=1)] = True
+    return Decisions(chosen)

@@ -1,0 +1,66 @@
+"""Metrics against true labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
+
+from driftgate.arrays import Decisions, LabelMatrix
+
+MIN_SUPPORT = 50
+"""A label with fewer positive rows has an F1 that one flip moves by percents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Quality of decisions. Macro-F1 is the mean of per-label F1 (Opitz & Burst 2019), 0 for a label nobody has or gets.
+
+    Args:
+        subset_accuracy: share of rows whose whole label set is right; for single-label encoders plain accuracy.
+        macro_f1_supported: macro-F1 over labels with at least `MIN_SUPPORT` true rows; 0 where there are none.
+        supported_labels: how many those are.
+        mcc: Matthews correlation of the predicted label, for single-label encoders; else None.
+        per_label_f1: F1 by label name. `support`: true rows by label name.
+    """
+
+    micro_precision: float
+    micro_recall: float
+    micro_f1: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    macro_f1_supported: float
+    supported_labels: int
+    subset_accuracy: float
+    mcc: float | None
+    per_label_f1: dict[str, float]
+    support: dict[str, int]
+
+
+def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str, ...], *, multi_label: bool) -> Quality:
+    """Compare decisions with true labels, both bool, (rows, labels).
+
+    Raises:
+        ValueError: different shapes.
+    """
+    if decisions.shape != truth.shape:
+        raise ValueError(f"expected decisions and labels of one shape, found {decisions.shape} and {truth.shape}")
+    micro = precision_recall_fscore_support(truth, decisions, average="micro", zero_division=0)
+    macro = precision_recall_fscore_support(truth, decisions, average="macro", zero_division=0)
+    per_label = precision_recall_fscore_support(truth, decisions, average=None, zero_division=0)[2]
+    support = truth.sum(axis=0)
+    supported = support >= MIN_SUPPORT
+    return Quality(
+        micro_precision=float(micro[0]),
+        micro_recall=float(micro[1]),
+        micro_f1=float(micro[2]),
+        macro_precision=float(macro[0]),
+        macro_recall=float(macro[1]),
+        macro_f1=float(macro[2]),
+        macro_f1_supported=float(per_label[supported].mean()) if supported.any() else 0.0,
+        supported_labels=int(supported.sum()),
+        subset_accuracy=float(accuracy_score(truth, decisions)),
+        mcc=None if multi_label else float(matthews_corrcoef(truth.argmax(axis=1), decisions.argmax(axis=1))),
+        per_label_f1=dict(zip(labels, np.asarray(per_label, dtype=float).tolist(), strict=True)),
+        support=dict(zip(labels, support.tolist(), strict=True)),
+    )

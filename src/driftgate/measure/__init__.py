@@ -1,0 +1,1 @@
+"""What reads a clock or a memory counter: throughput blocks, cold start, peak memory."""

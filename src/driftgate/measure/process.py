@@ -1,0 +1,115 @@
+"""Cold start and peak memory, each in a process of its own: `python -m driftgate.measure.process REQUEST`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from driftgate.backends import BackendSpec, Precision, Runtime
+from driftgate.builder.artifact import Artifact
+from driftgate.errors import DriftgateError
+from driftgate.inputs.batches import ArrivalPlan
+from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.tokens import tokenize
+from driftgate.run.backend import predict
+from driftgate.run.device import RunSettings, parse_device
+
+
+@dataclass(frozen=True, slots=True)
+class FreshProcess:
+    """What a new process saw.
+
+    Args:
+        load_seconds: imports excluded: from files on disk to a loaded backend.
+        first_answer_seconds: from files on disk to the first text's logits.
+        baseline_bytes: resident memory before the backend was loaded, imports included.
+        peak_bytes: largest resident memory of the process after answering every text.
+    """
+
+    load_seconds: float
+    first_answer_seconds: float
+    baseline_bytes: int
+    peak_bytes: int
+
+
+def measure_in_fresh_process(
+    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[str], settings: RunSettings
+) -> FreshProcess:
+    """Open the backend in a new process, answer the first text, then all of them.
+
+    Raises:
+        DriftgateError: the process failed; its last lines are in the message.
+    """
+    request = {
+        "encoder": {
+            "source": str(encoder.path),
+            "problem_type": encoder.problem_type,
+            "allow_pickle": encoder.allow_pickle,
+            "trust_remote_code": encoder.trust_remote_code,
+        },
+        "backend": [spec.name, spec.precision, spec.runtime],
+        "model": None if artifact is None else str(artifact.model),
+        "texts": list(texts),
+        "threads": settings.threads,
+        "device": str(settings.device),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "driftgate.measure.process"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise DriftgateError(f"backend {spec.name} failed in a process of its own:\n{done.stderr[-2000:]}")
+    return FreshProcess(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _resident_bytes() -> int:
+    """Current resident memory; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_bytes() -> int:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _main() -> None:
+    # Imports are not part of a cold start: they are paid before the clock starts.
+    import onnxruntime  # noqa: F401
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+    from driftgate.run.open import open_backend
+
+    request = json.loads(sys.stdin.read())
+    encoder = load_encoder(**request["encoder"])
+    tokens = tokenize(encoder, request["texts"])
+    name, precision, runtime = request["backend"]
+    spec = BackendSpec(name, Precision(precision), Runtime(runtime))
+    artifact = Artifact(Path(request["model"]), spec.precision, "", 0) if request["model"] else None
+    settings = RunSettings(request["threads"], parse_device(request["device"]))
+    baseline = _resident_bytes()
+    started = time.perf_counter()
+    backend = open_backend(encoder, spec, artifact, settings)
+    loaded = time.perf_counter()
+    predict(backend, tokens.take([0]), ArrivalPlan(1))
+    answered = time.perf_counter()
+    predict(backend, tokens, ArrivalPlan(8))
+    measured = FreshProcess(loaded - started, answered - started, baseline, _peak_bytes())
+    print(json.dumps(asdict(measured)))  # noqa: T201 - the parent reads it
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,95 @@
+"""The only place where stages are connected: encoder and backend name to a loaded backend, corpus to predictions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftgate.backends import BackendSpec, Runtime, parse_backends
+from driftgate.builder.artifact import Artifact
+from driftgate.builder.build import Announce, build_artifact, copy_artifact
+from driftgate.builder.published import open_published
+from driftgate.errors import OptionError
+from driftgate.inputs.encoder import Encoder
+from driftgate.run.backend import Backend
+from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
+from driftgate.run.open import open_backend as _open
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A backend whose files are ready; `artifact` is None where it runs the encoder's own weights."""
+
+    spec: BackendSpec
+    artifact: Artifact | None
+
+
+def prepare_backend(
+    encoder: Encoder,
+    spec: BackendSpec,
+    *,
+    rebuild: bool = False,
+    announce: Announce = lambda message: None,  # noqa: ARG005
+) -> Built:
+    """Build the backend's artifact or fetch it from the cache; check it where it was published.
+
+    Raises:
+        BuildError: a step failed. ArtifactError: a published artifact does not fit. RuntimeConflictError.
+    """
+    if spec.runtime is Runtime.ONNXRUNTIME and spec.open_with is None:
+        refuse_conflicting_runtimes()
+    if spec.published is not None:
+        return Built(*open_published(spec, encoder))
+    if not spec.steps:
+        return Built(spec, None)
+    return Built(spec, build_artifact(encoder, spec, rebuild=rebuild, announce=announce))
+
+
+def open_built(encoder: Encoder, built: Built, settings: RunSettings) -> Backend:
+    """Load a prepared backend."""
+    return _open(encoder, built.spec, built.artifact, settings)
+
+
+def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = None) -> Backend:
+    """Build (or take from the cache) and load one backend by name, or a published one as `name[:class]=PATH`.
+
+    Args:
+        settings: threads and device; by default every core this process may use, on the CPU.
+    """
+    (spec,) = parse_backends(backend)
+    return open_built(encoder, prepare_backend(encoder, spec), settings or RunSettings(available_threads()))
+
+
+def build(
+    encoder: Encoder,
+    backends: str,
+    out: str | Path,
+    *,
+    rebuild: bool = False,
+    announce: Announce = lambda message: None,  # noqa: ARG005
+) -> dict[str, Path]:
+    """Write artifacts that others can load: model.onnx, config.json, tokenizer, manifest.json.
+
+    Args:
+        backends: comma-separated names. One goes to `out` itself, several to a folder each, named by backend.
+
+    Returns:
+        the folder of each backend, by name.
+
+    Raises:
+        OptionError: a backend without files of its own (torch, torch-compile).
+        BuildError: a build failed, or `out` is not empty; nothing half-made is left.
+    """
+    specs = parse_backends(backends)
+    without = [spec.name for spec in specs if not spec.steps]
+    if without:
+        raise OptionError(f"{', '.join(without)}: runs the encoder as it is, there is nothing to build; choose ONNX backends")
+    folders = {spec.name: Path(out) if len(specs) == 1 else Path(out) / spec.name for spec in specs}
+    for spec in specs:
+        artifact = prepare_backend(encoder, spec, rebuild=rebuild, announce=announce).artifact
+        if artifact is not None:
+            copy_artifact(encoder, spec, artifact, folders[spec.name])
+    return folders
+
+
+def bounds_keys(spec: BackendSpec, settings: RunSettings) -> tuple[str, ...]:
+    """Where bounds for a backend are looked up, first match first: its name, its class on this device, its class."""
+    return (spec.name, f"{spec.precision}-{settings.device.kind}", str(spec.precision))

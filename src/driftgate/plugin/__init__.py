@@ -1,0 +1,1 @@
+"""The pytest plugin: options, fixtures, hooks. The only place that imports pytest."""

@@ -1,0 +1,165 @@
+"""Benchmark cells: one backend, one batch plan, one corpus, timed by pytest-benchmark."""
+
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec
+from driftgate.errors import BackendUnavailableError
+from driftgate.inputs.batches import BatchPlan
+from driftgate.judge.speed import Ratio, speed_ratio
+from driftgate.measure.blocks import time_blocks
+from driftgate.measure.process import FreshProcess, measure_in_fresh_process
+from driftgate.measure.workload import Answers, Workload, prepare_workload, spread_sample
+from driftgate.pipeline import Built
+from driftgate.plugin.session import DriftgateSession, reported
+
+CELL_SECONDS = 2.0
+MIN_ROUNDS = 3
+MAX_ROUNDS = 20
+# One session, one batch, the same threads: answers repeat. Room is left for a math library that picks its kernel by
+# memory alignment, far under any drift that matters.
+REPEAT_TOLERANCE_LOGITS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class CellSpec:
+    """What a cell measures. `id` is stable: it is the history of the benchmark."""
+
+    backend: BackendSpec
+    plan: BatchPlan
+    corpus: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend.name}-{self.plan.name}" + ("" if self.corpus == "normal" else f"-{self.corpus}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A cell ready to be timed."""
+
+    spec: CellSpec
+    corpus_name: str
+    workload: Workload
+    session: DriftgateSession
+
+    def time(self, benchmark: Any) -> None:
+        """Time the run alone, then require that the timed answers are the untimed ones.
+
+        Fails, and keeps the measurement out of every saved file, where they differ.
+        """
+        started = time.perf_counter()
+        expected = self.workload.logits(self.workload.run())
+        seconds = time.perf_counter() - started
+        rounds = int(np.clip(round(CELL_SECONDS / seconds), MIN_ROUNDS, MAX_ROUNDS))
+        timed: list[Answers] = []
+        benchmark.group = self.corpus_name
+        benchmark.pedantic(lambda: timed.append(self.workload.run()), rounds=rounds)
+        self._require_same(expected, self.workload.logits(timed[-1]))
+        self._record(benchmark)
+
+    def _require_same(self, expected: Logits, found: Logits) -> None:
+        difference = float(np.abs(expected - found).max())
+        if not difference <= REPEAT_TOLERANCE_LOGITS:
+            pytest.fail(
+                f"{self.spec.id}: the timed run answered differently from an untimed one of the same rows: largest logit "
+                f"difference {difference:.3g}, expected at most {REPEAT_TOLERANCE_LOGITS}; the time is not saved",
+                pytrace=False,
+            )
+
+    def _record(self, benchmark: Any) -> None:
+        workload = self.workload
+        about = self.session.results.of(self.spec.backend.name).about
+        facts = {
+            "backend": self.spec.backend.name,
+            "plan": self.spec.plan.name,
+            "corpus": self.corpus_name,
+            "rows": workload.rows,
+            "real_tokens": workload.real_tokens,
+            "padded_tokens": workload.padded_tokens,
+            "padding_share": 1 - workload.real_tokens / workload.padded_tokens,
+            "threads": about["threads"],
+            "provider": about["provider"],
+            "artifact_sha256": about["artifact_sha256"],
+        }
+        benchmark.extra_info.update(facts)
+        if benchmark.stats is None:  # --benchmark-disable
+            return
+        seconds = benchmark.stats.stats.median
+        speed = {
+            "texts_per_second": workload.rows / seconds,
+            "real_tokens_per_second": workload.real_tokens / seconds,
+            "padded_tokens_per_second": workload.padded_tokens / seconds,
+        }
+        benchmark.extra_info.update(speed)
+        spread = {"seconds_median": seconds, "seconds_min": benchmark.stats.stats.min, "seconds_max": benchmark.stats.stats.max}
+        measured = {**facts, **speed, **spread, "rounds": benchmark.stats.stats.rounds}
+        self.session.results.add_throughput(self.spec.backend.name, self.corpus_name, self.spec.plan.name, measured)
+
+
+def prepare_cell(session: DriftgateSession, spec: CellSpec) -> Cell:
+    corpus = session.throughput_corpus(spec.corpus)
+    tokens = session.tokens(corpus)
+    sample = tokens.take(spread_sample(tokens, session.options.sample_rows))
+    backend = session.backend(spec.backend)
+    return Cell(spec, corpus.name, prepare_workload(backend, sample, spec.plan), session)
+
+
+@pytest.fixture
+def cell(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Cell:
+    """One cell of backend x plan x corpus."""
+    with reported():
+        return prepare_cell(driftgate, request.param)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Ratios to torch of every backend under one plan, by backend name, measured in alternating blocks."""
+
+    plan: str
+    corpus: str
+    ratios: dict[str, Ratio]
+
+
+@pytest.fixture
+def side_by_side(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> SideBySide:
+    """All backends of the run under one plan, timed in alternating blocks."""
+    plan: BatchPlan = request.param
+    specs = {spec.name: spec for spec in driftgate.options.backends}
+    if "torch" not in specs or len(specs) < 2:
+        pytest.skip("ratios to torch need torch and another backend in --backends")
+    if request.config.getoption("benchmark_disable") or hasattr(request.config, "workerinput"):
+        pytest.skip("nothing is timed under --benchmark-disable or pytest-xdist")
+    cells = {}
+    with reported():
+        for name, spec in specs.items():
+            # A backend that this machine cannot run is shown as skipped by tests of its own.
+            with suppress(BackendUnavailableError):
+                cells[name] = prepare_cell(driftgate, CellSpec(spec, plan, driftgate.options.throughput_corpus))
+        seconds = time_blocks({name: cell.workload for name, cell in cells.items()})
+    ratios = {name: speed_ratio(seconds["torch"], own) for name, own in seconds.items()}
+    corpus = cells["torch"].corpus_name
+    for name, ratio in ratios.items():
+        driftgate.results.add_ratio(name, corpus, plan.name, ratio)
+    return SideBySide(plan.name, corpus, ratios)
+
+
+@pytest.fixture(scope="session")
+def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built: Built) -> FreshProcess:
+    """Cold start and memory of the backend on the benchmark's sample, in a process of its own."""
+    if backend_spec.open_with is not None:
+        pytest.skip(f"{backend_spec.name} is opened by a function of this run; a fresh process does not have it")
+    corpus = driftgate.throughput_corpus(driftgate.options.throughput_corpus)
+    chosen = spread_sample(driftgate.tokens(corpus), driftgate.options.sample_rows)
+    with reported():
+        measured = measure_in_fresh_process(
+            driftgate.encoder, built.spec, built.artifact, [corpus.texts[row] for row in chosen], driftgate.options.settings
+        )
+    driftgate.results.of(built.spec.name).fresh_process = asdict(measured)
+    return measured

@@ -1,0 +1,156 @@
+"""The fixtures that suites are written with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from driftgate.arrays import Decisions, FloatArray, Logits
+from driftgate.backends import BackendSpec
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder
+from driftgate.judge.bounds import check
+from driftgate.judge.probabilities import decide, to_probabilities
+from driftgate.pipeline import Built, bounds_keys
+from driftgate.plugin.keys import SESSION
+from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.report.record import Results
+from driftgate.run.backend import Backend
+
+Gate = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """A backend's answers on the corpus beside the reference's: logits, float32, (rows, labels)."""
+
+    backend: str
+    reference: Logits
+    logits: Logits
+    encoder: Encoder
+    corpus: Corpus
+    multi_label: bool
+
+    @property
+    def policies(self) -> dict[str, FloatArray | float]:
+        """Decision thresholds by name: 0.5, and the encoder's own where it has them."""
+        import numpy as np
+
+        policies: dict[str, FloatArray | float] = {"at 0.5": 0.5}
+        if self.encoder.thresholds is not None and self.multi_label:
+            policies["at thresholds"] = np.array(self.encoder.thresholds)
+        return policies
+
+    def decisions(self, logits: Logits, thresholds: FloatArray | float) -> Decisions:
+        return decide(to_probabilities(logits, multi_label=self.multi_label), thresholds, multi_label=self.multi_label)
+
+
+@pytest.fixture(scope="session")
+def driftgate(request: pytest.FixtureRequest) -> DriftgateSession:
+    """The run itself: options, results, everything that is made once."""
+    return request.config.stash[SESSION]
+
+
+@pytest.fixture(scope="session")
+def encoder(driftgate: DriftgateSession) -> Encoder:
+    """The encoder under judgement."""
+    with reported():
+        return driftgate.encoder
+
+
+@pytest.fixture(scope="session")
+def corpus(driftgate: DriftgateSession) -> Corpus:
+    """The texts it is judged on."""
+    with reported():
+        return driftgate.corpus
+
+
+@pytest.fixture(scope="session")
+def reference(driftgate: DriftgateSession) -> Logits:
+    """The reference's logits on the corpus, float32, (rows, labels)."""
+    with reported():
+        return driftgate.reference_logits
+
+
+@pytest.fixture(scope="session")
+def backend_spec(request: pytest.FixtureRequest) -> BackendSpec:
+    """One backend of `--backends` after the other."""
+    spec: BackendSpec = request.param
+    return spec
+
+
+@pytest.fixture(scope="session")
+def backend(driftgate: DriftgateSession, backend_spec: BackendSpec) -> Backend:
+    """The backend, built or taken from the cache, and loaded, once a session."""
+    with reported():
+        return driftgate.backend(backend_spec)
+
+
+@pytest.fixture(scope="session")
+def built(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backend) -> Built:  # noqa: ARG001 - opened first
+    """What the backend was built from; its spec carries the class that bounds are looked up by."""
+    return driftgate.built(backend_spec)
+
+
+@pytest.fixture(scope="session")
+def predictions(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backend) -> Predictions:  # noqa: ARG001
+    """The backend's logits on the corpus beside the reference's, computed once a session."""
+    with reported():
+        return Predictions(
+            backend_spec.name,
+            driftgate.reference_logits,
+            driftgate.logits(backend_spec),
+            driftgate.encoder,
+            driftgate.corpus,
+            driftgate.multi_label,
+        )
+
+
+@pytest.fixture(scope="session")
+def results(driftgate: DriftgateSession) -> Results:
+    """Where a test leaves what it measured; becomes `results.json`."""
+    return driftgate.results
+
+
+@pytest.fixture
+def gate(driftgate: DriftgateSession, built: Built, request: pytest.FixtureRequest) -> Gate:
+    """`gate({metric: value}, detail="")`: fail, with bound, value and reason, where a bound is broken or missing."""
+
+    def hold(values: Mapping[str, float], detail: str = "") -> None:
+        __tracebackhide__ = True
+        _hold(driftgate, request, {built.spec.name: values}, detail)
+
+    return hold
+
+
+@pytest.fixture
+def gate_all(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Gate:
+    """`gate_all({backend: {metric: value}})`: the same for several backends at once."""
+
+    def hold(values_by_backend: Mapping[str, Mapping[str, float]]) -> None:
+        __tracebackhide__ = True
+        _hold(driftgate, request, values_by_backend, "")
+
+    return hold
+
+
+def _hold(
+    driftgate: DriftgateSession,
+    request: pytest.FixtureRequest,
+    values_by_backend: Mapping[str, Mapping[str, float]],
+    detail: str,
+) -> None:
+    __tracebackhide__ = True
+    specs = {spec.name: driftgate.built(spec).spec for spec in driftgate.options.backends if spec.name in values_by_backend}
+    with reported():
+        bounds = driftgate.bounds(request.path.parent / "bounds.toml")
+        violations = [
+            violation
+            for name, values in values_by_backend.items()
+            for violation in check(bounds, name, bounds_keys(specs[name], driftgate.options.settings), values)
+        ]
+    driftgate.results.add_violations(violations)
+    if violations:
+        where = f"encoder {driftgate.encoder.name}, corpus {driftgate.corpus.name} ({len(driftgate.corpus)} rows)"
+        lines = [f"{len(violations)} broken bound(s) on {where}:", *(f"  {violation}" for violation in violations)]
+        pytest.fail("\n".join([*lines, *([detail] if detail else [])]), pytrace=False)

@@ -1,0 +1,182 @@
+"""Wiring: each hook reads what pytest gives and hands it on."""
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from driftgate.errors import DriftgateError
+from driftgate.plugin import hookspecs
+from driftgate.plugin.cells import CellSpec, cell, fresh_process, side_by_side
+from driftgate.plugin.fixtures import (
+    backend,
+    backend_spec,
+    built,
+    corpus,
+    driftgate,
+    encoder,
+    gate,
+    gate_all,
+    predictions,
+    reference,
+    results,
+)
+from driftgate.plugin.keys import SESSION
+from driftgate.plugin.options import add_options, read_options
+from driftgate.plugin.session import DriftgateSession
+from driftgate.report.record import write_results
+from driftgate.report.terminal import render_table
+
+# pytest finds fixtures by looking at this module's names.
+__all__ = [
+    "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
+    "predictions", "reference", "results", "side_by_side",
+]  # fmt: skip
+
+# Benchmarks that run only where -m names their marker.
+_OPT_IN = {
+    "long": "throughput on the corpus of long texts",
+    "cold_start": "from files on disk to the first answer, in a process of its own",
+    "memory": "peak memory, in a process of its own",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # Before torch is imported: idle OpenMP threads sleep instead of stealing the core from the backend being timed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for marker, meaning in _OPT_IN.items():
+        config.addinivalue_line("markers", f"{marker}: {meaning}; deselected unless -m names it")
+    try:
+        config.stash[SESSION] = DriftgateSession(config, read_options(config))
+    except DriftgateError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A gate that has nothing to compare with is refused before anything is measured."""
+    benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
+    if benchmarks and benchmarks.compare_fail and not benchmarks.compared_mapping:
+        raise pytest.UsageError(
+            f"--benchmark-compare-fail: no saved run to compare with in {benchmarks.storage}; save one first with "
+            "--benchmark-autosave, and pass --benchmark-compare"
+        )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    options = metafunc.config.stash[SESSION].options
+    plans = metafunc.config.stash[SESSION].benchmark_plans
+    if "backend_spec" in metafunc.fixturenames:
+        metafunc.parametrize("backend_spec", options.backends, ids=[spec.name for spec in options.backends], indirect=True)
+    if "cell" in metafunc.fixturenames:
+        corpora = (options.throughput_corpus, *(["long"] if options.throughput_corpus == "normal" else []))
+        cells = [CellSpec(spec, plan, name) for name in corpora for spec in options.backends for plan in plans]
+        marks = {"long": [pytest.mark.long]} if len(corpora) > 1 else {}
+        parameters = [pytest.param(spec, id=spec.id, marks=marks.get(spec.corpus, [])) for spec in cells]
+        metafunc.parametrize("cell", parameters, indirect=True)
+    if "side_by_side" in metafunc.fixturenames:
+        metafunc.parametrize("side_by_side", plans, ids=[plan.name for plan in plans], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the opt-in benchmarks that `-m` does not name."""
+    wanted = config.option.markexpr
+    left_out = [
+        item
+        for item in items
+        if "driftgate" in getattr(item, "fixturenames", ())
+        and any(item.get_closest_marker(marker) and marker not in wanted for marker in _OPT_IN)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check encoder, corpus and bounds before the first test, if any test needs them."""
+    if session.config.option.collectonly:
+        return
+    if not any("driftgate" in getattr(item, "fixturenames", ()) for item in session.items):
+        return
+    try:
+        session.config.stash[SESSION].check_inputs()
+    except DriftgateError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A benchmark whose test failed is not saved: it timed something wrong."""
+    report = yield
+    fixture = getattr(item, "funcargs", {}).get("benchmark")
+    if fixture is not None and report.failed:
+        fixture.has_error = True
+    return report
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:  # noqa: ARG001
+    """The current clock frequency differs in every run: comparing it would warn about every comparison."""
+    for name in ("hz_actual", "hz_actual_friendly"):
+        machine_info.get("cpu", {}).pop(name, None)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+    outcome = yield
+    run = session.config.stash[SESSION]
+    worker_output = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output["driftgate"] = run.results.to_json()
+    elif run.results.backends:
+        benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
+        regressed = bool(benchmarks and benchmarks.performance_regressions)
+        write_results(run.results, run.options.results, 1 if regressed else int(session.exitstatus))
+    return outcome
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001
+    """Collect what a pytest-xdist worker measured."""
+    content = getattr(node, "workeroutput", {}).get("driftgate")
+    if content:
+        node.config.stash[SESSION].results.merge(content)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    run = config.stash[SESSION]
+    benchmarks: Any = config.pluginmanager.get_plugin("pytest-benchmark")
+    if benchmarks and benchmarks.compare and not benchmarks.compared_mapping:
+        terminalreporter.write_line(f"driftgate: nothing to compare yet: no saved run in {benchmarks.storage}")
+    if run.results.backends:
+        terminalreporter.section("driftgate")
+        terminalreporter.write(render_table(run.results, terminalreporter._tw.fullwidth))  # noqa: SLF001
+        for line in _notes(run):
+            terminalreporter.write_line(line)
+
+
+def _notes(run: DriftgateSession) -> list[str]:
+    notes = []
+    if run.encoder.problem_type_inferred:
+        notes.append(
+            f"{run.encoder.name}: config.json has no problem_type; taken as {run.encoder.problem_type} from its head "
+            "(--driftgate-problem-type says otherwise)"
+        )
+    widened = [
+        name
+        for name, entry in run.results.backends.items()
+        if entry.about.get("precision") == "fp16" and entry.about.get("arithmetic") == "float32"
+    ]
+    if widened:
+        notes.append(f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound")
+    notes.append(f"results: {run.options.results / 'results.json'}")
+    return notes

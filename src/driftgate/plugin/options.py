@@ -1,0 +1,159 @@
+"""pytest options, each with an ini twin, read once into a frozen record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, parse_backends
+from driftgate.errors import OptionError
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, parse_batch_sizes
+from driftgate.inputs.corpus_files import Columns
+from driftgate.run.device import RunSettings, available_threads, parse_device
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option: `--encoder` has the ini twin `driftgate_encoder`, `--driftgate-threads` has `driftgate_threads`."""
+
+    flag: str
+    help: str
+    metavar: str = ""
+    default: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--driftgate-").removeprefix("--").replace("-", "_")
+
+    @property
+    def ini(self) -> str:
+        return f"driftgate_{self.name}"
+
+    @property
+    def is_switch(self) -> bool:
+        return not self.metavar
+
+
+_OPTIONS = (
+    _Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
+    _Option("--corpus", "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet", "FILE"),
+    _Option(
+        "--backends",
+        "comma-separated backends, or published artifacts as name[:class]=PATH",
+        "NAMES",
+        ",".join(DEFAULT_BACKENDS),
+    ),
+    _Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
+    _Option("--allow-pickle", "load pickled weights, which can run code"),
+    _Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
+    _Option("--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"),
+    _Option("--driftgate-batch-sizes", "batch sizes of the benchmark", "N,N", "1,8,32"),
+    _Option("--driftgate-token-budget", "padded tokens a batch of the budget plan may hold", "N", str(DEFAULT_TOKEN_BUDGET)),
+    _Option("--driftgate-sample-rows", "texts in each benchmark cell", "N", "32"),
+    _Option("--driftgate-throughput-corpus", "normal, long, or corpus for the texts of --corpus", "NAME", "normal"),
+    _Option("--driftgate-corpus-rows", "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all", "N", "0"),
+    _Option("--driftgate-text-column", "column of the texts: a name, or a position where the file has no header", "COLUMN"),
+    _Option("--driftgate-label-column", "column of the labels, likewise", "COLUMN"),
+    _Option("--driftgate-label-separator", "what separates several labels in one field", "TEXT", ","),
+    _Option("--driftgate-problem-type", "single_label_classification or multi_label_classification", "TYPE"),
+    _Option("--driftgate-revision", "revision of a hub encoder", "REVISION"),
+    _Option("--driftgate-results", "folder for results.json", "DIR", ".driftgate"),
+    _Option("--driftgate-rebuild", "build every artifact anew"),
+    _Option("--driftgate-show-texts", "print texts of the corpus in failures; by default row ids stand for them"),
+    _Option("--driftgate-trust-remote-code", "run code that the encoder brings; read it first"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything a run was asked for, parsed."""
+
+    encoder: str
+    corpus: str
+    backends: tuple[BackendSpec, ...]
+    bounds: Path | None
+    settings: RunSettings
+    batch_sizes: tuple[int, ...]
+    token_budget: int
+    sample_rows: int
+    throughput_corpus: str
+    corpus_rows: int
+    columns: Columns
+    problem_type: str | None
+    revision: str | None
+    results: Path
+    rebuild: bool
+    show_texts: bool
+    allow_pickle: bool
+    trust_remote_code: bool
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("driftgate", "driftgate: is the optimized classifier still the same model, and still faster?")
+    for option in _OPTIONS:
+        if option.is_switch:
+            group.addoption(option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=option.help)
+            parser.addini(option.ini, option.help, type="bool", default=False)
+        else:
+            shown = f"{option.help} (default: {option.default})" if option.default else option.help
+            group.addoption(option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=shown)
+            parser.addini(option.ini, option.help, type="string", default="")
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Command line first, then ini, then the `pytest_driftgate_defaults` hook, then the built-in default.
+
+    Raises:
+        OptionError: a value that cannot be used.
+    """
+    hook_defaults = {name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()}
+    values = {option.name: _value(config, option, hook_defaults) for option in _OPTIONS}
+    registry = dict(REGISTRY)
+    for found in config.hook.pytest_driftgate_backends(config=config):
+        registry |= {spec.name: spec for spec in found}
+    threads = _whole(values, "threads", least=0) or available_threads()
+    return Options(
+        encoder=values["encoder"],
+        corpus=values["corpus"],
+        backends=parse_backends(values["backends"], registry),
+        bounds=Path(values["bounds"]) if values["bounds"] else None,
+        settings=RunSettings(threads, parse_device(values["device"])),
+        batch_sizes=parse_batch_sizes(values["batch_sizes"]),
+        token_budget=_whole(values, "token_budget", least=1),
+        sample_rows=_whole(values, "sample_rows", least=1),
+        throughput_corpus=_throughput_corpus(values["throughput_corpus"]),
+        corpus_rows=_whole(values, "corpus_rows", least=0),
+        columns=Columns(values["text_column"], values["label_column"], values["label_separator"]),
+        problem_type=values["problem_type"] or None,
+        revision=values["revision"] or None,
+        results=config.rootpath / values["results"],
+        rebuild=bool(values["rebuild"]),
+        show_texts=bool(values["show_texts"]),
+        allow_pickle=bool(values["allow_pickle"]),
+        trust_remote_code=bool(values["trust_remote_code"]),
+    )
+
+
+def _value(config: pytest.Config, option: _Option, hook_defaults: dict[str, str]) -> Any:
+    candidates: tuple[Callable[[], Any], ...] = (
+        lambda: config.getoption(f"driftgate_{option.name}"),
+        lambda: config.getini(option.ini),
+        lambda: hook_defaults.get(option.name),
+    )
+    return next((value for candidate in candidates if (value := candidate())), option.default)
+
+
+def _whole(values: dict[str, Any], name: str, *, least: int) -> int:
+    text = str(values[name])
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        flag = next(option.flag for option in _OPTIONS if option.name == name)
+        raise OptionError(f"{flag} {text!r}: expected a whole number of at least {least}")
+    return int(text)
+
+
+def _throughput_corpus(text: str) -> str:
+    if text not in ("normal", "long", "corpus"):
+        raise OptionError(f"--driftgate-throughput-corpus {text!r}: expected normal, long or corpus")
+    return text

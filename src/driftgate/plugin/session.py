@@ -1,0 +1,217 @@
+"""State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec
+from driftgate.builder.build import Announce
+from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
+from driftgate.inputs.corpus import Corpus, load_corpus
+from driftgate.inputs.embedded import corpora_folder, throughput_corpus
+from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.judge.bounds import Bound, load_bounds
+from driftgate.pipeline import Built, open_built, prepare_backend
+from driftgate.plugin.options import Options
+from driftgate.report.environment import describe_environment
+from driftgate.report.record import Results
+from driftgate.run.backend import Backend, predict
+
+
+@dataclass(slots=True)
+class _Opened:
+    built: Built
+    backend: Backend
+
+
+class DriftgateSession:
+    """One run's encoder, corpus, backends and results."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.results = Results()
+        self._opened: dict[str, _Opened] = {}
+        self._logits: dict[str, Logits] = {}
+        self._tokens: dict[str, TokenizedTexts] = {}
+        self._bounds: dict[Path, dict[tuple[str, str], Bound]] = {}
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        options = self.options
+        if not options.encoder:
+            raise OptionError("no encoder to judge; give a folder or hub id with --encoder (ini: driftgate_encoder)")
+        return load_encoder(
+            self._resolve(options.encoder),
+            problem_type=options.problem_type,
+            revision=options.revision,
+            allow_pickle=options.allow_pickle,
+            trust_remote_code=options.trust_remote_code,
+        )
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        options = self.options
+        if not options.corpus:
+            raise OptionError("no corpus to judge on; give a file with --corpus (ini: driftgate_corpus)")
+        path = Path(self._resolve(options.corpus))
+        embedded = path.resolve().parent == corpora_folder().resolve()
+        corpus = load_corpus(path, self.encoder, options.columns, private=not embedded)
+        return corpus.sample(options.corpus_rows) if options.corpus_rows else corpus
+
+    def _resolve(self, given: str) -> str:
+        """A path as seen from where pytest was started, or from the root of the project; else the text itself."""
+        for base in (self.config.invocation_params.dir, self.config.rootpath):
+            if (base / given).exists():
+                return str(base / given)
+        return given
+
+    @property
+    def multi_label(self) -> bool:
+        return self.encoder.problem_type is ProblemType.MULTI_LABEL
+
+    @property
+    def plan(self) -> BatchPlan:
+        """How rows are batched wherever speed is not the question: dynamic INT8 answers depend on it."""
+        return BudgetPlan(self.options.token_budget)
+
+    @property
+    def benchmark_plans(self) -> tuple[BatchPlan, ...]:
+        return (*(ArrivalPlan(size) for size in self.options.batch_sizes), self.plan)
+
+    def throughput_corpus(self, name: str) -> Corpus:
+        return self.corpus if name == "corpus" else throughput_corpus(name)
+
+    def tokens(self, corpus: Corpus) -> TokenizedTexts:
+        if corpus.name not in self._tokens:
+            self._tokens[corpus.name] = tokenize(self.encoder, corpus.texts)
+        return self._tokens[corpus.name]
+
+    @cached_property
+    def reference_logits(self) -> Logits:
+        from driftgate.run.torch_backend import open_reference
+
+        with self._announce() as announce:
+            announce(f"reference: torch on {len(self.corpus)} rows")
+            return predict(open_reference(self.encoder, self.options.settings), self.tokens(self.corpus), self.plan)
+
+    def backend(self, spec: BackendSpec) -> Backend:
+        return self._open(spec).backend
+
+    def built(self, spec: BackendSpec) -> Built:
+        return self._open(spec).built
+
+    def _open(self, spec: BackendSpec) -> _Opened:
+        if spec.name not in self._opened:
+            with self._announce() as announce:
+                built = prepare_backend(self.encoder, spec, rebuild=self.options.rebuild, announce=announce)
+                if not built.artifact:
+                    announce(f"{spec.name}: loading")
+                try:
+                    opened = _Opened(built, open_built(self.encoder, built, self.options.settings))
+                except BackendUnavailableError as error:
+                    self.results.of(spec.name).skipped = str(error)
+                    raise
+            self._opened[spec.name] = opened
+            self.results.of(spec.name).about = self._describe(opened)
+        return self._opened[spec.name]
+
+    def _describe(self, opened: _Opened) -> dict[str, object]:
+        artifact = opened.built.artifact
+        weights = sum(path.stat().st_size for path in self.encoder.path.glob("*.safetensors"))
+        return {
+            "precision": str(opened.built.spec.precision),
+            "runtime": str(opened.built.spec.runtime),
+            **asdict(opened.backend.in_force),
+            "artifact_sha256": artifact.sha256 if artifact else None,
+            "size_bytes": artifact.size_bytes if artifact else weights,
+        }
+
+    def logits(self, spec: BackendSpec) -> Logits:
+        if spec.name not in self._logits:
+            self._logits[spec.name] = predict(self.backend(spec), self.tokens(self.corpus), self.plan)
+        return self._logits[spec.name]
+
+    def bounds(self, suite_file: Path) -> dict[tuple[str, str], Bound]:
+        """The suite's bounds with the user's own before them."""
+        if suite_file not in self._bounds:
+            own = load_bounds(Path(self._resolve(str(self.options.bounds)))) if self.options.bounds else {}
+            self._bounds[suite_file] = load_bounds(suite_file) | own
+        return self._bounds[suite_file]
+
+    def check_inputs(self) -> None:
+        """Load what every test needs, so that a mistake in an option ends the run at once.
+
+        Raises:
+            DriftgateError: whatever is wrong with encoder, corpus or bounds.
+        """
+        from driftgate.run.device import require_device
+
+        require_device(self.options.settings.device)
+        encoder = self.encoder
+        if self.options.corpus:
+            len(self.corpus)
+        if self.options.bounds:
+            load_bounds(Path(self._resolve(str(self.options.bounds))))
+        self.results.header = {
+            "environment": asdict(describe_environment()),
+            "options": {
+                "threads": self.options.settings.threads,
+                "device": str(self.options.settings.device),
+                "batch_sizes": list(self.options.batch_sizes),
+                "token_budget": self.options.token_budget,
+                "sample_rows": self.options.sample_rows,
+                "backends": [spec.name for spec in self.options.backends],
+            },
+            "encoder": {
+                "name": encoder.name,
+                "sha256": encoder.sha256,
+                "labels": list(encoder.labels),
+                "problem_type": str(encoder.problem_type),
+                "problem_type_inferred": encoder.problem_type_inferred,
+                "thresholds": encoder.thresholds,
+            },
+            "corpus": {"name": self.corpus.name, "rows": len(self.corpus), "sha256": self.corpus.sha256}
+            if self.options.corpus
+            else None,
+        }
+
+    @contextmanager
+    def _announce(self) -> Iterator[Announce]:
+        """Say what is being built or loaded, past pytest's capture: a spinner on a terminal, plain lines elsewhere."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        console = Console(stderr=True, highlight=False)
+
+        def say(message: str) -> None:
+            with capture.global_and_fixture_disabled():
+                if console.is_terminal:
+                    status.update(f"driftgate: {message}")
+                    status.start()
+                else:
+                    console.print(f"driftgate: {message}", soft_wrap=True)
+
+        status = console.status("driftgate")
+        try:
+            yield say
+        finally:
+            with capture.global_and_fixture_disabled():
+                status.stop()
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a driftgate error into a failure that shows its message, not our stack; an unavailable backend into a skip."""
+    try:
+        yield
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    except DriftgateError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)

@@ -1,0 +1,1 @@
+"""What people see: the environment, the results record, the terminal table."""

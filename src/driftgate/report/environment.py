@@ -1,0 +1,64 @@
+"""Where a run took place: versions, processor, the instruction sets that select kernels."""
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = (
+    "driftgate", "torch", "transformers", "tokenizers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu",
+    "numpy", "scipy", "scikit-learn", "pytest", "pytest-benchmark", "hypothesis",
+)  # fmt: skip
+# ONNX Runtime's and oneDNN's int8 and float kernels are chosen by these.
+_KERNEL_FLAGS = (
+    "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx512vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
+    "asimd", "asimddp", "i8mm", "sve",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A machine and what is installed on it.
+
+    Args:
+        instruction_sets: those of the processor's flags that select kernels.
+        cores: logical processors of the host. `usable_cores`: those that affinity leaves to this process.
+        providers: ONNX Runtime's execution providers.
+    """
+
+    python: str
+    platform: str
+    versions: dict[str, str]
+    cpu: str
+    instruction_sets: tuple[str, ...]
+    cores: int
+    usable_cores: int
+    providers: tuple[str, ...]
+
+
+@cache
+def describe_environment() -> Environment:
+    """Read this machine's environment once a process."""
+    import cpuinfo
+    import onnxruntime
+
+    cpu = cpuinfo.get_cpu_info()
+    flags = set(cpu.get("flags", ()))
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        versions=versions,
+        cpu=str(cpu.get("brand_raw", platform.processor())),
+        instruction_sets=tuple(flag for flag in _KERNEL_FLAGS if flag in flags),
+        cores=os.cpu_count() or 1,
+        usable_cores=len(affinity),
+        providers=tuple(onnxruntime.get_available_providers()),
+    )

@@ -1,0 +1,97 @@
+"""`results.json`: everything a run measured, as one versioned document. `docs/results.md` describes the schema."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+    from driftgate.judge.bounds import Violation
+    from driftgate.judge.drift import Drift
+    from driftgate.judge.flips import Flips
+    from driftgate.judge.quality import Quality
+    from driftgate.judge.speed import Ratio
+
+SCHEMA = 1
+FILE_NAME = "results.json"
+
+
+@dataclass(slots=True)
+class BackendResults:
+    """What one run learned about one backend; filled as tests run, JSON-ready."""
+
+    about: dict[str, Any] = field(default_factory=dict)
+    drift: dict[str, Any] = field(default_factory=dict)
+    flips: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+    throughput: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fresh_process: dict[str, Any] = field(default_factory=dict)
+    skipped: str = ""
+
+
+@dataclass(slots=True)
+class Results:
+    """The results of one run, by backend name; `reference` is one of the names in `quality` tables only."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    backends: dict[str, BackendResults] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+    def of(self, backend: str) -> BackendResults:
+        return self.backends.setdefault(backend, BackendResults())
+
+    def add_drift(self, backend: str, drift: "Drift") -> None:
+        self.of(backend).drift = asdict(drift)
+
+    def add_flips(self, backend: str, policy: str, flips: "Flips") -> None:
+        self.of(backend).flips[policy] = {**asdict(flips), "total": flips.total, "rate": flips.rate}
+
+    def add_quality(self, backend: str, policy: str, quality: "Quality") -> None:
+        self.of(backend).quality[policy] = asdict(quality)
+
+    def add_throughput(self, backend: str, corpus: str, plan: str, measured: Mapping[str, Any]) -> None:
+        self.of(backend).throughput.setdefault(corpus, {})[plan] = dict(measured)
+
+    def add_ratio(self, backend: str, corpus: str, plan: str, ratio: "Ratio") -> None:
+        self.of(backend).ratios.setdefault(corpus, {})[plan] = asdict(ratio)
+
+    def add_violations(self, violations: "list[Violation]") -> None:
+        self.violations.extend(str(violation) for violation in violations)
+
+    def merge(self, other: dict[str, Any]) -> None:
+        """Take in what another process of the same run measured (`to_json` of it)."""
+        self.header = self.header or other["header"]
+        for name, content in other["backends"].items():
+            own = self.of(name)
+            for part, value in content.items():
+                current = getattr(own, part)
+                setattr(own, part, {**current, **value} if isinstance(current, dict) else current or value)
+        self.violations.extend(other["violations"])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "header": self.header,
+            "backends": {name: asdict(results) for name, results in self.backends.items()},
+            "violations": self.violations,
+        }
+
+
+def write_results(results: Results, folder: Path, exit_code: int) -> Path:
+    """Write `results.json` into `folder`, whole or not at all; a new folder tells git to ignore it."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if new:
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    content = results.to_json()
+    document = {"schema": SCHEMA, **content.pop("header"), "exit_code": exit_code, **content}
+    descriptor, name = tempfile.mkstemp(dir=folder, suffix=".partial")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, allow_nan=False)
+        file.write("\n")
+    target = folder / FILE_NAME
+    Path(name).replace(target)
+    return target

@@ -1,0 +1,92 @@
+"""The table at the end of a run, and the text of a failed bound."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from driftgate.judge.drift import Drift
+from driftgate.report.record import BackendResults, Results
+
+_MIN_WIDTH = 140
+_LABELS_SHOWN = 5
+
+
+def render_table(results: Results, width: int) -> str:
+    """One line a backend: throughput by plan, ratio to torch with its spread, size, drift, flips, F1."""
+    corpora = list(dict.fromkeys(corpus for entry in results.backends.values() for corpus in entry.throughput)) or [""]
+    return "".join(_render(_table(results, corpus), width) for corpus in corpora)
+
+
+def _table(results: Results, corpus: str) -> Table:
+    plans = list(dict.fromkeys(plan for entry in results.backends.values() for plan in entry.throughput.get(corpus, {})))
+    table = Table(box=box.SIMPLE_HEAD, title=_title(corpus), title_justify="left", pad_edge=False)
+    table.add_column("backend", no_wrap=True)
+    for plan in plans:
+        table.add_column(plan, justify="right", no_wrap=True)
+    if plans:
+        table.add_column("x torch [min, max]", justify="right", no_wrap=True)
+    for heading in ("MB", "drift", "max", "flips", "micro-F1", "macro-F1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, entry in results.backends.items():
+        if entry.skipped:
+            table.add_row(f"{name}: skipped, {entry.skipped}")
+            continue
+        speeds = [_number(entry.throughput.get(corpus, {}).get(plan, {}).get("texts_per_second"), ".0f") for plan in plans]
+        table.add_row(name, *speeds, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
+    return table
+
+
+def _title(corpus: str) -> str:
+    drift = "drift: mean over texts of the largest probability difference; flips, F1 at 0.5"
+    return f"texts/s on {corpus!r} by batch plan; x torch: budget plan, side by side; {drift}" if corpus else drift
+
+
+def _ratio(entry: BackendResults, corpus: str) -> str:
+    ratio = entry.ratios.get(corpus, {}).get("budget")
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else "-"
+
+
+def _accuracy_cells(entry: BackendResults) -> list[str]:
+    size = entry.about.get("size_bytes")
+    flips = entry.flips.get("at 0.5", {})
+    quality = entry.quality.get("at 0.5", {})
+    return [
+        _number(size / 1e6 if size else None, ".1f"),
+        _number(entry.drift.get("largest_per_text", {}).get("mean"), ".1e"),
+        _number(entry.drift.get("largest_per_text", {}).get("max"), ".1e"),
+        f"{flips['total']}/{flips['decisions']}" if flips else "-",
+        _number(quality.get("micro_f1"), ".4f"),
+        _number(quality.get("macro_f1"), ".4f"),
+    ]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def render_worst_rows(drift: Drift, labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None) -> str:
+    """The rows that moved most, with the labels that moved most in each; texts only where they may be shown."""
+    table = Table(box=box.SIMPLE_HEAD, title="rows that moved most", title_justify="left")
+    for heading in ("row", "largest", f"the {_LABELS_SHOWN} labels that moved most: reference -> backend"):
+        table.add_column(heading)
+    if texts is not None:
+        table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
+    for worst in drift.worst:
+        moved = sorted(
+            zip(labels, worst.reference, worst.backend, strict=True), key=lambda item: -abs(item[1] - item[2])
+        )
+        cells = ", ".join(f"{label} {before:.4f} -> {after:.4f}" for label, before, after in moved[:_LABELS_SHOWN])
+        shown = [] if texts is None else [texts[worst.row].replace("\n", " ")]
+        table.add_row(row_ids[worst.row], f"{worst.max_abs_drift:.6f}", cells, *shown)
+    return _render(table, 160)
+
+
+def _render(content: Any, width: int) -> str:
+    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(content)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"

@@ -1,0 +1,1 @@
+"""Who answers: torch, torch.compile, ONNX Runtime, behind one protocol."""

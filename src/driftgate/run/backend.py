@@ -1,0 +1,78 @@
+"""The protocol every backend keeps, and prediction over a whole corpus."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec
+from driftgate.errors import NonFiniteLogitsError
+from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches
+from driftgate.inputs.tokens import TokenizedTexts
+
+Prepared = Callable[[], Logits]
+"""One batch, ready to run: everything but the model's own work is done. Safe to call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What really runs, read back after loading.
+
+    Args:
+        provider: ONNX Runtime's execution provider or torch's device.
+        arithmetic: the type in which products are computed, which is float32 for float16 weights on a CPU.
+        threads: intra-op threads.
+    """
+
+    provider: str
+    arithmetic: str
+    threads: int
+
+
+class Backend(Protocol):
+    """A way to run the encoder, loaded and ready."""
+
+    @property
+    def spec(self) -> BackendSpec: ...
+
+    @property
+    def in_force(self) -> InForce: ...
+
+    def prepare(self, batch: TokenBatch) -> Prepared:
+        """Move the batch to where the model runs. The callable gives logits, float32, (batch, labels)."""
+        ...
+
+
+def predict(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) -> Logits:
+    """Logits of every row, float32, (rows, labels), in corpus order whatever the plan.
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity, with the rows.
+    """
+    return gather_rows(backend.spec.name, ((batch.rows, backend.prepare(batch)()) for batch in make_batches(tokens, plan)))
+
+
+def gather_rows(backend_name: str, answers: Iterable[tuple[tuple[int, ...], Logits]]) -> Logits:
+    """Put batch answers back into corpus order.
+
+    Args:
+        answers: the rows of each batch and its logits, float32, (batch, labels).
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity, with the rows.
+    """
+    collected = list(answers)
+    rows = np.array([row for batch_rows, _ in collected for row in batch_rows], dtype=np.int64)
+    values = np.concatenate([logits for _, logits in collected])
+    logits = np.empty_like(values)
+    logits[rows] = values
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if bad.size:
+        shown = ", ".join(str(row) for row in bad[:10].tolist())
+        raise NonFiniteLogitsError(
+            f"backend {backend_name}: {bad.size} of {len(logits)} rows have NaN or infinite logits (rows {shown}); "
+            "look for float16 overflow or a damaged artifact"
+        )
+    return Logits(logits)

@@ -1,0 +1,114 @@
+"""torch eager and torch.compile, and the reference that every backend is compared with."""
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import IntArray, Logits
+from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
+from driftgate.builder.cache import cache_folder
+from driftgate.errors import BackendUnavailableError
+from driftgate.inputs.batches import TokenBatch
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.weights import load_module
+from driftgate.run.backend import InForce, Prepared
+from driftgate.run.device import Device, RunSettings
+
+REFERENCE = BackendSpec("reference", Precision.FP32, Runtime.TORCH)
+
+
+class TorchBackend:
+    """A torch module in float32. `module` may be compiled."""
+
+    def __init__(self, spec: BackendSpec, module: Any, settings: RunSettings) -> None:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self.module = module
+        self._device = torch.device(str(settings.device))
+        self._spec = spec
+
+    @property
+    def spec(self) -> BackendSpec:
+        return self._spec
+
+    @property
+    def in_force(self) -> InForce:
+        import torch
+
+        parameter = next(self.module.parameters())
+        return InForce(str(parameter.device), str(parameter.dtype).removeprefix("torch."), torch.get_num_threads())
+
+    def prepare(self, batch: TokenBatch) -> Prepared:
+        import torch
+
+        feed = {
+            name: torch.from_numpy(array).to(self._device)
+            for name, array in _named_arrays(batch).items()
+        }
+
+        def run() -> Logits:
+            with torch.inference_mode():
+                logits = self.module(**feed).logits
+            return Logits(np.asarray(logits.float().cpu().numpy(), dtype=np.float32))
+
+        return run
+
+
+def _named_arrays(batch: TokenBatch) -> dict[str, IntArray]:
+    arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    return arrays if batch.token_type_ids is None else {**arrays, "token_type_ids": batch.token_type_ids}
+
+
+def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
+    """The reference: torch eager, float32, CPU, eager attention. Never an export."""
+    return TorchBackend(REFERENCE, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device()))
+
+
+def open_torch(encoder: Encoder, settings: RunSettings) -> TorchBackend:
+    """torch eager with transformers' default attention."""
+    module = load_module(encoder, attention=None).to(str(settings.device))
+    return TorchBackend(REGISTRY["torch"], module, settings)
+
+
+def open_torch_compile(encoder: Encoder, settings: RunSettings) -> TorchBackend:
+    """torch.compile with dynamic shapes, compiled before it is returned.
+
+    One graph and no fall back: `fullgraph` makes a graph break or too many recompilations an error.
+
+    Raises:
+        BackendUnavailableError: no C++ compiler for the CPU.
+    """
+    # Compiled kernels are kept where artifacts are, so that a second run need not compile again.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+    import torch
+
+    _require_compiler(settings.device)
+    module = load_module(encoder, attention=None).to(str(settings.device))
+    backend = TorchBackend(
+        REGISTRY["torch-compile"], torch.compile(module, dynamic=True, fullgraph=True), settings
+    )
+    with warnings.catch_warnings():
+        # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot mend that.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
+        for rows, columns in ((2, 8), (1, 12)):  # one row is a graph of its own
+            ids = np.full((rows, columns), 5, dtype=np.int64)
+            backend.prepare(TokenBatch(tuple(range(rows)), ids, np.ones_like(ids), None))()
+    return backend
+
+
+def _require_compiler(device: Device) -> None:
+    if device.kind != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise BackendUnavailableError(
+            "torch.compile needs a C++ compiler for the CPU and found none; install g++ (or set CXX)"
+        ) from error
