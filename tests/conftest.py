@@ -21,7 +21,13 @@ LABELS = ("joy", "anger", "surprise", "neutral")
 MakeEncoder = Callable[..., Path]
 
 
-def make_encoder(folder: Path, *, labels: tuple[str, ...] = LABELS, problem_type: str | None = "multi_label_classification", seed: int = 0) -> Path:
+def make_encoder(
+    folder: Path,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    problem_type: str | None = "multi_label_classification",
+    seed: int = 0,
+) -> Path:
     """Save a two-layer RoBERTa classifier and its tokenizer into `folder`."""
     import torch
     from tokenizers import ByteLevelBPETokenizer
@@ -32,7 +38,9 @@ def make_encoder(folder: Path, *, labels: tuple[str, ...] = LABELS, problem_type
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
     bpe.save_model(str(folder))
-    tokenizer = RobertaTokenizerFast(vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt"), model_max_length=64)
+    tokenizer = RobertaTokenizerFast(
+        vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt"), model_max_length=64
+    )
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
     config = RobertaConfig(

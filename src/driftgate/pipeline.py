@@ -5,7 +5,7 @@ from pathlib import Path
 
 from driftgate.backends import BackendSpec, Runtime, parse_backends
 from driftgate.builder.artifact import Artifact
-from driftgate.builder.build import Announce, build_artifact, copy_artifact
+from driftgate.builder.build import Announce, build_artifact, copy_artifact, require_empty
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder
@@ -53,8 +53,14 @@ def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = 
 
     Args:
         settings: threads and device; by default every core this process may use, on the CPU.
+
+    Raises:
+        OptionError: more than one name.
     """
-    (spec,) = parse_backends(backend)
+    specs = parse_backends(backend)
+    if len(specs) > 1:
+        raise OptionError(f"{backend!r}: expected one backend, found {len(specs)}; open them one by one")
+    (spec,) = specs
     return open_built(encoder, prepare_backend(encoder, spec), settings or RunSettings(available_threads()))
 
 
@@ -81,8 +87,12 @@ def build(
     specs = parse_backends(backends)
     without = [spec.name for spec in specs if not spec.steps]
     if without:
-        raise OptionError(f"{', '.join(without)}: runs the encoder as it is, there is nothing to build; choose ONNX backends")
+        raise OptionError(
+            f"{', '.join(without)}: nothing to build; choose backends with build steps, such as onnx-fp32"
+        )
     folders = {spec.name: Path(out) if len(specs) == 1 else Path(out) / spec.name for spec in specs}
+    for folder in folders.values():  # before minutes of building
+        require_empty(folder)
     for spec in specs:
         artifact = prepare_backend(encoder, spec, rebuild=rebuild, announce=announce).artifact
         if artifact is not None:

@@ -1,5 +1,6 @@
 """The files a build wrote, and the manifest that says how, from what, and what every file's digest is."""
 
+import glob
 import hashlib
 import json
 from collections.abc import Mapping
@@ -52,7 +53,9 @@ def file_sha256(path: Path) -> str:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """sha256 of every file in `folder` but the manifest, by name."""
-    return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST}
+    return {
+        path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
+    }
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -68,20 +71,23 @@ def verify_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**{**content, "steps": tuple(content["steps"])})
+        manifest = Manifest(**{**content, "steps": tuple(content["steps"]), "files": dict(content["files"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"{path}: no readable manifest ({error}); build it again") from error
     found = hash_files(folder)
     if found != manifest.files:
-        changed = sorted(
-            name for name in {*found, *manifest.files} if found.get(name) != manifest.files.get(name)
-        )
+        changed = sorted(name for name in {*found, *manifest.files} if found.get(name) != manifest.files.get(name))
         raise ArtifactError(f"{folder}: files differ from the manifest: {', '.join(changed)}; build it again")
     return manifest
 
 
+def model_files(model: Path) -> list[Path]:
+    """`model` and its external data: every `<name>*` file beside it."""
+    return sorted(path for path in model.parent.glob(f"{glob.escape(model.name)}*") if path.is_file())
+
+
 def open_artifact(model: Path, precision: Precision) -> Artifact:
-    """Describe the model at `model`; its external data, if any, is every `<name>*` file beside it."""
-    files = sorted(path for path in model.parent.glob(f"{model.name}*") if path.is_file())
+    """Describe the model at `model`, its external data included."""
+    files = model_files(model)
     digest = hashlib.sha256("".join(f"{path.name}{file_sha256(path)}" for path in files).encode()).hexdigest()
     return Artifact(model, precision, digest, sum(path.stat().st_size for path in files))

@@ -1,5 +1,6 @@
 """Build a backend's artifact, step by step, each step an entry of the cache that later backends share."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -9,7 +10,16 @@ from pathlib import Path
 
 from driftgate.backends import BackendSpec, Step
 from driftgate.builder import export
-from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact
+from driftgate.builder.artifact import (
+    MANIFEST,
+    MODEL,
+    Artifact,
+    Manifest,
+    hash_files,
+    model_files,
+    open_artifact,
+    write_manifest,
+)
 from driftgate.builder.cache import cached
 from driftgate.builder.steps import find_step
 from driftgate.errors import BuildError
@@ -18,11 +28,19 @@ from driftgate.inputs.encoder import Encoder
 # Libraries whose release can change what a build writes.
 _VERSIONED = ("torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu")
 
+_PARTIAL = ".partial"  # ends the name of a folder that is being written
+
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
 Announce = Callable[[str], None]
 
 
 def build_artifact(
-    encoder: Encoder, spec: BackendSpec, *, rebuild: bool = False, announce: Announce = lambda message: None
+    encoder: Encoder,
+    spec: BackendSpec,
+    *,
+    rebuild: bool = False,
+    announce: Announce = lambda message: None,  # noqa: ARG005
 ) -> Artifact:
     """The artifact of `spec`, from the cache or built now.
 
@@ -71,10 +89,14 @@ def _identity(step: str | Step) -> str:
 def _apply(step: Step, source: Path, target: Path) -> None:
     try:
         step.apply(source, target)
-    except (OSError, BuildError):
+    except BuildError:
         raise
-    except Exception as error:  # noqa: BLE001 - onnx and onnxruntime raise classes of their own; a hook's step, anything
-        raise BuildError(f"build step {step.name!r} failed on {source.name}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise  # the cache says what to do
+        raise BuildError(
+            f"build step {step.name!r} failed on {source.name}: {type(error).__name__}: {error}"
+        ) from error
     if not target.is_file():
         raise BuildError(f"build step {step.name!r} wrote no {target.name}")
 
@@ -90,21 +112,32 @@ def library_versions() -> dict[str, str]:
     return found
 
 
+def require_empty(target: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        BuildError: `target` exists and is not an empty folder.
+    """
+    if target.exists() and not target.is_dir():
+        raise BuildError(f"{target}: expected a new or empty folder, found a file; nothing was written")
+    if target.exists() and any(not path.name.endswith(_PARTIAL) for path in target.iterdir()):
+        raise BuildError(f"{target}: expected a new or empty folder, found files; nothing was written")
+
+
 def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, target: Path) -> None:
     """Put the artifact into `target` as files that others can load: model, configuration, tokenizer, manifest.
 
     Raises:
         BuildError: `target` exists and is not an empty folder, or cannot be written.
     """
-    from driftgate.builder.artifact import hash_files, write_manifest
-
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BuildError(f"{target}: expected a new or empty folder, found files; nothing was written")
-    partial = target.parent / f".{target.name}.partial"
+    require_empty(target)
+    target = target.absolute()
+    # An empty folder is filled, not replaced: it may be a mount point, or where the user stands.
+    partial = (target if target.exists() else target.parent) / f".{target.name}{_PARTIAL}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        for path in (*artifact.model.parent.glob(f"{artifact.model.name}*"), encoder.path / "config.json", *encoder.tokenizer_files):
+        for path in (*model_files(artifact.model), encoder.path / "config.json", *encoder.tokenizer_files):
             shutil.copy2(path, partial)
         if encoder.thresholds is not None:
             shutil.copy2(encoder.path / "thresholds.json", partial)
@@ -114,8 +147,10 @@ def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, targe
         )
         write_manifest(partial, manifest)
         if target.exists():
-            target.rmdir()
-        partial.rename(target)
+            for path in sorted(partial.iterdir(), key=lambda path: path.name == MANIFEST):  # the manifest comes last
+                path.rename(target / path.name)
+        else:
+            partial.rename(target)
     except OSError as error:
         raise BuildError(f"{target}: cannot be written ({error.strerror or error}); nothing was kept") from error
     finally:

@@ -57,11 +57,12 @@ def cached(
     with FileLock(folder / f"{key}.lock"):
         for leftover in folder.glob(f"{key}{_PARTIAL}*"):  # under the lock nobody is filling one
             shutil.rmtree(leftover, ignore_errors=True)
+        damage = None
         if entry.exists() and not rebuild:
             try:
                 verify_manifest(entry)
             except ArtifactError as error:
-                warnings.warn(f"cached artifact rebuilt: {error}", DamagedArtifactWarning, stacklevel=2)
+                damage = error
             else:
                 return entry
         with _partial_folder(folder, key) as partial:
@@ -70,6 +71,8 @@ def cached(
             if entry.exists():
                 shutil.rmtree(entry)
             partial.rename(entry)
+    if damage is not None:  # once it is mended: where warnings are errors, the next run must find a good entry
+        warnings.warn(f"cached artifact rebuilt: {damage}", DamagedArtifactWarning, stacklevel=2)
     return entry
 
 
@@ -87,8 +90,9 @@ def _writable(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _partial_folder(folder: Path, key: str) -> Iterator[Path]:
-    partial = Path(tempfile.mkdtemp(prefix=f"{key}{_PARTIAL}", dir=folder))
+    partial = folder / f"{key}{_PARTIAL}{os.getpid()}"
     try:
+        partial.mkdir()
         yield partial
     except OSError as error:
         raise BuildError(

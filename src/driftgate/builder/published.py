@@ -12,7 +12,14 @@ from driftgate.inputs.encoder import Encoder
 
 _KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _DYNAMIC_INT8_OPS = frozenset(
-    {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QEmbedLayerNormalization"}
+    {
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "QAttention",
+        "QEmbedLayerNormalization",
+    }
 )
 
 
@@ -48,7 +55,7 @@ def _load_graph(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        graph = onnx.load(path, load_external_data=False).graph
+        graph = onnx.load(path, format="protobuf", load_external_data=False).graph
     except DecodeError as error:
         raise ArtifactError(f"{path}: not an ONNX file ({error}); its suffix does not fit its content") from error
     if not graph.node:
@@ -78,10 +85,14 @@ def infer_precision(graph: Any) -> Precision:
 
 def _check_precision(spec: BackendSpec, path: Path, inferred: Precision) -> None:
     if spec.precision not in (Precision.FROM_GRAPH, inferred):
-        raise ArtifactError(f"backend {spec.name}: given as {spec.precision}, but the graph of {path.name} is {inferred}")
+        raise ArtifactError(
+            f"backend {spec.name}: given as {spec.precision}, but the graph of {path.name} is {inferred}"
+        )
     promised = name_promises(spec.name)
     if promised and not inferred.startswith(promised):
-        raise ArtifactError(f"backend {spec.name}: the name says {promised}, but the graph of {path.name} is {inferred}; rename it")
+        raise ArtifactError(
+            f"backend {spec.name}: the name says {promised}, but the graph of {path.name} is {inferred}; rename it"
+        )
 
 
 def _check_inputs(path: Path, graph: Any) -> None:
@@ -92,18 +103,25 @@ def _check_inputs(path: Path, graph: Any) -> None:
             f"{path}: expected inputs input_ids, attention_mask and perhaps token_type_ids, found {', '.join(sorted(inputs))}"
         )
     if "attention_mask" not in inputs:
-        raise ArtifactError(f"{path}: the graph takes no attention_mask: padding would change its answers; export it again with one")
+        raise ArtifactError(
+            f"{path}: the graph takes no attention_mask: padding would change its answers; export it again with one"
+        )
 
 
 def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
     shape = graph.output[0].type.tensor_type.shape.dim
     outputs = shape[-1].dim_value if shape else 0
     if outputs and outputs != len(encoder.labels):
-        raise ArtifactError(f"{path}: gives {outputs} outputs, the encoder {encoder.name} has {len(encoder.labels)} labels")
+        raise ArtifactError(
+            f"{path}: gives {outputs} outputs, the encoder {encoder.name} has {len(encoder.labels)} labels"
+        )
     config = path.parent / "config.json"
     if config.is_file():
-        id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
-        labels = tuple(id2label[index] for index in sorted(id2label, key=int))
+        try:
+            id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
+            labels = tuple(id2label[index] for index in sorted(id2label, key=int))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ArtifactError(f"{config}: its labels cannot be read ({error}); mend or remove the file") from error
         if labels and labels != encoder.labels:
             raise ArtifactError(f"{config}: its labels, or their order, are not those of the encoder {encoder.name}")
 

@@ -20,7 +20,9 @@ def optimize_basic(source: Path, target: Path) -> None:
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
     if source.with_name(source.name + "_data").exists() or source.stat().st_size > 2**30:
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{target.name}_data")
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{target.name}_data"
+        )
     onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 

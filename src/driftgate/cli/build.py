@@ -15,7 +15,9 @@ def build(
     backend: Annotated[str, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8-dynamic")],
     out: Annotated[Path, typer.Option(help="a new or empty folder; several backends get a folder each in it")],
     rebuild: Annotated[bool, typer.Option("--rebuild", help="do not use what the cache holds")] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+    ] = False,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
 ) -> None:
     """Build ONNX backends: model.onnx, config.json, the tokenizer, manifest.json.

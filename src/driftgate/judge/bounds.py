@@ -34,8 +34,10 @@ class Bound:
     def describe(self, value: float) -> str:
         """The failed comparison, with the whole rule: bound, value, where it is set, why."""
         rule = "at most" if self.at_most else "at least"
+        # "0.01, expected at most 0.01" would help nobody.
+        digits = 6 if f"{value:.6g}" != f"{self.limit:.6g}" else 17
         return (
-            f"{self.metric} = {value:.6g}, expected {rule} {self.limit:.6g} "
+            f"{self.metric} = {value:.{digits}g}, expected {rule} {self.limit:.{digits}g} "
             f"(bound [{self.key}.{self.metric}], set {self.set_on}: {self.reason})"
         )
 
@@ -60,8 +62,10 @@ def load_bounds(path: Path) -> dict[tuple[str, str], Bound]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BoundsError(f"bounds file {path}: no such file; copy the suite's bounds.toml and change it") from error
+    except OSError as error:
+        raise BoundsError(
+            f"bounds file {path}: {str(error.strerror).lower()}; copy the suite's bounds.toml and change it"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BoundsError(f"bounds file {path}: not valid TOML ({error})") from error
     bounds = {}

@@ -34,7 +34,13 @@ class Flips:
 
 
 def count_flips(reference: Decisions, backend: Decisions, labels: tuple[str, ...]) -> Flips:
-    """Compare decisions, bool, (rows, labels)."""
+    """Compare decisions, bool, (rows, labels).
+
+    Raises:
+        ValueError: different shapes, or no decisions.
+    """
+    if reference.shape != backend.shape or not reference.size:
+        raise ValueError(f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}")
     changed = reference != backend
     return Flips(
         decisions=int(changed.size),

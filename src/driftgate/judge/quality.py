@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from driftgate.arrays import Decisions, LabelMatrix
 
@@ -19,7 +19,8 @@ class Quality:
         subset_accuracy: share of rows whose whole label set is right; for single-label encoders plain accuracy.
         macro_f1_supported: macro-F1 over labels with at least `MIN_SUPPORT` true rows; 0 where there are none.
         supported_labels: how many those are.
-        mcc: Matthews correlation of the predicted label, for single-label encoders; else None.
+        mcc: Matthews correlation of the predicted label, for single-label encoders; else None. 0 where all rows have, or
+            get, the same label.
         per_label_f1: F1 by label name. `support`: true rows by label name.
     """
 
@@ -45,9 +46,12 @@ def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str,
     """
     if decisions.shape != truth.shape:
         raise ValueError(f"expected decisions and labels of one shape, found {decisions.shape} and {truth.shape}")
-    micro = precision_recall_fscore_support(truth, decisions, average="micro", zero_division=0)
-    macro = precision_recall_fscore_support(truth, decisions, average="macro", zero_division=0)
-    per_label = precision_recall_fscore_support(truth, decisions, average=None, zero_division=0)[2]
+    columns = truth.shape[1]
+    # scikit-learn takes a single column for two classes, no and yes, and would count both.
+    options = {"labels": list(range(columns)) if columns > 1 else [1], "zero_division": 0}
+    micro = precision_recall_fscore_support(truth, decisions, average="micro", **options)
+    macro = precision_recall_fscore_support(truth, decisions, average="macro", **options)
+    per_label = precision_recall_fscore_support(truth, decisions, average=None, **options)[2]
     support = truth.sum(axis=0)
     supported = support >= MIN_SUPPORT
     return Quality(
@@ -60,7 +64,17 @@ def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str,
         macro_f1_supported=float(per_label[supported].mean()) if supported.any() else 0.0,
         supported_labels=int(supported.sum()),
         subset_accuracy=float(accuracy_score(truth, decisions)),
-        mcc=None if multi_label else float(matthews_corrcoef(truth.argmax(axis=1), decisions.argmax(axis=1))),
+        mcc=None if multi_label else _correlate(truth, decisions),
         per_label_f1=dict(zip(labels, np.asarray(per_label, dtype=float).tolist(), strict=True)),
         support=dict(zip(labels, support.tolist(), strict=True)),
     )
+
+
+def _correlate(truth: LabelMatrix, decisions: Decisions) -> float:
+    """Matthews correlation of more than two classes (Gorodkin 2004), from bool, (rows, labels), one label a row.
+
+    scikit-learn's own warns where only one label occurs.
+    """
+    true, found = truth - truth.mean(axis=0), decisions - decisions.mean(axis=0)
+    spread = np.sqrt((true**2).sum() * (found**2).sum())
+    return float((true * found).sum() / spread) if spread else 0.0

@@ -20,12 +20,12 @@ def speed_ratio(anchor_seconds: Sequence[float], seconds: Sequence[float]) -> Ra
     """Anchor time over own time, block by block; both ran the same rows in the same block.
 
     Raises:
-        ValueError: fewer than three blocks, different counts, or times that are not positive.
+        ValueError: fewer than three blocks, different counts, or times that are not positive and finite.
     """
     if len(anchor_seconds) != len(seconds) or len(seconds) < 3:
         raise ValueError(f"expected at least 3 paired blocks, found {len(anchor_seconds)} and {len(seconds)}")
     anchor, own = np.asarray(anchor_seconds, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
-    if not ((anchor > 0).all() and (own > 0).all()):
-        raise ValueError("expected positive times")
+    if not all(((times > 0) & np.isfinite(times)).all() for times in (anchor, own)):
+        raise ValueError(f"expected positive, finite times in seconds, found {anchor.tolist()} and {own.tolist()}")
     ratios = anchor / own
     return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), len(ratios))

@@ -14,8 +14,9 @@ MIN_BLOCKS = 3
 def time_blocks(workloads: Mapping[str, Workload], blocks: int = MIN_BLOCKS, seed: int = 0) -> dict[str, list[float]]:
     """Seconds of each backend in each block, by name.
 
-    In every block each workload runs once untimed, to let the other runtime's threads settle, then once timed; the order
-    within a block is random. Backends never alternate call by call: their thread pools fight (onnxruntime #13808).
+    In every block each workload's first batch runs untimed, to let the other runtime's threads settle, then all of it
+    timed; the order within a block is random. Backends never alternate call by call: their thread pools fight
+    (onnxruntime #13808).
     """
     generator = np.random.default_rng(seed)
     seconds: dict[str, list[float]] = {name: [] for name in workloads}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
-from driftgate.errors import DriftgateError
+from driftgate.errors import DriftgateError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
@@ -42,8 +43,13 @@ def measure_in_fresh_process(
     """Open the backend in a new process, answer the first text, then all of them.
 
     Raises:
+        OptionError: the backend is opened by a function of this process.
         DriftgateError: the process failed; its last lines are in the message.
     """
+    if spec.open_with is not None:
+        raise OptionError(
+            f"backend {spec.name}: it is opened by a function of this process, which a fresh one does not have"
+        )
     request = {
         "encoder": {
             "source": str(encoder.path),
@@ -79,8 +85,19 @@ def _resident_bytes() -> int:
 
 
 def _peak_bytes() -> int:
+    """Largest resident memory of this process.
+
+    Linux hands the parent's `ru_maxrss` down to what it starts (a pytest run's gigabytes), so its own mark is read there.
+    """
     import resource
 
+    status = Path("/proc/self/status")
+    if status.is_file():
+        kilobytes = re.search(
+            r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE
+        )
+        if kilobytes:
+            return int(kilobytes[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

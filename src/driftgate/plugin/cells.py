@@ -98,7 +98,11 @@ class Cell:
             "padded_tokens_per_second": workload.padded_tokens / seconds,
         }
         benchmark.extra_info.update(speed)
-        spread = {"seconds_median": seconds, "seconds_min": benchmark.stats.stats.min, "seconds_max": benchmark.stats.stats.max}
+        spread = {
+            "seconds_median": seconds,
+            "seconds_min": benchmark.stats.stats.min,
+            "seconds_max": benchmark.stats.stats.max,
+        }
         measured = {**facts, **speed, **spread, "rounds": benchmark.stats.stats.rounds}
         self.session.results.add_throughput(self.spec.backend.name, self.corpus_name, self.spec.plan.name, measured)
 
@@ -159,7 +163,11 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
     chosen = spread_sample(driftgate.tokens(corpus), driftgate.options.sample_rows)
     with reported():
         measured = measure_in_fresh_process(
-            driftgate.encoder, built.spec, built.artifact, [corpus.texts[row] for row in chosen], driftgate.options.settings
+            driftgate.encoder,
+            built.spec,
+            built.artifact,
+            [corpus.texts[row] for row in chosen],
+            driftgate.options.settings,
         )
     driftgate.results.of(built.spec.name).fresh_process = asdict(measured)
     return measured

@@ -141,7 +141,9 @@ def _hold(
     detail: str,
 ) -> None:
     __tracebackhide__ = True
-    specs = {spec.name: driftgate.built(spec).spec for spec in driftgate.options.backends if spec.name in values_by_backend}
+    specs = {
+        spec.name: driftgate.built(spec).spec for spec in driftgate.options.backends if spec.name in values_by_backend
+    }
     with reported():
         bounds = driftgate.bounds(request.path.parent / "bounds.toml")
         violations = [

@@ -77,7 +77,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = metafunc.config.stash[SESSION].options
     plans = metafunc.config.stash[SESSION].benchmark_plans
     if "backend_spec" in metafunc.fixturenames:
-        metafunc.parametrize("backend_spec", options.backends, ids=[spec.name for spec in options.backends], indirect=True)
+        metafunc.parametrize(
+            "backend_spec", options.backends, ids=[spec.name for spec in options.backends], indirect=True
+        )
     if "cell" in metafunc.fixturenames:
         corpora = (options.throughput_corpus, *(["long"] if options.throughput_corpus == "normal" else []))
         cells = [CellSpec(spec, plan, name) for name in corpora for spec in options.backends for plan in plans]
@@ -85,7 +87,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parameters = [pytest.param(spec, id=spec.id, marks=marks.get(spec.corpus, [])) for spec in cells]
         metafunc.parametrize("cell", parameters, indirect=True)
     if "side_by_side" in metafunc.fixturenames:
-        metafunc.parametrize("side_by_side", plans, ids=[plan.name for plan in plans], indirect=True)
+        ends = (plans[0], plans[-1])  # one text at a time, and the fastest way through many
+        metafunc.parametrize("side_by_side", ends, ids=[plan.name for plan in ends], indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -131,7 +134,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     outcome = yield
     run = session.config.stash[SESSION]
     worker_output = getattr(session.config, "workeroutput", None)
@@ -177,6 +180,8 @@ def _notes(run: DriftgateSession) -> list[str]:
         if entry.about.get("precision") == "fp16" and entry.about.get("arithmetic") == "float32"
     ]
     if widened:
-        notes.append(f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound")
+        notes.append(
+            f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound"
+        )
     notes.append(f"results: {run.options.results / 'results.json'}")
     return notes

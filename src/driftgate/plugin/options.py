@@ -48,13 +48,24 @@ _OPTIONS = (
     _Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
     _Option("--allow-pickle", "load pickled weights, which can run code"),
     _Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
-    _Option("--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"),
+    _Option(
+        "--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"
+    ),
     _Option("--driftgate-batch-sizes", "batch sizes of the benchmark", "N,N", "1,8,32"),
-    _Option("--driftgate-token-budget", "padded tokens a batch of the budget plan may hold", "N", str(DEFAULT_TOKEN_BUDGET)),
+    _Option(
+        "--driftgate-token-budget", "padded tokens a batch of the budget plan may hold", "N", str(DEFAULT_TOKEN_BUDGET)
+    ),
     _Option("--driftgate-sample-rows", "texts in each benchmark cell", "N", "32"),
     _Option("--driftgate-throughput-corpus", "normal, long, or corpus for the texts of --corpus", "NAME", "normal"),
-    _Option("--driftgate-corpus-rows", "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all", "N", "0"),
-    _Option("--driftgate-text-column", "column of the texts: a name, or a position where the file has no header", "COLUMN"),
+    _Option(
+        "--driftgate-corpus-rows",
+        "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all",
+        "N",
+        "0",
+    ),
+    _Option(
+        "--driftgate-text-column", "column of the texts: a name, or a position where the file has no header", "COLUMN"
+    ),
     _Option("--driftgate-label-column", "column of the labels, likewise", "COLUMN"),
     _Option("--driftgate-label-separator", "what separates several labels in one field", "TEXT", ","),
     _Option("--driftgate-problem-type", "single_label_classification or multi_label_classification", "TYPE"),
@@ -91,14 +102,20 @@ class Options:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    group = parser.getgroup("driftgate", "driftgate: is the optimized classifier still the same model, and still faster?")
+    group = parser.getgroup(
+        "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
+    )
     for option in _OPTIONS:
         if option.is_switch:
-            group.addoption(option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=option.help)
+            group.addoption(
+                option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=option.help
+            )
             parser.addini(option.ini, option.help, type="bool", default=False)
         else:
             shown = f"{option.help} (default: {option.default})" if option.default else option.help
-            group.addoption(option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=shown)
+            group.addoption(
+                option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=shown
+            )
             parser.addini(option.ini, option.help, type="string", default="")
 
 
@@ -108,7 +125,9 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         OptionError: a value that cannot be used.
     """
-    hook_defaults = {name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()}
+    hook_defaults = {
+        name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()
+    }
     values = {option.name: _value(config, option, hook_defaults) for option in _OPTIONS}
     registry = dict(REGISTRY)
     for found in config.hook.pytest_driftgate_backends(config=config):

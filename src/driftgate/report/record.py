@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -69,7 +68,7 @@ class Results:
             own = self.of(name)
             for part, value in content.items():
                 current = getattr(own, part)
-                setattr(own, part, {**current, **value} if isinstance(current, dict) else current or value)
+                setattr(own, part, _unite(current, value) if isinstance(current, dict) else current or value)
         self.violations.extend(other["violations"])
 
     def to_json(self) -> dict[str, Any]:
@@ -80,18 +79,30 @@ class Results:
         }
 
 
+def _unite(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both tables, and the tables in them: of one corpus, this process may have timed one plan and that one another."""
+    both = {key: _unite(own[key], other[key]) for key in own.keys() & other.keys() if isinstance(own[key], dict)}
+    return own | other | both
+
+
 def write_results(results: Results, folder: Path, exit_code: int) -> Path:
-    """Write `results.json` into `folder`, whole or not at all; a new folder tells git to ignore it."""
+    """Write `results.json` into `folder`, whole or not at all; a new folder tells git to ignore it.
+
+    Raises:
+        ValueError: a number that is not finite, which JSON cannot say.
+    """
+    content = results.to_json()
+    document = {"schema": SCHEMA, **content.pop("header"), "exit_code": exit_code, **content}
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if new:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    content = results.to_json()
-    document = {"schema": SCHEMA, **content.pop("header"), "exit_code": exit_code, **content}
-    descriptor, name = tempfile.mkstemp(dir=folder, suffix=".partial")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, allow_nan=False)
-        file.write("\n")
     target = folder / FILE_NAME
-    Path(name).replace(target)
+    partial = folder / f".{FILE_NAME}.{os.getpid()}.partial"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return target

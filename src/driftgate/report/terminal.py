@@ -16,9 +16,12 @@ _LABELS_SHOWN = 5
 
 
 def render_table(results: Results, width: int) -> str:
-    """One line a backend: throughput by plan, ratio to torch with its spread, size, drift, flips, F1."""
+    """One line a backend: throughput by plan, ratio to torch with its spread, size, drift, flips, F1; then who is missing."""
     corpora = list(dict.fromkeys(corpus for entry in results.backends.values() for corpus in entry.throughput)) or [""]
-    return "".join(_render(_table(results, corpus), width) for corpus in corpora)
+    tables = [_render(_table(results, corpus), width) for corpus in corpora]
+    # Under the tables: in a column, the length of a reason would be taken from the numbers.
+    skipped = [f"{name}: skipped, {entry.skipped}\n" for name, entry in results.backends.items() if entry.skipped]
+    return "".join([*tables, *skipped])
 
 
 def _table(results: Results, corpus: str) -> Table:
@@ -33,7 +36,6 @@ def _table(results: Results, corpus: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, entry in results.backends.items():
         if entry.skipped:
-            table.add_row(f"{name}: skipped, {entry.skipped}")
             continue
         speeds = [_number(entry.throughput.get(corpus, {}).get(plan, {}).get("texts_per_second"), ".0f") for plan in plans]
         table.add_row(name, *speeds, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
@@ -86,7 +88,7 @@ def render_worst_rows(drift: Drift, labels: Sequence[str], row_ids: Sequence[str
 
 
 def _render(content: Any, width: int) -> str:
-    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, markup=False)
+    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"

@@ -51,7 +51,9 @@ def predict(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) -> Logits
     Raises:
         NonFiniteLogitsError: NaN or infinity, with the rows.
     """
-    return gather_rows(backend.spec.name, ((batch.rows, backend.prepare(batch)()) for batch in make_batches(tokens, plan)))
+    return gather_rows(
+        backend.spec.name, ((batch.rows, backend.prepare(batch)()) for batch in make_batches(tokens, plan))
+    )
 
 
 def gather_rows(backend_name: str, answers: Iterable[tuple[tuple[int, ...], Logits]]) -> Logits:

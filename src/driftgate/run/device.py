@@ -48,7 +48,7 @@ def parse_device(text: str) -> Device:
     kind, _, index = text.partition(":")
     if text == "cpu":
         return Device()
-    if kind == "cuda" and (not index or index.isdigit()) and not text.endswith(":"):
+    if kind == "cuda" and (not index or index.isdecimal()) and not text.endswith(":"):
         return Device("cuda", int(index or 0))
     raise OptionError(f"device {text!r}: expected cpu, cuda or cuda:N")
 
@@ -65,7 +65,9 @@ def require_device(device: Device) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise DeviceError(f"device {device}: torch sees no CUDA device (torch {torch.__version__}); use --driftgate-device cpu")
+        raise DeviceError(
+            f"device {device}: torch sees no CUDA device (torch {torch.__version__}); use --driftgate-device cpu"
+        )
     if device.index >= torch.cuda.device_count():
         raise DeviceError(f"device {device}: this machine has {torch.cuda.device_count()} CUDA devices, counted from 0")
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():

@@ -37,7 +37,11 @@ class OnnxBackend:
         on_cpu = provider == _PROVIDERS["cpu"]
         # The CPU provider has no float16 kernels for these operators: it inserts casts and computes in float32.
         arithmetic = {Precision.FP32: "float32", Precision.FP16: "float32" if on_cpu else "float16"}
-        return InForce(provider, arithmetic.get(self._spec.precision, "int8"), self._session.get_session_options().intra_op_num_threads)
+        return InForce(
+            provider,
+            arithmetic.get(self._spec.precision, "int8"),
+            self._session.get_session_options().intra_op_num_threads,
+        )
 
     def prepare(self, batch: TokenBatch) -> Prepared:
         arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
@@ -102,5 +106,7 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
         raise ArtifactError(f"{artifact.model}: ONNX Runtime cannot load it: {error}") from error
     given = session.get_providers()[0]
     if given != wanted:
-        raise DeviceError(f"backend {spec.name}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries")
+        raise DeviceError(
+            f"backend {spec.name}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries"
+        )
     return OnnxBackend(spec, session, settings, len(encoder.labels))

@@ -24,11 +24,11 @@ def open_backend(encoder: Encoder, spec: BackendSpec, artifact: Artifact | None,
     if spec.runtime is Runtime.TORCH:
         from driftgate.run.torch_backend import open_torch
 
-        return open_torch(encoder, settings)
+        return open_torch(encoder, spec, settings)
     if spec.runtime is Runtime.TORCH_COMPILE:
         from driftgate.run.torch_backend import open_torch_compile
 
-        return open_torch_compile(encoder, settings)
+        return open_torch_compile(encoder, spec, settings)
     from driftgate.run.onnx_backend import open_onnx
 
     refuse_conflicting_runtimes()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import IntArray, Logits
-from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
+from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.cache import cache_folder
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import TokenBatch
@@ -45,10 +45,7 @@ class TorchBackend:
     def prepare(self, batch: TokenBatch) -> Prepared:
         import torch
 
-        feed = {
-            name: torch.from_numpy(array).to(self._device)
-            for name, array in _named_arrays(batch).items()
-        }
+        feed = {name: torch.from_numpy(array).to(self._device) for name, array in _named_arrays(batch).items()}
 
         def run() -> Logits:
             with torch.inference_mode():
@@ -68,13 +65,13 @@ def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
     return TorchBackend(REFERENCE, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device()))
 
 
-def open_torch(encoder: Encoder, settings: RunSettings) -> TorchBackend:
+def open_torch(encoder: Encoder, spec: BackendSpec, settings: RunSettings) -> TorchBackend:
     """torch eager with transformers' default attention."""
     module = load_module(encoder, attention=None).to(str(settings.device))
-    return TorchBackend(REGISTRY["torch"], module, settings)
+    return TorchBackend(spec, module, settings)
 
 
-def open_torch_compile(encoder: Encoder, settings: RunSettings) -> TorchBackend:
+def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSettings) -> TorchBackend:
     """torch.compile with dynamic shapes, compiled before it is returned.
 
     One graph and no fall back: `fullgraph` makes a graph break or too many recompilations an error.
@@ -88,9 +85,7 @@ def open_torch_compile(encoder: Encoder, settings: RunSettings) -> TorchBackend:
 
     _require_compiler(settings.device)
     module = load_module(encoder, attention=None).to(str(settings.device))
-    backend = TorchBackend(
-        REGISTRY["torch-compile"], torch.compile(module, dynamic=True, fullgraph=True), settings
-    )
+    backend = TorchBackend(spec, torch.compile(module, dynamic=True, fullgraph=True), settings)
     with warnings.catch_warnings():
         # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot mend that.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")

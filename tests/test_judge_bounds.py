@@ -1,0 +1,213 @@
+"""Limits with a reason."""
+
+import math
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from driftgate.backends import REGISTRY
+from driftgate.errors import BoundsError
+from driftgate.judge.bounds import Bound, Violation, check, find_bound, load_bounds
+from driftgate.pipeline import bounds_keys
+from driftgate.run.device import Device, RunSettings
+
+ENTRY = """
+[fp16.max_abs_logit_drift]
+at_most = 0.01
+reason = "ten times the largest seen"
+set_on = 2026-01-31
+"""
+
+
+def bound(key: str = "fp16", limit: float = 0.01, *, at_most: bool = True) -> Bound:
+    return Bound(key, "max_abs_logit_drift", limit, at_most, "ten times the largest seen", date(2026, 1, 31))
+
+
+def table(*bounds: Bound) -> dict[tuple[str, str], Bound]:
+    return {(bound.key, bound.metric): bound for bound in bounds}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "bounds.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("at_most", [True, False], ids=["at-most", "at-least"])
+def test_the_limit_itself_holds(*, at_most: bool) -> None:
+    assert bound(at_most=at_most).holds(0.01)
+
+
+@pytest.mark.parametrize("at_most", [True, False], ids=["at-most", "at-least"])
+@pytest.mark.parametrize("limit", [0.01, math.inf, -math.inf], ids=str)
+def test_nan_never_holds(limit: float, *, at_most: bool) -> None:
+    assert not bound(limit=limit, at_most=at_most).holds(math.nan)
+
+
+def test_at_most_holds_below_and_breaks_above() -> None:
+    assert bound().holds(math.nextafter(0.01, 0))
+    assert not bound().holds(math.nextafter(0.01, 1))
+
+
+def test_at_least_holds_above_and_breaks_below() -> None:
+    assert bound(at_most=False).holds(math.nextafter(0.01, 1))
+    assert not bound(at_most=False).holds(math.nextafter(0.01, 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "at_most", "expected"),
+    [
+        pytest.param(
+            0.0125,
+            True,
+            "onnx-fp16: max_abs_logit_drift = 0.0125, expected at most 0.01 "
+            "(bound [fp16.max_abs_logit_drift], set 2026-01-31: ten times the largest seen)",
+            id="at-most",
+        ),
+        pytest.param(
+            0.00123456789,
+            False,
+            "onnx-fp16: max_abs_logit_drift = 0.00123457, expected at least 0.01 "
+            "(bound [fp16.max_abs_logit_drift], set 2026-01-31: ten times the largest seen)",
+            id="at-least",
+        ),
+        pytest.param(
+            math.nan,
+            True,
+            "onnx-fp16: max_abs_logit_drift = nan, expected at most 0.01 "
+            "(bound [fp16.max_abs_logit_drift], set 2026-01-31: ten times the largest seen)",
+            id="nan",
+        ),
+        pytest.param(
+            0.010000000001,
+            True,
+            "onnx-fp16: max_abs_logit_drift = 0.010000000001, expected at most 0.01 "
+            "(bound [fp16.max_abs_logit_drift], set 2026-01-31: ten times the largest seen)",
+            id="a-hair-above",
+        ),
+    ],
+)
+def test_a_violation_tells_value_bound_and_reason(value: float, at_most: bool, expected: str) -> None:
+    assert str(Violation("onnx-fp16", bound(at_most=at_most), value)) == expected
+
+
+def test_a_bounds_file_is_read_by_key_and_metric(tmp_path: Path) -> None:
+    assert load_bounds(write(tmp_path, ENTRY)) == table(bound())
+
+
+def test_at_least_and_whole_numbers_are_read(tmp_path: Path) -> None:
+    found = load_bounds(write(tmp_path, ENTRY.replace("at_most = 0.01", "at_least = 1")))
+    assert found == table(bound(limit=1.0, at_most=False))
+
+
+def test_keys_with_hyphens_need_no_quotes(tmp_path: Path) -> None:
+    assert ("onnx-fp16", "max_abs_logit_drift") in load_bounds(write(tmp_path, ENTRY.replace("fp16", "onnx-fp16")))
+
+
+AT = ", [fp16.max_abs_logit_drift]: "
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param(
+            'reason = "ten times the largest seen"', "", f"{AT}every bound needs a reason and a date", id="no-reason"
+        ),
+        pytest.param(
+            '"ten times the largest seen"', '"  "', f"{AT}every bound needs a reason and a date", id="blank-reason"
+        ),
+        pytest.param("set_on = 2026-01-31", "", "and a date: set_on = 2026-01-31", id="no-date"),
+        pytest.param("2026-01-31", '"2026-01-31"', "and a date: set_on = 2026-01-31", id="date-as-text"),
+        pytest.param(
+            "at_most = 0.01",
+            "at_most = 0.01\nat_least = 0",
+            f"{AT}expected exactly one of at_most and at_least, found ['at_most', 'at_least']",
+            id="both-limits",
+        ),
+        pytest.param(
+            "at_most = 0.01", "", f"{AT}expected exactly one of at_most and at_least, found neither", id="no-limit"
+        ),
+        pytest.param(
+            "at_most = 0.01",
+            "at_mots = 0.01",
+            f"{AT}unknown fields at_mots; expected at_least, at_most, reason, set_on",
+            id="unknown-field",
+        ),
+        pytest.param("0.01", "nan", f"{AT}at_most should be a number, found nan", id="nan-limit"),
+        pytest.param("0.01", '"0.01"', f"{AT}at_most should be a number, found '0.01'", id="text-limit"),
+        pytest.param("0.01", "true", f"{AT}at_most should be a number, found True", id="true-limit"),
+        pytest.param(ENTRY, "fp16 = 0.01", "expected tables [class.metric], found a value 'fp16'", id="value-at-the-top"),
+        pytest.param(
+            ENTRY, "[fp16]\nmax_abs_logit_drift = 0.01", f"{AT}expected a table with at_most or at_least", id="no-table"
+        ),
+        pytest.param("at_most = 0.01", "at_most 0.01", "not valid TOML (", id="not-toml"),
+        pytest.param(ENTRY, ENTRY * 2, "not valid TOML (", id="given-twice"),
+    ],
+)
+def test_a_malformed_bounds_file_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, ENTRY.replace(old, new))
+    with pytest.raises(BoundsError, match=re.escape(message)) as refused:
+        load_bounds(path)
+    assert str(refused.value).startswith(f"bounds file {path}")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bounds.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BoundsError, match="not valid TOML"):
+        load_bounds(tmp_path / "bounds.toml")
+
+
+def test_a_missing_file_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BoundsError, match="no such file or directory; copy the suite's bounds.toml and change it"):
+        load_bounds(tmp_path / "bounds.toml")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BoundsError, match=re.escape(f"bounds file {tmp_path}: ")):
+        load_bounds(tmp_path)
+
+
+KEYS = ("onnx-fp16", "fp16-cuda", "fp16")
+
+
+def test_bounds_are_looked_up_by_name_then_class_on_the_device_then_class() -> None:
+    assert bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1, device=Device("cuda", 1))) == KEYS
+
+
+@pytest.mark.parametrize("present", [KEYS, KEYS[1:], KEYS[2:]], ids=["name", "class-on-device", "class"])
+def test_the_most_specific_bound_wins(present: tuple[str, ...]) -> None:
+    bounds = table(*(bound(key) for key in reversed(present)))
+    assert find_bound(bounds, KEYS, "max_abs_logit_drift").key == present[0]
+
+
+def test_a_bound_of_another_backend_or_metric_is_no_bound() -> None:
+    bounds = table(bound("onnx-fp32"), bound("fp16-cpu"))
+    with pytest.raises(BoundsError):
+        find_bound(bounds, KEYS, "max_abs_logit_drift")
+    with pytest.raises(BoundsError):
+        find_bound(bounds, ("onnx-fp32",), "flip_rate")
+
+
+def test_a_missing_bound_names_the_keys_and_what_to_add() -> None:
+    expected = (
+        "no bound for 'flip_rate' under onnx-fp16 or fp16-cuda or fp16; add [fp16.flip_rate] with a limit and a reason"
+    )
+    with pytest.raises(BoundsError, match=f"^{re.escape(expected)}$"):
+        find_bound(table(bound()), KEYS, "flip_rate")
+
+
+def test_check_returns_every_broken_bound_in_the_order_given() -> None:
+    def of(metric: str) -> Bound:
+        return Bound("fp16", metric, 1.0, at_most=True, reason="r", set_on=date(2026, 1, 31))
+
+    bounds = table(of("a"), of("b"), of("c"))
+    found = check(bounds, "onnx-fp16", KEYS, {"c": 2.0, "b": 1.0, "a": math.nan})
+    assert [violation.bound.metric for violation in found] == ["c", "a"]
+    assert {violation.backend for violation in found} == {"onnx-fp16"}
+
+
+def test_check_fails_on_a_metric_without_a_bound_even_if_others_hold() -> None:
+    with pytest.raises(BoundsError, match="flip_rate"):
+        check(table(bound()), "onnx-fp16", KEYS, {"max_abs_logit_drift": 0.0, "flip_rate": 0.0})

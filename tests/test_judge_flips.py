@@ -1,0 +1,94 @@
+"""Decisions that changed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from driftgate.arrays import Decisions
+from driftgate.judge.flips import Flips, count_flips
+
+LABELS = ("joy", "anger", "fear")
+
+
+def decisions(*rows: str) -> Decisions:
+    """A row is written "1.1": yes, no, yes."""
+    return Decisions(np.array([[cell == "1" for cell in row] for row in rows]))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Decisions, Decisions]:
+    rows = draw(st.integers(1, 8))
+    first, second = (draw(hnp.arrays(np.bool_, (rows, len(LABELS)))) for _ in range(2))
+    return Decisions(first), Decisions(second)
+
+
+@pytest.fixture(scope="module")
+def flips() -> Flips:
+    """Row 0 gains fear and loses joy, row 1 stays, row 2 gains anger and fear, row 3 stays empty."""
+    return count_flips(decisions("11.", ".1.", "1..", "..."), decisions(".11", ".1.", "111", "..."), LABELS)
+
+
+def test_gained_are_new_yeses_and_lost_are_new_noes(flips: Flips) -> None:
+    assert (flips.gained, flips.lost, flips.total) == (3, 1, 4)
+
+
+def test_rate_is_the_share_of_label_decisions(flips: Flips) -> None:
+    assert flips.decisions == 12
+    assert flips.rate == pytest.approx(4 / 12)
+
+
+def test_a_row_with_two_flips_is_one_row(flips: Flips) -> None:
+    assert flips.rows == 2
+
+
+def test_flips_are_counted_for_each_label(flips: Flips) -> None:
+    assert flips.per_label == {"joy": 1, "anger": 1, "fear": 2}
+
+
+def test_a_changed_single_label_is_one_gained_and_one_lost() -> None:
+    found = count_flips(decisions("1..", ".1."), decisions("..1", ".1."), LABELS)
+    assert (found.gained, found.lost, found.rows) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reference", "backend"),
+    [
+        pytest.param(("1..", ".1."), ("1..",), id="one-row-that-would-stand-for-all"),
+        pytest.param(("1", "."), ("1..", ".1."), id="one-label-that-would-stand-for-all"),
+        pytest.param((), (), id="nothing"),
+    ],
+)
+def test_decisions_that_do_not_fit_are_refused(reference: tuple[str, ...], backend: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        count_flips(decisions(*reference), decisions(*backend), LABELS)
+
+
+@settings(deadline=None)
+@given(pairs())
+def test_decisions_do_not_flip_against_themselves(pair: tuple[Decisions, Decisions]) -> None:
+    assert count_flips(pair[0], pair[0], LABELS).total == 0
+
+
+@settings(deadline=None)
+@given(pairs())
+def test_gained_and_lost_swap_with_the_sides(pair: tuple[Decisions, Decisions]) -> None:
+    there, back = count_flips(*pair, LABELS), count_flips(*reversed(pair), LABELS)
+    assert (there.gained, there.lost) == (back.lost, back.gained)
+    assert (there.rows, there.per_label) == (back.rows, back.per_label)
+
+
+@settings(deadline=None)
+@given(pairs(), st.randoms(use_true_random=False))
+def test_flips_do_not_depend_on_row_order(pair: tuple[Decisions, Decisions], random: object) -> None:
+    order = list(range(len(pair[0])))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assert count_flips(*(Decisions(side[order]) for side in pair), LABELS) == count_flips(*pair, LABELS)
+
+
+@settings(deadline=None)
+@given(pairs())
+def test_labels_add_up_to_the_total(pair: tuple[Decisions, Decisions]) -> None:
+    found = count_flips(*pair, LABELS)
+    assert sum(found.per_label.values()) == found.total == found.gained + found.lost
