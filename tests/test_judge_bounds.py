@@ -138,7 +138,9 @@ AT = ", [fp16.max_abs_logit_drift]: "
         pytest.param("0.01", "nan", f"{AT}at_most should be a number, found nan", id="nan-limit"),
         pytest.param("0.01", '"0.01"', f"{AT}at_most should be a number, found '0.01'", id="text-limit"),
         pytest.param("0.01", "true", f"{AT}at_most should be a number, found True", id="true-limit"),
-        pytest.param(ENTRY, "fp16 = 0.01", "expected tables [class.metric], found a value 'fp16'", id="value-at-the-top"),
+        pytest.param(
+            ENTRY, "fp16 = 0.01", "expected tables [class.metric], found a value 'fp16'", id="value-at-the-top"
+        ),
         pytest.param(
             ENTRY, "[fp16]\nmax_abs_logit_drift = 0.01", f"{AT}expected a table with at_most or at_least", id="no-table"
         ),
@@ -160,7 +162,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BoundsError, match="no such file or directory; copy the suite's bounds.toml and change it"):
+    with pytest.raises(BoundsError, match=r"no such file or directory; copy the suite's bounds\.toml and change it"):
         load_bounds(tmp_path / "bounds.toml")
 
 

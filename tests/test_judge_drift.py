@@ -1,6 +1,7 @@
 """How far probabilities have moved."""
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -161,9 +162,9 @@ def test_probabilities_move_by_at_most_a_quarter_of_the_logit_under_a_sigmoid(pa
 
 @settings(deadline=None)
 @given(pairs(), st.booleans(), st.randoms(use_true_random=False))
-def test_drift_does_not_depend_on_row_order(pair: tuple[Logits, Logits], multi_label: bool, random: object) -> None:
+def test_drift_does_not_depend_on_row_order(pair: tuple[Logits, Logits], multi_label: bool, random: Random) -> None:
     order = list(range(len(pair[0])))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     shuffled = [Logits(side[order]) for side in pair]
     before = measure_drift(*pair, names(pair[0]), multi_label=multi_label)
     after = measure_drift(*shuffled, names(pair[0]), multi_label=multi_label)

@@ -1,5 +1,7 @@
 """Decisions that changed."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,9 +83,9 @@ def test_gained_and_lost_swap_with_the_sides(pair: tuple[Decisions, Decisions]) 
 
 @settings(deadline=None)
 @given(pairs(), st.randoms(use_true_random=False))
-def test_flips_do_not_depend_on_row_order(pair: tuple[Decisions, Decisions], random: object) -> None:
+def test_flips_do_not_depend_on_row_order(pair: tuple[Decisions, Decisions], random: Random) -> None:
     order = list(range(len(pair[0])))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     assert count_flips(*(Decisions(side[order]) for side in pair), LABELS) == count_flips(*pair, LABELS)
 
 

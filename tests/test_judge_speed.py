@@ -12,7 +12,7 @@ def test_ratio_is_anchor_time_over_own_time_block_by_block() -> None:
 
 
 def test_ratio_is_the_median_of_ratios_not_the_ratio_of_medians() -> None:
-    """Medians are 3 and 2; the ratios are 0.75, 3 and 1.5... of these the middle one is 1.5 only by the pairing."""
+    """The ratios are 3, 0.5 and 2.5; the medians 3 and 2."""
     assert speed_ratio([3, 1, 10], [1, 2, 4]).median == 2.5
 
 

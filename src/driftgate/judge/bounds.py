@@ -34,10 +34,11 @@ class Bound:
     def describe(self, value: float) -> str:
         """The failed comparison, with the whole rule: bound, value, where it is set, why."""
         rule = "at most" if self.at_most else "at least"
-        # "0.01, expected at most 0.01" would help nobody.
-        digits = 6 if f"{value:.6g}" != f"{self.limit:.6g}" else 17
+        found, limit = f"{value:.6g}", f"{self.limit:.6g}"
+        if found == limit:  # "0.01, expected at most 0.01" would help nobody
+            found, limit = str(value), str(self.limit)
         return (
-            f"{self.metric} = {value:.{digits}g}, expected {rule} {self.limit:.{digits}g} "
+            f"{self.metric} = {found}, expected {rule} {limit} "
             f"(bound [{self.key}.{self.metric}], set {self.set_on}: {self.reason})"
         )
 
@@ -104,7 +105,9 @@ def find_bound(bounds: Mapping[tuple[str, str], Bound], keys: tuple[str, ...], m
     for key in keys:
         if (key, metric) in bounds:
             return bounds[key, metric]
-    raise BoundsError(f"no bound for {metric!r} under {' or '.join(keys)}; add [{keys[-1]}.{metric}] with a limit and a reason")
+    raise BoundsError(
+        f"no bound for {metric!r} under {' or '.join(keys)}; add [{keys[-1]}.{metric}] with a limit and a reason"
+    )
 
 
 def check(

@@ -66,7 +66,9 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
         ValueError: different shapes, no rows, or values that are not finite (those never count as small).
     """
     if reference.shape != backend.shape or reference.ndim != 2 or not len(reference):
-        raise ValueError(f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}")
+        raise ValueError(
+            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
+        )
     if len(labels) != reference.shape[1]:
         raise ValueError(f"expected {reference.shape[1]} label names, found {len(labels)}")
     if not (np.isfinite(reference).all() and np.isfinite(backend).all()):

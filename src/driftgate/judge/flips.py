@@ -40,7 +40,9 @@ def count_flips(reference: Decisions, backend: Decisions, labels: tuple[str, ...
         ValueError: different shapes, or no decisions.
     """
     if reference.shape != backend.shape or not reference.size:
-        raise ValueError(f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}")
+        raise ValueError(
+            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
+        )
     changed = reference != backend
     return Flips(
         decisions=int(changed.size),

@@ -1,10 +1,12 @@
 """Wiring: each hook reads what pytest gives and hands it on."""
 
 import os
+import warnings
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import DriftgateError
 from driftgate.plugin import hookspecs
@@ -54,6 +56,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Before torch is imported: idle OpenMP threads sleep instead of stealing the core from the backend being timed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # "Nothing to compare with yet" and "another machine" are things to say, not errors, whatever a project's filters are.
+    warnings.filterwarnings("default", category=PytestBenchmarkWarning)
+    config.addinivalue_line("filterwarnings", "default::pytest_benchmark.logger.PytestBenchmarkWarning")
     for marker, meaning in _OPT_IN.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}; deselected unless -m names it")
     try:

@@ -25,7 +25,9 @@ def render_table(results: Results, width: int) -> str:
 
 
 def _table(results: Results, corpus: str) -> Table:
-    plans = list(dict.fromkeys(plan for entry in results.backends.values() for plan in entry.throughput.get(corpus, {})))
+    plans = list(
+        dict.fromkeys(plan for entry in results.backends.values() for plan in entry.throughput.get(corpus, {}))
+    )
     table = Table(box=box.SIMPLE_HEAD, title=_title(corpus), title_justify="left", pad_edge=False)
     table.add_column("backend", no_wrap=True)
     for plan in plans:
@@ -37,7 +39,9 @@ def _table(results: Results, corpus: str) -> Table:
     for name, entry in results.backends.items():
         if entry.skipped:
             continue
-        speeds = [_number(entry.throughput.get(corpus, {}).get(plan, {}).get("texts_per_second"), ".0f") for plan in plans]
+        speeds = [
+            _number(entry.throughput.get(corpus, {}).get(plan, {}).get("texts_per_second"), ".0f") for plan in plans
+        ]
         table.add_row(name, *speeds, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
     return table
 

@@ -1,0 +1,74 @@
+"""The bounds that the repository's own suites are held to."""
+
+from pathlib import Path
+
+import pytest
+
+from driftgate.backends import PRECISION_CLASSES, REGISTRY, Precision
+from driftgate.judge.bounds import Bound, find_bound, load_bounds
+from driftgate.pipeline import bounds_keys
+from driftgate.run.device import Device, RunSettings
+
+ROOT = Path(__file__).parents[1]
+POLICIES = ("at_0_5", "at_thresholds")
+GATED = {
+    "accuracy": (
+        "max_abs_logit_drift",
+        "max_abs_probability_drift",
+        "p99_of_largest_probability_drift",
+        "mean_of_largest_probability_drift",
+        *(f"flip_rate_{policy}" for policy in POLICIES),
+        *(f"{metric}_loss_{policy}" for metric in ("micro_f1", "macro_f1", "subset_accuracy") for policy in POLICIES),
+    ),
+    "benchmarks": ("best_ratio_to_torch",),
+}
+GATED_CLASSES = [precision for precision in PRECISION_CLASSES if precision is not Precision.INT8_STATIC]
+CELLS = [pytest.param(suite, metric, id=f"{suite}-{metric}") for suite, metrics in GATED.items() for metric in metrics]
+SUITES = pytest.mark.parametrize("suite", list(GATED))
+
+
+def bounds_of(suite: str) -> dict[tuple[str, str], Bound]:
+    return load_bounds(ROOT / suite / "bounds.toml")
+
+
+@SUITES
+def test_bounds_file_loads(suite: str) -> None:
+    assert bounds_of(suite)
+
+
+@pytest.mark.parametrize("precision", GATED_CLASSES, ids=str)
+@pytest.mark.parametrize(("suite", "metric"), CELLS)
+def test_every_class_has_every_gated_metric(suite: str, metric: str, precision: Precision) -> None:
+    assert find_bound(bounds_of(suite), (str(precision),), metric).metric == metric
+
+
+@SUITES
+def test_every_bound_is_for_a_metric_that_is_gated(suite: str) -> None:
+    assert {metric for _, metric in bounds_of(suite)} <= set(GATED[suite])
+
+
+@SUITES
+def test_every_bound_is_for_a_backend_or_class_that_is_looked_up(suite: str) -> None:
+    devices = [RunSettings(threads=1, device=Device(kind)) for kind in ("cpu", "cuda")]
+    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings)}
+    keys |= {key for precision in PRECISION_CLASSES for key in (precision, f"{precision}-cpu", f"{precision}-cuda")}
+    assert {key for key, _ in bounds_of(suite)} <= keys
+
+
+@SUITES
+def test_every_bound_gives_a_reason_of_more_than_twenty_characters(suite: str) -> None:
+    short = [
+        f"[{key}.{metric}]: {bound.reason!r}"
+        for (key, metric), bound in bounds_of(suite).items()
+        if len(bound.reason) <= 20
+    ]
+    assert not short
+
+
+@pytest.mark.parametrize("precision", GATED_CLASSES, ids=str)
+def test_drift_bounds_of_a_class_are_ordered_mean_p99_largest(precision: Precision) -> None:
+    """A looser mean than maximum could never fail."""
+    bounds = bounds_of("accuracy")
+    names = [f"{part}_probability_drift" for part in ("mean_of_largest", "p99_of_largest", "max_abs")]
+    limits = [find_bound(bounds, (str(precision),), name).limit for name in names]
+    assert limits == sorted(limits)

@@ -1,0 +1,325 @@
+"""The results record, the environment, and what the terminal shows."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import cpuinfo
+import numpy as np
+import pytest
+
+from driftgate.arrays import Decisions, LabelMatrix, Logits
+from driftgate.judge.bounds import Bound, Violation
+from driftgate.judge.drift import Drift, measure_drift
+from driftgate.judge.flips import count_flips
+from driftgate.judge.quality import measure_quality
+from driftgate.judge.speed import Ratio
+from driftgate.report import record
+from driftgate.report.environment import describe_environment
+from driftgate.report.record import FILE_NAME, SCHEMA, Results, write_results
+from driftgate.report.terminal import render_table, render_worst_rows
+
+LABELS = ("joy", "anger")
+YES = Decisions(np.array([[True, False], [False, True]]))
+NO = Decisions(np.array([[False, False], [False, True]]))
+# One probability of five rows goes from 0.5 to 0.75.
+ONE_OF_FIVE_MOVED = ([math.log(3), 0.0], *[[0.0, 0.0]] * 4)
+HEADER = {"environment": {"python": "3.11.7"}, "corpus": None}
+
+
+def drift_of(*logits: list[float], labels: tuple[str, ...] = LABELS) -> Drift:
+    """From a reference of all 0: every probability one half."""
+    backend = Logits(np.array(logits, dtype=np.float32))
+    return measure_drift(Logits(np.zeros_like(backend)), backend, labels, multi_label=True)
+
+
+def violation(backend: str) -> Violation:
+    return Violation(backend, Bound("fp16", "flip_rate", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31)), 0.2)
+
+
+def judge_onnx(results: Results) -> None:
+    results.of("onnx-fp16").about = {"precision": "fp16", "size_bytes": 13_400_000}
+    results.add_drift("onnx-fp16", drift_of(*ONE_OF_FIVE_MOVED))
+    results.add_flips("onnx-fp16", "at 0.5", count_flips(YES, NO, LABELS))
+
+
+def judge_onnx_quality(results: Results) -> None:
+    for name, found in (("reference", YES), ("onnx-fp16", NO)):
+        results.add_quality(name, "at 0.5", measure_quality(found, LabelMatrix(YES), LABELS, multi_label=True))
+    results.add_flips("onnx-fp16", "at thresholds", count_flips(YES, YES, LABELS))
+    results.add_violations([violation("onnx-fp16")])
+
+
+def time_all(results: Results) -> None:
+    for name, speeds in {"torch": (76.4, 126.0), "onnx-fp16": (107.0, 141.0)}.items():
+        for plan, speed in zip(("b1", "budget"), speeds, strict=True):
+            results.add_throughput(name, "normal", plan, {"texts_per_second": speed})
+    results.add_ratio("onnx-fp16", "normal", "b1", Ratio(9.0, 9.0, 9.0, 3))
+    results.add_ratio("onnx-fp16", "normal", "budget", Ratio(1.119, 1.05, 1.2, 3))
+
+
+def time_long(results: Results) -> None:
+    results.add_throughput("torch", "long", "b1", {"texts_per_second": 5.0})
+
+
+def time_small_batches(results: Results) -> None:
+    results.add_throughput("torch", "normal", "b32", {"texts_per_second": 23.0})
+    results.add_ratio("onnx-fp16", "normal", "b32", Ratio(2.0, 2.0, 2.0, 3))
+
+
+def skip_compile(results: Results) -> None:
+    results.of("torch-compile").skipped = "no C++ compiler here"
+
+
+MEASUREMENTS = [judge_onnx, judge_onnx_quality, time_all, time_long, time_small_batches, skip_compile]
+
+
+def run_of(*measurements: Callable[[Results], None]) -> Results:
+    results = Results(header=dict(HEADER))
+    for measure in measurements:
+        measure(results)
+    return results
+
+
+@pytest.fixture
+def results() -> Results:
+    return run_of(*MEASUREMENTS)
+
+
+def test_flips_are_recorded_by_policy_with_total_and_rate(results: Results) -> None:
+    flips = results.to_json()["backends"]["onnx-fp16"]["flips"]
+    assert list(flips) == ["at 0.5", "at thresholds"]
+    assert flips["at 0.5"] == {
+        "decisions": 4, "gained": 0, "lost": 1, "rows": 1, "per_label": {"joy": 1, "anger": 0}, "total": 1, "rate": 0.25,
+    }  # fmt: skip
+
+
+def test_drift_is_recorded_whole(results: Results) -> None:
+    assert results.to_json()["backends"]["onnx-fp16"]["drift"] == asdict(drift_of(*ONE_OF_FIVE_MOVED))
+
+
+def test_quality_is_recorded_for_the_backend_and_the_reference(results: Results) -> None:
+    backends = results.to_json()["backends"]
+    assert backends["reference"]["quality"]["at 0.5"]["micro_f1"] == 1.0
+    assert backends["onnx-fp16"]["quality"]["at 0.5"]["micro_f1"] == pytest.approx(2 / 3)
+
+
+def test_throughput_and_ratios_are_recorded_by_corpus_and_plan(results: Results) -> None:
+    backends = results.to_json()["backends"]
+    assert {corpus: list(plans) for corpus, plans in backends["torch"]["throughput"].items()} == {
+        "normal": ["b1", "budget", "b32"],
+        "long": ["b1"],
+    }
+    expected = {"median": 1.119, "low": 1.05, "high": 1.2, "blocks": 3}
+    assert backends["onnx-fp16"]["ratios"]["normal"]["budget"] == expected
+
+
+def test_violations_are_recorded_in_full(results: Results) -> None:
+    assert results.to_json()["violations"] == [
+        "onnx-fp16: flip_rate = 0.2, expected at most 0.1 (bound [fp16.flip_rate], set 2026-01-31: r)"
+    ]
+
+
+@pytest.mark.parametrize("split", range(len(MEASUREMENTS) + 1))
+def test_two_workers_halves_merge_into_one_run(results: Results, split: int) -> None:
+    merged = Results()
+    for half in (MEASUREMENTS[:split], MEASUREMENTS[split:]):
+        merged.merge(run_of(*half).to_json())
+    assert merged.to_json() == results.to_json()
+
+
+def test_a_worker_that_measured_nothing_changes_nothing(results: Results) -> None:
+    before = results.to_json()
+    results.merge(Results().to_json())
+    assert results.to_json() == before
+
+
+def test_results_are_one_versioned_document(results: Results, tmp_path: Path) -> None:
+    path = write_results(results, tmp_path, exit_code=1)
+    assert path == tmp_path / "results.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert list(content) == ["schema", "environment", "corpus", "exit_code", "backends", "violations"]
+    assert (content["schema"], content["exit_code"]) == (SCHEMA, 1)
+    assert content["backends"] == json.loads(json.dumps(results.to_json()["backends"]))
+
+
+def test_writing_again_replaces_the_file(results: Results, tmp_path: Path) -> None:
+    write_results(results, tmp_path, exit_code=1)
+    write_results(results, tmp_path, exit_code=0)
+    assert json.loads((tmp_path / FILE_NAME).read_text(encoding="utf-8"))["exit_code"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_results_are_as_readable_as_any_file(results: Results, tmp_path: Path) -> None:
+    """A temporary file of the tempfile module would be its owner's alone, and so would what it becomes."""
+    (tmp_path / "other").touch()
+    assert write_results(results, tmp_path, 0).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("value", "refusal"),
+    [
+        pytest.param(math.nan, ValueError, id="nan"),
+        pytest.param(math.inf, ValueError, id="infinity"),
+        pytest.param(Path(), TypeError, id="not-json"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_and_the_old_file_stays(
+    results: Results, tmp_path: Path, value: object, refusal: type[Exception]
+) -> None:
+    old = write_results(results, tmp_path, 0).read_bytes()
+    results.of("torch").about["size_bytes"] = value
+    with pytest.raises(refusal):
+        write_results(results, tmp_path, 0)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert (tmp_path / FILE_NAME).read_bytes() == old
+
+
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    old = write_results(results, tmp_path, 0).read_bytes()
+
+    def fail(self: Path, *args: object, **keywords: object) -> None:
+        self.touch()
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record.Path, step, fail)
+        with pytest.raises(OSError, match="no space left"):
+            write_results(results, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert (tmp_path / FILE_NAME).read_bytes() == old
+
+
+def test_a_new_folder_tells_git_to_ignore_it(results: Results, tmp_path: Path) -> None:
+    write_results(results, tmp_path / "made" / "here", 0)
+    assert (tmp_path / "made/here/.gitignore").read_text(encoding="utf-8") == "*\n"
+    assert not (tmp_path / "made/.gitignore").exists()
+
+
+def test_a_folder_that_was_there_gets_no_gitignore(results: Results, tmp_path: Path) -> None:
+    write_results(results, tmp_path, 0)
+    assert not (tmp_path / ".gitignore").exists()
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Cells of each line by its first one; columns stand at least two spaces apart."""
+    lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_each_backend_has_a_line_with_what_was_measured() -> None:
+    rows = rows_of(render_table(run_of(judge_onnx, judge_onnx_quality, time_all), 140))
+    assert rows["backend"] == [
+        "b1", "budget", "x torch [min, max]", "MB", "drift", "max", "flips", "micro-F1", "macro-F1"
+    ]  # fmt: skip
+    assert rows["onnx-fp16"] == [
+        "107", "141", "1.12 [1.05, 1.20]", "13.4", "5.0e-02", "2.5e-01", "1/4", "0.6667", "0.5000"
+    ]  # fmt: skip
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    rows = rows_of(render_table(run_of(judge_onnx_quality, time_all), 140))
+    assert rows["torch"] == ["76", "126", *"-------"]
+    assert rows["onnx-fp16"] == ["107", "141", "1.12 [1.05, 1.20]", "-", "-", "-", "-", "0.6667", "0.5000"]
+
+
+def test_without_throughput_there_are_no_speed_columns() -> None:
+    text = render_table(run_of(judge_onnx, judge_onnx_quality), 140)
+    assert rows_of(text)["backend"] == ["MB", "drift", "max", "flips", "micro-F1", "macro-F1"]
+    assert "texts/s" not in text
+
+
+def test_each_corpus_has_a_table(results: Results) -> None:
+    text = render_table(results, 140)
+    assert re.findall(r"texts/s on '(\w+)'", text) == ["normal", "long"]
+
+
+LONG_REASON = "no C++ compiler here; " * 10 + "install one"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_skipped_backend_is_shown_once_with_its_whole_reason(results: Results, width: int) -> None:
+    results.of("torch-compile").skipped = LONG_REASON
+    lines = render_table(results, width).splitlines()
+    assert [line for line in lines if "torch-compile" in line] == [f"torch-compile: skipped, {LONG_REASON}"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_neither_a_long_reason_nor_a_narrow_terminal_takes_a_number_away(results: Results, width: int) -> None:
+    results.of("torch-compile").skipped = LONG_REASON
+    text = render_table(results, width)
+    assert "…" not in text
+    assert "1.12 [1.05, 1.20]" in text
+
+
+@pytest.fixture
+def worst() -> Drift:
+    return drift_of([0, 0.1], [math.log(3), -math.log(9)], [0, 0])
+
+
+IDS = ("row-a", "row-b", "row-c")
+TEXTS = ("my cat is ill", "they [bold]lied[/bold]\nto :cat: me", "nothing")
+
+
+def test_worst_rows_are_shown_by_id_worst_first(worst: Drift) -> None:
+    text = render_worst_rows(worst, LABELS, IDS, None)
+    assert re.findall(r"row-\w", text) == ["row-b", "row-a", "row-c"]
+    assert rows_of(text)["row-b"] == ["0.400000", "anger 0.5000 -> 0.1000, joy 0.5000 -> 0.7500"]
+
+
+def test_no_text_is_shown_unless_texts_are_given(worst: Drift) -> None:
+    text = render_worst_rows(worst, LABELS, IDS, None)
+    assert not [word for each in TEXTS for word in each.split() if word in text]
+
+
+def test_texts_are_shown_as_they_are_on_one_line(worst: Drift) -> None:
+    rows = rows_of(render_worst_rows(worst, LABELS, IDS, TEXTS))
+    assert rows["row-b"][-1] == "they [bold]lied[/bold] to :cat: me"
+    assert rows["row-a"][-1] == "my cat is ill"
+
+
+def test_a_long_text_is_cut(worst: Drift) -> None:
+    text = render_worst_rows(worst, LABELS, IDS, ("word " * 200, "", ""))
+    assert text.count("word") <= 12
+    assert "…" in text
+
+
+def test_of_many_labels_the_five_that_moved_most_are_shown() -> None:
+    labels = ("a", "b", "c", "d", "e", "f", "g")
+    text = render_worst_rows(drift_of([1, 7, 3, 6, 2, 5, 4], labels=labels), labels, ["row-a"], None)
+    assert re.findall(r"(\w) 0\.5000 ->", text) == ["b", "d", "f", "g", "c"]
+
+
+def test_environment_names_versions_processor_and_providers() -> None:
+    environment = asdict(describe_environment())
+    assert list(environment) == [
+        "python", "platform", "versions", "cpu", "instruction_sets", "cores", "usable_cores", "providers"
+    ]  # fmt: skip
+    assert {"driftgate", "torch", "transformers", "numpy", "onnx"} <= set(environment["versions"])
+    assert "CPUExecutionProvider" in environment["providers"]
+    assert environment["cpu"]
+
+
+def test_environment_can_be_written_as_json() -> None:
+    assert json.dumps(asdict(describe_environment()), allow_nan=False)
+
+
+def test_packages_that_are_not_installed_have_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftgate.report.environment._PACKAGES", ("numpy", "driftgate-of-another-world"))
+    assert describe_environment.__wrapped__().versions == {"numpy": np.__version__}
+
+
+def test_instruction_sets_are_flags_of_this_processor() -> None:
+    assert set(describe_environment().instruction_sets) <= set(cpuinfo.get_cpu_info().get("flags", ()))
+
+
+def test_usable_cores_are_some_of_the_cores() -> None:
+    environment = describe_environment()
+    assert 1 <= environment.usable_cores <= environment.cores
