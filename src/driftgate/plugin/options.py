@@ -147,7 +147,7 @@ def read_options(config: pytest.Config) -> Options:
         columns=Columns(values["text_column"], values["label_column"], values["label_separator"]),
         problem_type=values["problem_type"] or None,
         revision=values["revision"] or None,
-        results=config.rootpath / values["results"],
+        results=config.invocation_params.dir / values["results"],
         rebuild=bool(values["rebuild"]),
         show_texts=bool(values["show_texts"]),
         allow_pickle=bool(values["allow_pickle"]),

@@ -1,5 +1,6 @@
 """torch eager and torch.compile, and the reference that every backend is compared with."""
 
+import inspect
 import os
 import warnings
 from typing import Any
@@ -10,24 +11,28 @@ from driftgate.arrays import IntArray, Logits
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.cache import cache_folder
 from driftgate.errors import BackendUnavailableError
-from driftgate.inputs.batches import TokenBatch
+from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
 from driftgate.run.backend import InForce, Prepared
 from driftgate.run.device import Device, RunSettings
+
+_WARM_UP_TEXTS = ("a short text", "another text, a little longer than the first one")
 
 REFERENCE = BackendSpec("reference", Precision.FP32, Runtime.TORCH)
 
 
 class TorchBackend:
-    """A torch module in float32. `module` may be compiled."""
+    """A torch module in float32, compiled if asked to. Feeds are derived from the module's own inputs."""
 
-    def __init__(self, spec: BackendSpec, module: Any, settings: RunSettings) -> None:
+    def __init__(self, spec: BackendSpec, module: Any, settings: RunSettings, *, compiled: bool = False) -> None:
         import torch
 
         torch.set_num_threads(settings.threads)
         torch.backends.cuda.matmul.allow_tf32 = False
-        self.module = module
+        self._inputs = frozenset(inspect.signature(module.forward).parameters)
+        self.module = torch.compile(module, dynamic=True, fullgraph=True) if compiled else module
         self._device = torch.device(str(settings.device))
         self._spec = spec
 
@@ -45,7 +50,11 @@ class TorchBackend:
     def prepare(self, batch: TokenBatch) -> Prepared:
         import torch
 
-        feed = {name: torch.from_numpy(array).to(self._device) for name, array in _named_arrays(batch).items()}
+        feed = {
+            name: torch.from_numpy(array).to(self._device)
+            for name, array in _named_arrays(batch).items()
+            if name in self._inputs  # DistilBERT takes no segments, whatever its tokenizer gives
+        }
 
         def run() -> Logits:
             with torch.inference_mode():
@@ -81,17 +90,16 @@ def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSetting
     """
     # Compiled kernels are kept where artifacts are, so that a second run need not compile again.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
-    import torch
-
     _require_compiler(settings.device)
     module = load_module(encoder, attention=None).to(str(settings.device))
-    backend = TorchBackend(spec, torch.compile(module, dynamic=True, fullgraph=True), settings)
+    backend = TorchBackend(spec, module, settings, compiled=True)
     with warnings.catch_warnings():
         # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot mend that.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
-        for rows, columns in ((2, 8), (1, 12)):  # one row is a graph of its own
-            ids = np.full((rows, columns), 5, dtype=np.int64)
-            backend.prepare(TokenBatch(tuple(range(rows)), ids, np.ones_like(ids), None))()
+        # Tokenized, hence with token types where the encoder has them: without, the first real batch would compile again.
+        tokens = tokenize(encoder, _WARM_UP_TEXTS)
+        for rows in ((0, 1), (0,)):  # one row is a graph of its own
+            backend.prepare(pad_rows(tokens, rows))()
     return backend
 
 

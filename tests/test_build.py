@@ -1,0 +1,634 @@
+"""What a build writes: the variant it promises, shared steps, folders that others can load, several model families."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+import pytest
+
+from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
+from driftgate.builder import build as build_module
+from driftgate.builder.artifact import MANIFEST, open_artifact, verify_manifest
+from driftgate.builder.build import build_artifact, copy_artifact
+from driftgate.builder.steps import STEPS
+from driftgate.errors import ArtifactError, BuildError, OptionError
+from driftgate.inputs.batches import ArrivalPlan
+from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.tokens import tokenize
+from driftgate.pipeline import build, open_backend
+from driftgate.run.backend import predict
+from driftgate.run.device import RunSettings
+from driftgate.run.torch_backend import open_reference
+
+FLOAT32, FLOAT16 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+INT8, UINT8 = onnx.TensorProto.INT8, onnx.TensorProto.UINT8
+ONNX_BACKENDS = [name for name in REGISTRY if REGISTRY[name].steps]
+INT8_BACKENDS = ["onnx-int8-dynamic", "onnx-int8-dynamic-per-tensor"]
+TEXTS = (
+    "thank you so much, this made my day",
+    "no",
+    "the bus was late again and it rained, and nobody I know saw that coming at all",
+)
+SETTINGS = RunSettings(threads=1)
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder: Path) -> Encoder:
+    return load_encoder(tiny_encoder)
+
+
+def copy_step(name: str = "copy", version: str = "1") -> Step:
+    return Step(name, version, lambda source, target: target.write_bytes(source.read_bytes()))
+
+
+def with_steps(*steps: str | Step) -> BackendSpec:
+    return BackendSpec("mine", Precision.FP32, Runtime.ONNXRUNTIME, steps)
+
+
+def graph_of(encoder: Encoder, backend: str) -> Any:
+    return onnx.load(build_artifact(encoder, REGISTRY[backend]).model).graph
+
+
+def operators(graph: Any) -> Counter[str]:
+    return Counter(node.op_type for node in graph.node)
+
+
+def matrix_types(graph: Any) -> set[int]:
+    """Element types of the weight matrices and embedding tables (INT64 ones hold positions)."""
+    return {tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2} - {onnx.TensorProto.INT64}
+
+
+def entries(cache: Path) -> set[str]:
+    """The steps whose files are in the cache."""
+    return {path.name.rpartition("-")[0] for path in cache.iterdir() if path.is_dir()}
+
+
+# The variant is the one promised
+
+
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+def test_every_graph_takes_token_ids_and_gives_float32_logits(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, backend)
+    inputs = {value.name: value.type.tensor_type.elem_type for value in graph.input}
+    outputs = {value.name: value.type.tensor_type.elem_type for value in graph.output}
+    assert inputs == dict.fromkeys(("input_ids", "attention_mask"), onnx.TensorProto.INT64)
+    assert outputs == {"logits": FLOAT32}
+
+
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+def test_every_graph_has_free_batch_and_sequence_axes(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    for value in graph_of(encoder, backend).input:
+        assert [dim.dim_value for dim in value.type.tensor_type.shape.dim] == [0, 0]
+
+
+def test_every_default_onnx_backend_is_covered_here() -> None:
+    assert {name for name in DEFAULT_BACKENDS if name.startswith("onnx")} <= set(ONNX_BACKENDS)
+
+
+def test_fp32_has_only_float32_weights(encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, "onnx-fp32")
+    assert matrix_types(graph) == {FLOAT32}
+    assert not {FLOAT16, INT8, UINT8} & {tensor.data_type for tensor in graph.initializer}
+
+
+def test_fp32_is_optimized_beyond_the_export(encoder: Encoder, warm_cache: Path) -> None:
+    exported = onnx.load(build_artifact(encoder, with_steps("export")).model).graph
+    optimized = graph_of(encoder, "onnx-fp32")
+    assert len(optimized.node) < len(exported.node)
+    assert operators(optimized)["Identity"] == operators(optimized)["Constant"] == 0
+
+
+def test_fp32_keeps_the_matrix_products_unfused(encoder: Encoder, warm_cache: Path) -> None:
+    """Fusions need to know the padding side, and the session does them at load anyway."""
+    found = operators(graph_of(encoder, "onnx-fp32"))
+    assert found["MatMul"] == 16
+    assert not {"Attention", "MultiHeadAttention", "EmbedLayerNormalization"} & set(found)
+
+
+def test_fp16_has_only_float16_weights(encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, "onnx-fp16")
+    assert matrix_types(graph) == {FLOAT16}
+    assert FLOAT32 not in {tensor.data_type for tensor in graph.initializer}
+
+
+@pytest.mark.parametrize("backend", INT8_BACKENDS)
+def test_int8_quantizes_activations_while_it_runs(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    assert operators(graph_of(encoder, backend))["DynamicQuantizeLinear"] > 0
+
+
+@pytest.mark.parametrize("backend", INT8_BACKENDS)
+def test_int8_multiplies_every_weight_matrix_in_integers(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, backend)
+    found = operators(graph)
+    assert found["MatMulInteger"] == 14  # 6 in each of 2 layers, 2 in the head
+    assert found["MatMul"] == 4  # query by key and weights by value have no weights of the model in them
+    assert found["Gemm"] == 0
+
+
+@pytest.mark.parametrize("backend", INT8_BACKENDS)
+def test_int8_has_signed_weights(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, backend)
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    weights = [node.input[1] for node in graph.node if node.op_type == "MatMulInteger"]
+    assert {types[name] for name in weights} == {INT8}
+
+
+@pytest.mark.parametrize("backend", INT8_BACKENDS)
+def test_int8_quantizes_the_embedding_tables(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    graph = graph_of(encoder, backend)
+    tables = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
+    gathered = [tables[node.input[0]] for node in graph.node if node.op_type == "Gather" and node.input[0] in tables]
+    assert len(gathered) == 3  # tokens, positions, segments
+    assert {tensor.data_type for tensor in gathered} <= {INT8, UINT8}
+
+
+@pytest.mark.parametrize("backend", INT8_BACKENDS)
+def test_int8_leaves_no_float_matrix(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    assert matrix_types(graph_of(encoder, backend)) <= {INT8, UINT8}
+
+
+def weight_scales(graph: Any) -> list[tuple[int, ...]]:
+    """Shapes of the scales of the matrices that MatMulInteger multiplies."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    weights = [node.input[1] for node in graph.node if node.op_type == "MatMulInteger"]
+    return [shapes[name.removesuffix("_quantized") + "_scale"] for name in weights]
+
+
+def test_per_channel_int8_has_a_scale_for_each_output_channel(encoder: Encoder, warm_cache: Path) -> None:
+    assert Counter(weight_scales(graph_of(encoder, "onnx-int8-dynamic"))) == {(32,): 11, (64,): 2, (4,): 1}
+
+
+def test_per_tensor_int8_has_one_scale_for_each_matrix(encoder: Encoder, warm_cache: Path) -> None:
+    assert Counter(weight_scales(graph_of(encoder, "onnx-int8-dynamic-per-tensor"))) == {(): 14}
+
+
+@pytest.mark.parametrize("backend", ["onnx-fp16", *INT8_BACKENDS])
+def test_reduced_precision_makes_the_files_smaller(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    full, reduced = (build_artifact(encoder, REGISTRY[name]) for name in ("onnx-fp32", backend))
+    assert reduced.size_bytes < full.size_bytes
+
+
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+def test_an_artifact_carries_its_precision_class(backend: str, encoder: Encoder, warm_cache: Path) -> None:
+    assert build_artifact(encoder, REGISTRY[backend]).precision is REGISTRY[backend].precision
+
+
+# Steps are shared
+
+
+def test_a_second_backend_runs_only_its_own_step(encoder: Encoder, empty_cache: Path) -> None:
+    announced: list[str] = []
+    build_artifact(encoder, REGISTRY["onnx-fp32"], announce=announced.append)
+    assert announced == ["onnx-fp32: export", "onnx-fp32: optimize-basic"]
+    announced.clear()
+    build_artifact(encoder, REGISTRY["onnx-fp16"], announce=announced.append)
+    assert announced == ["onnx-fp16: float16"]
+
+
+def test_a_backend_whose_files_are_there_runs_nothing(encoder: Encoder, warm_cache: Path) -> None:
+    announced: list[str] = []
+    first = build_artifact(encoder, REGISTRY["onnx-fp16"])
+    assert build_artifact(encoder, REGISTRY["onnx-fp16"], announce=announced.append) == first
+    assert announced == []
+
+
+def test_an_artifact_does_not_need_the_steps_before_it(encoder: Encoder, empty_cache: Path) -> None:
+    build_artifact(encoder, REGISTRY["onnx-fp16"])
+    for path in empty_cache.glob("export-*/"):
+        shutil.rmtree(path)
+    announced: list[str] = []
+    build_artifact(encoder, REGISTRY["onnx-fp16"], announce=announced.append)
+    assert announced == []
+
+
+def test_a_rebuild_runs_every_step_again(encoder: Encoder, empty_cache: Path) -> None:
+    build_artifact(encoder, REGISTRY["onnx-fp16"])
+    announced: list[str] = []
+    build_artifact(encoder, REGISTRY["onnx-fp16"], rebuild=True, announce=announced.append)
+    assert [message.partition(": ")[2] for message in announced] == ["export", "optimize-basic", "float16"]
+
+
+def test_a_step_leaves_its_source_alone(encoder: Encoder, empty_cache: Path) -> None:
+    source = build_artifact(encoder, REGISTRY["onnx-fp32"])
+    for backend in ("onnx-fp16", *INT8_BACKENDS):
+        build_artifact(encoder, REGISTRY[backend])
+    assert open_artifact(source.model, source.precision) == source
+
+
+# What the key depends on
+
+
+def test_an_encoder_with_other_files_is_built_on_its_own(
+    encoder: Encoder, copy_encoder: Callable[..., Path], warm_cache: Path
+) -> None:
+    other = load_encoder(copy_encoder(hidden_dropout_prob=0.2))
+    spec = REGISTRY["onnx-fp32"]
+    assert build_artifact(encoder, spec).model != build_artifact(other, spec).model
+
+
+def test_the_same_encoder_in_another_folder_is_not_built_again(
+    encoder: Encoder, tmp_path: Path, warm_cache: Path
+) -> None:
+    elsewhere = load_encoder(shutil.copytree(encoder.path, tmp_path / "elsewhere"))
+    spec = REGISTRY["onnx-fp32"]
+    assert build_artifact(encoder, spec).model == build_artifact(elsewhere, spec).model
+
+
+def test_a_step_of_another_version_is_built_on_its_own(encoder: Encoder, warm_cache: Path) -> None:
+    first, second = (build_artifact(encoder, with_steps("export", copy_step(version=version))) for version in "12")
+    assert first.model != second.model
+
+
+def test_a_new_version_of_an_early_step_is_a_new_artifact(
+    encoder: Encoder, warm_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_artifact(encoder, REGISTRY["onnx-fp16"])
+    monkeypatch.setitem(STEPS, "optimize-basic", replace(STEPS["optimize-basic"], version="next"))  # type: ignore[misc]
+    assert build_artifact(encoder, REGISTRY["onnx-fp16"]).model != first.model
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers", "optimum-onnx", "onnx", "onnxruntime"])
+def test_another_release_of_a_library_is_a_new_artifact(
+    library: str, encoder: Encoder, warm_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = with_steps("export")
+    first = build_artifact(encoder, spec)
+    found = build_module.version
+    monkeypatch.setattr(build_module, "version", lambda name: "99.0" if name == library else found(name))
+    assert build_artifact(encoder, spec).model != first.model
+
+
+# Steps of someone else
+
+
+def test_a_custom_step_writes_the_artifact(encoder: Encoder, empty_cache: Path) -> None:
+    def mark(source: Path, target: Path) -> None:
+        model = onnx.load(source)
+        model.producer_name = "my step"
+        onnx.save(model, target)
+
+    artifact = build_artifact(encoder, with_steps("export", "optimize-basic", Step("mark", "1", mark)))
+    assert onnx.load(artifact.model).producer_name == "my step"
+    assert entries(empty_cache) == {"export", "optimize-basic", "mark"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("wrong axis"), FileNotFoundError(2, "wrong axis"), BuildError("step 'half-head': wrong axis")],
+    ids=["any", "missing-file", "ours"],
+)
+def test_a_failing_custom_step_is_named(error: Exception, encoder: Encoder, warm_cache: Path) -> None:
+    def fail(source: Path, target: Path) -> NoReturn:
+        raise error
+
+    with pytest.raises(BuildError, match=r"step 'half-head'.*wrong axis") as failure:
+        build_artifact(encoder, with_steps("export", Step("half-head", "1", fail)))
+    assert "free space" not in str(failure.value)
+
+
+def test_a_custom_step_on_a_full_disk_is_told_to_free_space(encoder: Encoder, warm_cache: Path) -> None:
+    def fail(source: Path, target: Path) -> NoReturn:
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(BuildError, match=r"half-head.*No space left on device.*free space"):
+        build_artifact(encoder, with_steps("export", Step("half-head", "1", fail)))
+
+
+def test_a_step_that_writes_nothing_is_named(encoder: Encoder, warm_cache: Path) -> None:
+    idle = Step("idle", "1", lambda source, target: None)
+    with pytest.raises(BuildError, match=r"step 'idle' wrote no model\.onnx"):
+        build_artifact(encoder, with_steps("export", idle))
+
+
+def test_a_failed_step_leaves_the_earlier_ones(encoder: Encoder, empty_cache: Path) -> None:
+    with pytest.raises(BuildError):
+        build_artifact(encoder, with_steps("export", Step("idle", "1", lambda source, target: None)))
+    assert entries(empty_cache) == {"export"}
+
+
+def test_an_unknown_step_is_answered_with_the_known_ones(encoder: Encoder, warm_cache: Path) -> None:
+    with pytest.raises(BuildError, match=r"unknown build step 'fuse'; known: export, optimize-basic, float16"):
+        build_artifact(encoder, with_steps("export", "fuse"))
+
+
+@pytest.mark.parametrize("steps", [(), ("optimize-basic",), (copy_step(),)], ids=["none", "known", "custom"])
+def test_steps_that_do_not_start_with_an_export_are_refused(
+    steps: tuple[str | Step, ...], encoder: Encoder, warm_cache: Path
+) -> None:
+    with pytest.raises(BuildError, match="steps start with 'export'"):
+        build_artifact(encoder, with_steps(*steps))
+
+
+def test_an_architecture_that_the_exporter_does_not_know_is_named(
+    encoder: Encoder, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optimum.exporters.onnx
+
+    def refuse(**_: object) -> NoReturn:
+        raise ValueError("unsupported architecture")
+
+    monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", refuse)
+    with pytest.raises(BuildError, match="exporter failed for architecture 'roberta': unsupported architecture"):
+        build_artifact(encoder, with_steps("export"))
+    assert entries(empty_cache) == set()
+
+
+# Folders that others can load
+
+
+def test_a_copy_holds_model_configuration_tokenizer_and_manifest(
+    encoder: Encoder, warm_cache: Path, tmp_path: Path
+) -> None:
+    (folder,) = build(encoder, "onnx-fp32", tmp_path / "out").values()
+    names = {path.name for path in folder.iterdir()}
+    assert {"model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json", MANIFEST} <= names
+    assert not {"model.safetensors", "thresholds.json"} & names
+
+
+def test_a_copy_takes_the_thresholds_along(copy_encoder: Callable[..., Path], warm_cache: Path, tmp_path: Path) -> None:
+    source = copy_encoder()
+    thresholds = '{"thresholds": {"joy": 0.4, "anger": 0.3, "surprise": 0.2, "neutral": 0.5}}'
+    (source / "thresholds.json").write_text(thresholds, encoding="utf-8")
+    (folder,) = build(load_encoder(source), "onnx-fp32", tmp_path / "out").values()
+    assert (folder / "thresholds.json").read_text(encoding="utf-8") == thresholds
+
+
+def test_the_manifest_of_a_copy_says_how_it_was_made(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    (folder,) = build(encoder, "onnx-fp16", tmp_path / "out").values()
+    manifest = verify_manifest(folder)
+    assert (manifest.backend, manifest.precision) == ("onnx-fp16", "fp16")
+    assert [step.partition("@")[0] for step in manifest.steps] == ["export", "optimize-basic", "float16"]
+    assert (manifest.encoder, manifest.encoder_sha256) == (encoder.name, encoder.sha256)
+    assert manifest.versions["onnx"] == onnx.__version__
+    assert set(manifest.files) == {path.name for path in folder.iterdir()} - {MANIFEST}
+
+
+def test_a_changed_copy_does_not_verify(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    (folder,) = build(encoder, "onnx-fp32", tmp_path / "out").values()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"differ from the manifest: config\.json"):
+        verify_manifest(folder)
+
+
+LOADED_BY_OTHERS = """
+import sys
+import numpy as np, onnxruntime, tokenizers
+
+tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+encoding = tokenizer.encode(sys.argv[1])
+feed = {"input_ids": np.array([encoding.ids]), "attention_mask": np.array([encoding.attention_mask])}
+assert not {"torch", "transformers", "optimum", "driftgate"} & set(sys.modules)
+print(*session.run(["logits"], feed)[0][0].tolist())
+"""
+
+
+def test_a_copy_answers_with_onnxruntime_and_tokenizers_alone(
+    encoder: Encoder, warm_cache: Path, tmp_path: Path
+) -> None:
+    (folder,) = build(encoder, "onnx-fp32", tmp_path / "out").values()
+    command = [sys.executable, "-c", LOADED_BY_OTHERS, TEXTS[0]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    expected = predict(open_reference(encoder, SETTINGS), tokenize(encoder, TEXTS[:1]), ArrivalPlan(1))
+    np.testing.assert_allclose(np.array(done.stdout.split(), dtype=np.float32), expected[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth", ["out", "not/yet/there"])
+def test_a_new_folder_is_made(depth: str, encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    build(encoder, "onnx-fp32", tmp_path / depth)
+    verify_manifest(tmp_path / depth)
+
+
+def test_an_empty_folder_is_filled_and_not_replaced(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    """It may be a mount point, which cannot be removed."""
+    target = tmp_path / "out"
+    target.mkdir()
+    before = target.stat().st_ino
+    build(encoder, "onnx-fp32", target)
+    verify_manifest(target)
+    assert target.stat().st_ino == before
+    assert all(path.is_file() for path in target.iterdir())
+
+
+def test_the_current_folder_can_be_filled(
+    encoder: Encoder, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "here"
+    target.mkdir()
+    monkeypatch.chdir(target)
+    build(encoder, "onnx-fp32", ".")
+    verify_manifest(Path.cwd())
+
+
+def put_file(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+
+
+@pytest.mark.parametrize("put", [put_file, Path.touch], ids=["folder-with-a-file", "file"])
+def test_what_is_already_there_is_left_alone(
+    put: Callable[[Path], None], encoder: Encoder, warm_cache: Path, tmp_path: Path
+) -> None:
+    put(tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BuildError, match=r"expected a new or empty folder, found .*nothing was written"):
+        build(encoder, "onnx-fp32", tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_in_the_way_is_refused_before_anything_is_built(
+    encoder: Encoder, empty_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    put_file(tmp_path / "out/onnx-fp16")
+    with pytest.raises(BuildError, match="onnx-fp16: expected a new or empty folder"):
+        build(encoder, "onnx-fp32,onnx-fp16", tmp_path / "out")
+    assert not empty_cache.exists()
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new-folder", "empty-folder"])
+def test_a_copy_onto_a_full_disk_keeps_nothing(
+    exists: bool, encoder: Encoder, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = build_artifact(encoder, REGISTRY["onnx-fp32"])
+    place = tmp_path / "place"
+    (place / "out" if exists else place).mkdir(parents=True)
+    before = sorted(place.rglob("*"))
+
+    def refuse(folder: Path, manifest: object) -> NoReturn:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(build_module, "write_manifest", refuse)
+    with pytest.raises(BuildError, match=r"cannot be written \(No space left on device\); nothing was kept"):
+        copy_artifact(encoder, REGISTRY["onnx-fp32"], artifact, place / "out")
+    assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new-folder", "empty-folder"])
+def test_what_a_killed_copy_left_is_not_in_the_way(
+    exists: bool, encoder: Encoder, warm_cache: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    leftover = (target if exists else tmp_path) / ".out.partial"
+    leftover.mkdir(parents=True)
+    (leftover / "model.onnx").write_text("half", encoding="utf-8")
+    build(encoder, "onnx-fp32", target)
+    verify_manifest(target)
+    assert not leftover.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="file/out: cannot be written"):
+        build(encoder, "onnx-fp32", tmp_path / "file/out")
+
+
+def test_several_backends_get_a_folder_each(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    folders = build(encoder, "onnx-fp32,onnx-int8-dynamic", tmp_path / "out")
+    assert folders == {name: tmp_path / "out" / name for name in ("onnx-fp32", "onnx-int8-dynamic")}
+    assert [verify_manifest(folder).backend for folder in folders.values()] == list(folders)
+
+
+@pytest.mark.parametrize("backends", ["torch", "torch-compile", "onnx-fp32,torch"])
+def test_backends_without_files_cannot_be_built(
+    backends: str, encoder: Encoder, empty_cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"torch.*nothing to build"):
+        build(encoder, backends, tmp_path / "out")
+    assert not empty_cache.exists()
+
+
+def test_a_file_name_with_brackets_is_one_file(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    artifact = build_artifact(encoder, REGISTRY["onnx-fp32"])
+    model = shutil.copy2(artifact.model, tmp_path / "model[1].onnx")
+    assert open_artifact(model, Precision.FP32).size_bytes == artifact.size_bytes
+
+
+def test_weights_beside_the_model_belong_to_the_artifact(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
+    artifact = build_artifact(encoder, REGISTRY["onnx-fp32"])
+    model = shutil.copy2(artifact.model, tmp_path / "model.onnx")
+    alone = open_artifact(model, Precision.FP32)
+    (tmp_path / "model.onnx_data").write_bytes(b"12345678")
+    together = open_artifact(model, Precision.FP32)
+    assert together.size_bytes == alone.size_bytes + 8
+    assert together.sha256 != alone.sha256
+
+
+# Families
+
+
+def save_tokenizer(folder: Path, class_name: str) -> int:
+    """Save a word tokenizer with a small vocabulary; its size."""
+    import transformers
+
+    words = sorted({word for text in TEXTS for word in text.replace(",", " ,").lower().split()})
+    folder.mkdir()
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), encoding="utf-8")
+    tokenizer = getattr(transformers, class_name)(vocab_file=str(vocabulary), model_max_length=48)
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def save_bert(folder: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=save_tokenizer(folder, "BertTokenizerFast"),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        initializer_range=0.25,
+        num_labels=3,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+
+
+def save_albert(folder: Path) -> None:
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    config = AlbertConfig(
+        vocab_size=save_tokenizer(folder, "BertTokenizerFast"),
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        initializer_range=0.25,
+        num_labels=3,
+        pad_token_id=0,
+    )
+    AlbertForSequenceClassification(config).save_pretrained(folder)
+
+
+def save_distilbert(folder: Path, tokenizer: str = "DistilBertTokenizerFast") -> None:
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    config = DistilBertConfig(
+        vocab_size=save_tokenizer(folder, tokenizer),
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=64,
+        max_position_embeddings=48,
+        initializer_range=0.25,
+        num_labels=3,
+    )
+    DistilBertForSequenceClassification(config).save_pretrained(folder)
+
+
+def save_distilbert_with_segments(folder: Path) -> None:
+    """As many on the hub are: the tokenizer's class is BERT's, which gives segments that the model does not take."""
+    save_distilbert(folder, "BertTokenizerFast")
+
+
+FAMILIES = {
+    "roberta": ({"input_ids", "attention_mask"}, None),
+    "bert": ({"input_ids", "attention_mask", "token_type_ids"}, save_bert),
+    "albert": ({"input_ids", "attention_mask", "token_type_ids"}, save_albert),
+    "distilbert": ({"input_ids", "attention_mask"}, save_distilbert),
+    "distilbert-with-segments": ({"input_ids", "attention_mask"}, save_distilbert_with_segments),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    import torch
+
+    save = FAMILIES[request.param][1]
+    if save is None:
+        return load_encoder(tiny_encoder)
+    folder = tmp_path_factory.mktemp("families") / request.param
+    torch.manual_seed(0)
+    save(folder)
+    return load_encoder(folder)
+
+
+def test_a_family_is_loaded_as_itself(family: Encoder, request: pytest.FixtureRequest) -> None:
+    assert family.model_type == request.node.callspec.params["family"].removesuffix("-with-segments")
+
+
+def test_a_familys_graph_takes_the_inputs_it_has(
+    family: Encoder, request: pytest.FixtureRequest, warm_cache: Path
+) -> None:
+    expected, _ = FAMILIES[request.node.callspec.params["family"]]
+    assert {value.name for value in graph_of(family, "onnx-fp32").input} == expected
+
+
+def test_a_familys_export_agrees_with_the_reference(family: Encoder, warm_cache: Path) -> None:
+    tokens = tokenize(family, TEXTS)
+    expected = predict(open_reference(family, SETTINGS), tokens, ArrivalPlan(3))
+    found = predict(open_backend(family, "onnx-fp32", SETTINGS), tokens, ArrivalPlan(3))
+    assert np.abs(expected - expected.mean(0)).max() > 0.01, "rows that answer alike prove nothing"
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
