@@ -250,3 +250,14 @@ def test_a_folder_with_two_models_is_refused_with_their_names(copy_model: CopyMo
     folder = copy_model("onnx-fp16", "model_fp16.onnx").parent
     with pytest.raises(ArtifactError, match=r"found model\.onnx, model_fp16\.onnx"):
         open_as(f"mine={folder}", encoder)
+
+
+def test_weights_alone_in_eight_bits_count_as_static() -> None:
+    node = onnx.helper.make_node("DequantizeLinear", ["weight", "scale"], ["out"])
+    assert infer_precision(onnx.helper.make_graph([node], "g", [], [])) is Precision.INT8_STATIC
+
+
+def test_a_graph_of_fewer_bits_has_no_class() -> None:
+    node = onnx.helper.make_node("MatMulNBits", ["x", "weight", "scale"], ["out"])
+    with pytest.raises(ArtifactError, match="MatMulNBits"):
+        infer_precision(onnx.helper.make_graph([node], "g", [], []))

@@ -49,6 +49,12 @@ class Step:
     version: str
     apply: Callable[[Path, Path], None]
 
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise OptionError(
+                f"build step name {self.name!r}: expected lower-case letters, digits, dots and hyphens, such as 'my-pass'"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:

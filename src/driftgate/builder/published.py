@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from driftgate.backends import BackendSpec, Precision, name_promises
+from driftgate.backends import PRECISION_CLASSES, BackendSpec, Precision, name_promises
 from driftgate.builder.artifact import Artifact, open_artifact
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
@@ -64,13 +64,21 @@ def _load_graph(path: Path) -> Any:
 
 
 def infer_precision(graph: Any) -> Precision:
-    """The class of arithmetic that an ONNX graph does, from its operators and the types of its weights."""
+    """The class of arithmetic that an ONNX graph does, from its operators and the types of its weights.
+
+    Weights alone in 8 bits count as static: nothing about them depends on the batch.
+
+    Raises:
+        ArtifactError: weights of fewer bits, for which there is no class and hence no bound.
+    """
     import onnx
 
     operators = {node.op_type for node in graph.node}
+    if "MatMulNBits" in operators:
+        raise ArtifactError(f"the graph uses MatMulNBits; known precision classes: {', '.join(PRECISION_CLASSES)}")
     if operators & _DYNAMIC_INT8_OPS:
         return Precision.INT8_DYNAMIC
-    if "QuantizeLinear" in operators:
+    if operators & {"QuantizeLinear", "DequantizeLinear"}:
         return Precision.INT8_STATIC
     elements = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
     for tensor in graph.initializer:

@@ -37,10 +37,11 @@ def convert_float16(source: Path, target: Path) -> None:
 
 
 def quantize_dynamic_per_channel(source: Path, target: Path) -> None:
-    """ONNX Runtime's dynamic INT8: signed weights, a scale for each output channel, embeddings included.
+    """ONNX Runtime's dynamic INT8: signed weights, a scale for each output channel; embedding tables too,
+    which ONNX Runtime stores unsigned.
 
-    Signed weights run 1.9 times faster than unsigned ones where the processor has VNNI; excess precision per channel
-    costs no speed. Activations get one scale for the whole batch: answers depend on batch mates (onnxruntime #10111).
+    Signed weights run 1.9 times faster than unsigned ones where the processor has VNNI; scales per channel
+    cost no speed. Activations get one scale for the whole batch: answers depend on batch mates (onnxruntime #10111).
     """
     _quantize_dynamic(source, target, per_channel=True)
 

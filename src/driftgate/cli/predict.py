@@ -31,6 +31,7 @@ def predict(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
     threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
     ] = False,
@@ -45,7 +46,7 @@ def predict(
     """
     lines = texts or _standard_input()
     _refuse_unusable(lines)
-    source = load_encoder(encoder, allow_pickle=allow_pickle)
+    source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
     opened = open_backend(source, backend, RunSettings(threads or available_threads(), parse_device(device)))
     logits = run(opened, tokenize(source, lines), BudgetPlan())
     multi_label = source.problem_type is ProblemType.MULTI_LABEL

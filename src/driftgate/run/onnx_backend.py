@@ -50,14 +50,14 @@ class OnnxBackend:
             arrays["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
         feed = {name: arrays[name] for name in self._inputs}
         if self._settings.device.kind == "cuda":
-            return self._prepare_bound(feed)
+            return self._prepare_bound(feed, batch)
 
         def run() -> Logits:
             return self._checked(self._session.run([self._output], feed)[0], batch)
 
         return run
 
-    def _prepare_bound(self, feed: dict[str, Any]) -> Prepared:
+    def _prepare_bound(self, feed: dict[str, Any], batch: TokenBatch) -> Prepared:
         """Inputs are on the device before the clock starts; outputs come back inside it."""
         from onnxruntime import OrtValue
 
@@ -68,7 +68,7 @@ class OnnxBackend:
 
         def run() -> Logits:
             self._session.run_with_iobinding(binding)
-            return Logits(binding.copy_outputs_to_cpu()[0].astype(np.float32, copy=False))
+            return self._checked(binding.copy_outputs_to_cpu()[0], batch)
 
         return run
 
