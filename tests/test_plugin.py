@@ -183,6 +183,18 @@ def test_a_broken_bound_fails_with_its_reason_and_the_worst_rows_by_id(make_proj
     assert run.results["violations"]
 
 
+def test_texts_are_shown_where_someone_asks_for_them(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", -1.0), encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp32", "--driftgate-show-texts")
+    assert run.code == 1
+    assert "SECRET-PHRASE" in run.output
+
+
+def test_texts_stay_out_of_the_results(passing: Run) -> None:
+    assert "SECRET-PHRASE" not in (passing.folder / ".driftgate/results.json").read_text(encoding="utf-8")
+
+
 def test_a_perturbed_weight_is_caught_by_the_fp32_bounds(
     make_project: Callable[..., Project], warm_cache: Path, tmp_path: Path
 ) -> None:
@@ -310,10 +322,26 @@ def test_ini_twins_work_and_the_command_line_goes_before_them(make_project: Call
     assert "onnx-fp32-b4]" not in collected
 
 
+OTHER_PROJECT = """
+import pytest
+
+@pytest.fixture
+def backend_spec():
+    return "mine"
+
+@pytest.mark.parametrize("cell", [1, 2])
+def test_parameter_of_the_same_name(cell):
+    assert cell in (1, 2)
+
+def test_fixture_of_the_same_name(backend_spec):
+    assert backend_spec == "mine"
+"""
+
+
 def test_other_projects_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "test_other.py").write_text("def test_other(): pass\n", encoding="utf-8")
+    (tmp_path / "test_other.py").write_text(OTHER_PROJECT, encoding="utf-8")
     done = subprocess.run([sys.executable, "-m", "pytest"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0
+    assert "3 passed" in done.stdout
     assert "= driftgate =" not in done.stdout
     assert not (tmp_path / ".driftgate").exists()
 

@@ -73,7 +73,7 @@ def reference(driftgate: DriftgateSession) -> Logits:
 
 
 @pytest.fixture(scope="session")
-def backend_spec(request: pytest.FixtureRequest) -> BackendSpec:
+def backend_spec(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> BackendSpec:  # noqa: ARG001 - ours
     """One backend of `--backends` after the other."""
     spec: BackendSpec = request.param
     return spec

@@ -79,6 +79,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "driftgate" not in metafunc.fixturenames:  # someone else's fixture or parameter of the same name
+        return
     options = metafunc.config.stash[SESSION].options
     plans = metafunc.config.stash[SESSION].benchmark_plans
     if "backend_spec" in metafunc.fixturenames:
