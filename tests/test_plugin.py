@@ -405,3 +405,11 @@ def test_a_machine_without_a_compiler_skips_torch_compile_with_the_reason(make_p
     assert run.code == 0, run.output
     assert "torch.compile needs a C++ compiler" in run.output
     assert run.results["backends"]["torch-compile"]["skipped"]
+
+
+def test_a_corpus_named_like_a_throughput_corpus_keeps_its_own_rows(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    (project.folder / "corpus.jsonl").rename(project.folder / "normal.jsonl")
+    run = project.pytest("--backends=onnx-fp32", "--corpus=normal.jsonl", suites=("benchmarks", "accuracy"))
+    assert run.code == 0, run.output
+    assert run.results["backends"]["onnx-fp32"]["drift"]["rows"] == len(COMMENTS)

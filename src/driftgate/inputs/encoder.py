@@ -68,6 +68,10 @@ class Encoder:
     trust_remote_code: bool = False
 
     @property
+    def weights(self) -> tuple[Path, ...]:
+        return tuple(_find_weights(self.path, allow_pickle=self.allow_pickle))
+
+    @property
     def tokenizer_files(self) -> tuple[Path, ...]:
         return tuple(self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file())
 

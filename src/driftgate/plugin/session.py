@@ -41,7 +41,7 @@ class DriftgateSession:
         self.results = Results()
         self._opened: dict[str, _Opened] = {}
         self._logits: dict[str, Logits] = {}
-        self._tokens: dict[str, TokenizedTexts] = {}
+        self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
         self._bounds: dict[Path, dict[tuple[str, str], Bound]] = {}
 
     @cached_property
@@ -91,9 +91,9 @@ class DriftgateSession:
         return self.corpus if name == "corpus" else throughput_corpus(name)
 
     def tokens(self, corpus: Corpus) -> TokenizedTexts:
-        if corpus.name not in self._tokens:
-            self._tokens[corpus.name] = tokenize(self.encoder, corpus.texts)
-        return self._tokens[corpus.name]
+        if corpus not in self._tokens:
+            self._tokens[corpus] = tokenize(self.encoder, corpus.texts)
+        return self._tokens[corpus]
 
     @cached_property
     def reference_logits(self) -> Logits:
@@ -126,7 +126,7 @@ class DriftgateSession:
 
     def _describe(self, opened: _Opened) -> dict[str, object]:
         artifact = opened.built.artifact
-        weights = sum(path.stat().st_size for path in self.encoder.path.glob("*.safetensors"))
+        weights = sum(path.stat().st_size for path in self.encoder.weights)
         return {
             "precision": str(opened.built.spec.precision),
             "runtime": str(opened.built.spec.runtime),
@@ -140,11 +140,15 @@ class DriftgateSession:
             self._logits[spec.name] = predict(self.backend(spec), self.tokens(self.corpus), self.plan)
         return self._logits[spec.name]
 
+    @cached_property
+    def own_bounds(self) -> dict[tuple[str, str], Bound]:
+        """The user's own, from `--bounds`; empty where none were given."""
+        return load_bounds(Path(self._resolve(str(self.options.bounds)))) if self.options.bounds else {}
+
     def bounds(self, suite_file: Path) -> dict[tuple[str, str], Bound]:
         """The suite's bounds with the user's own before them."""
         if suite_file not in self._bounds:
-            own = load_bounds(Path(self._resolve(str(self.options.bounds)))) if self.options.bounds else {}
-            self._bounds[suite_file] = load_bounds(suite_file) | own
+            self._bounds[suite_file] = load_bounds(suite_file) | self.own_bounds
         return self._bounds[suite_file]
 
     def check_inputs(self) -> None:
@@ -157,10 +161,8 @@ class DriftgateSession:
 
         require_device(self.options.settings.device)
         encoder = self.encoder
-        if self.options.corpus:
-            len(self.corpus)
-        if self.options.bounds:
-            load_bounds(Path(self._resolve(str(self.options.bounds))))
+        corpus = self.corpus if self.options.corpus else None
+        _ = self.own_bounds  # read now, so that a malformed file is refused before anything is built
         self.results.header = {
             "environment": asdict(describe_environment()),
             "options": {
@@ -179,9 +181,7 @@ class DriftgateSession:
                 "problem_type_inferred": encoder.problem_type_inferred,
                 "thresholds": encoder.thresholds,
             },
-            "corpus": {"name": self.corpus.name, "rows": len(self.corpus), "sha256": self.corpus.sha256}
-            if self.options.corpus
-            else None,
+            "corpus": corpus and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256},
         }
 
     @contextmanager
