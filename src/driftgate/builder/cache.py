@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from driftgate.builder.artifact import Manifest, hash_files, verify_manifest, write_manifest
@@ -67,7 +68,7 @@ def cached(
                 return entry
         with _partial_folder(folder, key) as partial:
             manifest = fill(partial)
-            write_manifest(partial, _with_files(manifest, partial))
+            write_manifest(partial, replace(manifest, files=hash_files(partial)))
             if entry.exists():
                 shutil.rmtree(entry)
             partial.rename(entry)
@@ -101,9 +102,3 @@ def _partial_folder(folder: Path, key: str) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # renamed away if all went well
-
-
-def _with_files(manifest: Manifest, folder: Path) -> Manifest:
-    from dataclasses import replace
-
-    return replace(manifest, files=hash_files(folder))
