@@ -5,7 +5,7 @@ Adding one here (or through the `pytest_driftgate_backends` hook) makes every su
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,36 @@ class Precision(StrEnum):
 _NAME = re.compile("[a-z0-9][a-z0-9.-]*")
 
 PRECISION_CLASSES = tuple(precision for precision in Precision if precision is not Precision.FROM_GRAPH)
+
+
+class Invariance(StrEnum):
+    """A change around a row that should not change its answer."""
+
+    REPEAT = "repeat"
+    """The same batch again, in this session or a fresh one."""
+    ORDER = "order"
+    """The rows of a batch in another order."""
+    DUPLICATES = "duplicates"
+    """Equal rows of one batch answer equally."""
+    COMPOSITION = "composition"
+    """Alone, with other batch mates, or under another batch plan."""
+    PADDING = "padding"
+    """More padding behind the text."""
+    PADDING_SIDE = "padding-side"
+    """Padding in front of the text, where the family counts positions without it."""
+    MASKED_CONTENT = "masked-content"
+    """Other token ids where the attention mask is 0."""
+
+
+class Guarantee(StrEnum):
+    """What a backend declares about an invariance; the accuracy suite holds it to that."""
+
+    EXACT = "exact"
+    """The logits are the same bits."""
+    BOUNDED = "bounded"
+    """They differ by no more than the bound of the precision class."""
+    REFUSED = "refused"
+    """The backend raises an error where it would be needed."""
 
 
 class Runtime(StrEnum):
@@ -67,6 +97,7 @@ class BackendSpec:
         steps: build steps, each reading the previous step's file; empty where nothing is built.
         published: an ONNX file or folder made elsewhere, used as it is.
         open_with: `(encoder, artifact or None, settings) -> Backend` for a runtime that driftgate does not know.
+        declared: guarantees other than the usual: `REPEAT` exact, every other invariance bounded.
     """
 
     name: str
@@ -75,6 +106,12 @@ class BackendSpec:
     steps: tuple[str | Step, ...] = ()
     published: Path | None = None
     open_with: Callable[..., Any] | None = None
+    declared: Mapping[Invariance, Guarantee] = field(default_factory=dict, hash=False)
+
+    def guarantee(self, invariance: Invariance) -> Guarantee:
+        """What this backend promises about `invariance`."""
+        usual = Guarantee.EXACT if invariance is Invariance.REPEAT else Guarantee.BOUNDED
+        return self.declared.get(invariance, usual)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -52,6 +52,10 @@ class ArtifactError(DriftgateError):
     """An artifact is damaged, or is not what its name says, or does not fit the encoder."""
 
 
+class SequenceTooLongError(DriftgateError):
+    """A batch is longer than the encoder has positions."""
+
+
 class NonFiniteLogitsError(DriftgateError):
     """A backend answered NaN or infinity."""
 

@@ -68,6 +68,11 @@ class Encoder:
     trust_remote_code: bool = False
 
     @property
+    def positions_skip_padding(self) -> bool:
+        """Whether positions are counted over tokens that are not padding, so that padding may stand in front."""
+        return self.model_type in _POSITIONS_AFTER_PADDING
+
+    @property
     def weights(self) -> tuple[Path, ...]:
         return tuple(_find_weights(self.path, allow_pickle=self.allow_pickle))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
-from driftgate.errors import NonFiniteLogitsError
+from driftgate.errors import NonFiniteLogitsError, SequenceTooLongError
 from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches
 from driftgate.inputs.tokens import TokenizedTexts
 
@@ -41,8 +41,26 @@ class Backend(Protocol):
     def in_force(self) -> InForce: ...
 
     def prepare(self, batch: TokenBatch) -> Prepared:
-        """Move the batch to where the model runs. The callable gives logits, float32, (batch, labels)."""
+        """Move the batch to where the model runs. The callable gives logits, float32, (batch, labels).
+
+        Raises:
+            SequenceTooLongError: the batch is wider than the encoder has positions.
+        """
         ...
+
+
+def require_positions(batch: TokenBatch, max_tokens: int) -> None:
+    """Refuse a batch wider than the encoder has positions: some runtimes would read past the table or wrap around.
+
+    Raises:
+        SequenceTooLongError: with both lengths.
+    """
+    width = batch.input_ids.shape[1]
+    if width > max_tokens:
+        raise SequenceTooLongError(
+            f"a batch of {width} tokens, expected at most {max_tokens}, the encoder's limit; truncate texts first "
+            "(driftgate.inputs.tokens.tokenize does)"
+        )
 
 
 def predict(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) -> Logits:

@@ -10,7 +10,7 @@ from driftgate.builder.artifact import Artifact
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
-from driftgate.run.backend import InForce, Prepared
+from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import RunSettings
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -19,11 +19,12 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 class OnnxBackend:
     """An ONNX Runtime session. Feeds are derived from the graph's own inputs."""
 
-    def __init__(self, spec: BackendSpec, session: Any, settings: RunSettings, labels: int) -> None:
+    def __init__(self, spec: BackendSpec, encoder: Encoder, session: Any, settings: RunSettings) -> None:
         self._spec = spec
         self._session = session
         self._settings = settings
-        self._labels = labels
+        self._labels = len(encoder.labels)
+        self._max_tokens = encoder.max_tokens
         self._inputs = tuple(entry.name for entry in session.get_inputs())
         self._output = session.get_outputs()[0].name
 
@@ -44,6 +45,7 @@ class OnnxBackend:
         )
 
     def prepare(self, batch: TokenBatch) -> Prepared:
+        require_positions(batch, self._max_tokens)
         arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if "token_type_ids" in self._inputs:
             types = batch.token_type_ids
@@ -109,4 +111,4 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
         raise DeviceError(
             f"backend {spec.name}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries"
         )
-    return OnnxBackend(spec, session, settings, len(encoder.labels))
+    return OnnxBackend(spec, encoder, session, settings)

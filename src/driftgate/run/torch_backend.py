@@ -15,7 +15,7 @@ from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
-from driftgate.run.backend import InForce, Prepared
+from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import Device, RunSettings
 
 _WARM_UP_TEXTS = ("a short text", "another text, a little longer than the first one")
@@ -26,7 +26,9 @@ REFERENCE = BackendSpec("reference", Precision.FP32, Runtime.TORCH)
 class TorchBackend:
     """A torch module in float32, compiled if asked to. Feeds are derived from the module's own inputs."""
 
-    def __init__(self, spec: BackendSpec, module: Any, settings: RunSettings, *, compiled: bool = False) -> None:
+    def __init__(
+        self, spec: BackendSpec, encoder: Encoder, module: Any, settings: RunSettings, *, compiled: bool = False
+    ) -> None:
         import torch
 
         torch.set_num_threads(settings.threads)
@@ -35,6 +37,7 @@ class TorchBackend:
         self.module = torch.compile(module, dynamic=True, fullgraph=True) if compiled else module
         self._device = torch.device(str(settings.device))
         self._spec = spec
+        self._max_tokens = encoder.max_tokens
 
     @property
     def spec(self) -> BackendSpec:
@@ -49,6 +52,8 @@ class TorchBackend:
 
     def prepare(self, batch: TokenBatch) -> Prepared:
         import torch
+
+        require_positions(batch, self._max_tokens)
 
         feed = {
             name: torch.from_numpy(array).to(self._device)
@@ -71,13 +76,15 @@ def _named_arrays(batch: TokenBatch) -> dict[str, IntArray]:
 
 def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
     """The reference: torch eager, float32, CPU, eager attention. Never an export."""
-    return TorchBackend(REFERENCE, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device()))
+    return TorchBackend(
+        REFERENCE, encoder, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device())
+    )
 
 
 def open_torch(encoder: Encoder, spec: BackendSpec, settings: RunSettings) -> TorchBackend:
     """torch eager with transformers' default attention."""
     module = load_module(encoder, attention=None).to(str(settings.device))
-    return TorchBackend(spec, module, settings)
+    return TorchBackend(spec, encoder, module, settings)
 
 
 def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSettings) -> TorchBackend:
@@ -92,7 +99,7 @@ def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSetting
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
     _require_compiler(settings.device)
     module = load_module(encoder, attention=None).to(str(settings.device))
-    backend = TorchBackend(spec, module, settings, compiled=True)
+    backend = TorchBackend(spec, encoder, module, settings, compiled=True)
     with warnings.catch_warnings():
         # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot mend that.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
