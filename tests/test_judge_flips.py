@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from driftgate.arrays import Decisions
+from driftgate.arrays import Decisions, LabelMatrix
 from driftgate.judge.flips import Flips, count_flips
 
 LABELS = ("joy", "anger", "fear")
@@ -94,3 +94,56 @@ def test_flips_do_not_depend_on_row_order(pair: tuple[Decisions, Decisions], ran
 def test_labels_add_up_to_the_total(pair: tuple[Decisions, Decisions]) -> None:
     found = count_flips(*pair, LABELS)
     assert sum(found.per_label.values()) == found.total == found.gained + found.lost
+
+
+# Direction, and the truth
+
+
+def test_flips_in_one_direction_are_improbable_by_chance() -> None:
+    before, after = np.zeros((20, 1), dtype=np.bool_), np.ones((20, 1), dtype=np.bool_)
+    found = count_flips(Decisions(before), Decisions(after), ("joy",))
+    assert found.asymmetry_p == pytest.approx(2 * 0.5**20)
+
+
+def test_no_flips_in_many_rows_still_leave_a_limit() -> None:
+    none = Decisions(np.zeros((1000, 1), dtype=np.bool_))
+    assert count_flips(none, none, ("joy",)).row_rate_upper_limit == pytest.approx(0.003, rel=0.01)
+
+
+def test_a_changed_class_is_one_flip_of_as_many_decisions_as_rows() -> None:
+    found = count_flips(decisions("1..", ".1."), decisions("..1", ".1."), LABELS, multi_label=False)
+    assert (found.total, found.decisions, found.rate) == (1, 2, 0.5)
+
+
+def test_flips_away_from_the_truth_are_negative() -> None:
+    truth = LabelMatrix(decisions("1..", "1..", "..1"))
+    found = count_flips(
+        decisions("1..", "...", "..."), decisions("...", "1..", "1.."), LABELS, truth=truth
+    ).against_truth
+    assert found is not None
+    assert (found.negative, found.positive) == (2, 1)
+    assert found.per_label_negative == {"joy": 2, "anger": 0, "fear": 0}
+    assert found.per_label_positive == {"joy": 1, "anger": 0, "fear": 0}
+
+
+def test_a_single_label_is_wrong_once_not_twice() -> None:
+    truth = LabelMatrix(decisions("1..", "1.."))
+    found = count_flips(
+        decisions("1..", ".1."), decisions(".1.", "..1"), LABELS, truth=truth, multi_label=False
+    ).against_truth
+    assert found is not None
+    assert (found.negative, found.positive) == (1, 0)  # wrong before and after is neither
+
+
+def test_only_labels_with_support_are_tested_and_for_all_of_them_together() -> None:
+    rows = 100
+    truth = np.zeros((rows, 3), dtype=np.bool_)
+    truth[:60, 0], truth[:60, 1], truth[:10, 2] = True, True, True
+    backend = truth.copy()
+    backend[:12, 0] = False  # worse
+    backend[:2, 1] = False  # too little to tell
+    backend[:10, 2] = False  # too few rows to be asked
+    found = count_flips(Decisions(truth), Decisions(backend), LABELS, truth=LabelMatrix(truth)).against_truth
+    assert found is not None
+    assert found.per_label_p == pytest.approx({"joy": 2 * 0.5**12, "anger": 0.25})
+    assert found.significantly_worse == ("joy",)

@@ -116,3 +116,16 @@ def test_single_label_ties_go_to_the_first_label() -> None:
 def test_single_label_chooses_exactly_one_label_a_row(values: Logits) -> None:
     found = decide(to_probabilities(values, multi_label=False), 0.5, multi_label=False)
     assert (found.sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("thresholds", [np.array([0.5]), np.array([0.5, 0.5, 0.5]), np.array([[0.5, 0.5]])])
+def test_another_number_of_thresholds_than_labels_is_refused(thresholds: np.ndarray) -> None:
+    probabilities = Probabilities(np.array([[0.2, 0.9]]))
+    with pytest.raises(ValueError, match="expected one threshold or 2, one for each label"):
+        decide(probabilities, thresholds, multi_label=True)
+
+
+@pytest.mark.parametrize("thresholds", [1.5, np.array([0.5, -0.1]), float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(thresholds: np.ndarray | float) -> None:
+    with pytest.raises(ValueError, match="expected thresholds between 0 and 1"):
+        decide(Probabilities(np.array([[0.2, 0.9]])), thresholds, multi_label=True)

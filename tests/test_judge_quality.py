@@ -53,8 +53,10 @@ def test_subset_accuracy_counts_rows_whose_whole_set_is_right(quality: Quality) 
     assert quality.subset_accuracy == 1 / 4
 
 
-def test_multi_label_has_no_mcc(quality: Quality) -> None:
-    assert quality.mcc is None
+def test_mcc_of_several_labels_is_the_mean_over_labels() -> None:
+    found, truth = matrix("11", "1.", ".1", ".."), truth_of("11", "11", "..", ".1")
+    per_label = [matthews_corrcoef(truth[:, column], found[:, column]) for column in range(2)]
+    assert measure_quality(found, truth, ("yes", "no"), multi_label=True).mcc == pytest.approx(np.mean(per_label))
 
 
 def test_a_label_that_nobody_has_or_gets_counts_as_0() -> None:

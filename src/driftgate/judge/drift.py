@@ -7,13 +7,13 @@ import numpy as np
 from driftgate.arrays import FloatArray, Logits
 from driftgate.judge.probabilities import to_probabilities
 
-PERCENTILES = (25, 50, 75, 90, 95, 99)
+PERCENTILES = (25, 50, 75, 90, 95, 99, 99.9)
 WORST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Summary of one number per text. `percentiles` maps "p25" ... "p99" to values; `std` divides by n."""
+    """Summary of one number per text. `percentiles` maps "p25" ... "p99.9" to values; `std` divides by n."""
 
     mean: float
     std: float
@@ -41,9 +41,11 @@ class Drift:
     Args:
         largest_per_text: over texts, of each text's largest |probability difference|. The mean of it is what the
             encoder-optimization guide calls "mean label probability difference".
+        largest_logit_per_text: the same in logits, where drift near 0 and 1 does not hide.
         mean_abs: mean |probability difference| over all rows and labels.
         per_label_mean_abs: the same for each label, by name.
-        per_label_max_abs: largest for each label, by name.
+        per_label_max_abs: largest for each label, by name. `per_label_p99`: the 99th percentile.
+        per_label_bias: mean signed probability difference of each label: drift that has a direction.
         max_abs_logit: largest |logit difference|; |Δp| <= |Δz| / 4 under a sigmoid.
         rms_logit: root mean square logit difference.
         worst: the rows that moved most, worst first.
@@ -51,9 +53,12 @@ class Drift:
 
     rows: int
     largest_per_text: Distribution
+    largest_logit_per_text: Distribution
     mean_abs: float
     per_label_mean_abs: dict[str, float]
     per_label_max_abs: dict[str, float]
+    per_label_p99: dict[str, float]
+    per_label_bias: dict[str, float]
     max_abs_logit: float
     rms_logit: float
     worst: tuple[WorstRow, ...]
@@ -65,26 +70,25 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
     Raises:
         ValueError: different shapes, no rows, or values that are not finite (those never count as small).
     """
-    if reference.shape != backend.shape or reference.ndim != 2 or not len(reference):
-        raise ValueError(
-            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
-        )
+    require_comparable(reference, backend)
     if len(labels) != reference.shape[1]:
         raise ValueError(f"expected {reference.shape[1]} label names, found {len(labels)}")
-    if not (np.isfinite(reference).all() and np.isfinite(backend).all()):
-        raise ValueError("expected finite logits, found NaN or infinity")
     p_reference = to_probabilities(reference, multi_label=multi_label)
     p_backend = to_probabilities(backend, multi_label=multi_label)
-    moved = np.abs(p_backend - p_reference)
+    signed = p_backend - p_reference
+    moved = np.abs(signed)
     logit_moved = np.abs(backend.astype(np.float64) - reference.astype(np.float64))
     largest = moved.max(axis=1)
     worst = np.argsort(-largest, kind="stable")[:WORST_ROWS].tolist()
     return Drift(
         rows=len(reference),
         largest_per_text=summarize(largest),
+        largest_logit_per_text=summarize(logit_moved.max(axis=1)),
         mean_abs=float(moved.mean()),
         per_label_mean_abs=dict(zip(labels, moved.mean(axis=0).tolist(), strict=True)),
         per_label_max_abs=dict(zip(labels, moved.max(axis=0).tolist(), strict=True)),
+        per_label_p99=dict(zip(labels, np.percentile(moved, 99, axis=0).tolist(), strict=True)),
+        per_label_bias=dict(zip(labels, signed.mean(axis=0).tolist(), strict=True)),
         max_abs_logit=float(logit_moved.max()),
         rms_logit=float(np.sqrt((logit_moved**2).mean())),
         worst=tuple(
@@ -98,6 +102,20 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
             for row in worst
         ),
     )
+
+
+def require_comparable(reference: Logits, backend: Logits) -> None:
+    """Refuse what cannot be compared row by row: other shapes, nothing in them, NaN or infinity, which never count as small.
+
+    Raises:
+        ValueError: says which.
+    """
+    if reference.shape != backend.shape or reference.ndim != 2 or not reference.size:
+        raise ValueError(
+            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
+        )
+    if not (np.isfinite(reference).all() and np.isfinite(backend).all()):
+        raise ValueError("expected finite logits, found NaN or infinity")
 
 
 def summarize(values: FloatArray) -> Distribution:

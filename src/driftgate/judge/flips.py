@@ -1,53 +1,132 @@
-"""Decisions that differ from the reference's."""
+"""Decisions that differ from the reference's: how many, in which direction, and whether they were right before."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
-from driftgate.arrays import Decisions
+from driftgate.arrays import BoolArray, Decisions, LabelMatrix
+from driftgate.judge.intervals import clopper_pearson, holm
+from driftgate.judge.quality import MIN_SUPPORT
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeFlips:
+    """Flips against the truth (Yan et al. 2021, arXiv 2011.09161).
+
+    Args:
+        negative: decisions that were right and are wrong now. `positive`: the reverse.
+        p: exact one-sided binomial test that negative flips are more likely than positive ones.
+        per_label_negative, per_label_positive: by label name.
+        per_label_p: the same test for each label of `MIN_SUPPORT` true rows or more, adjusted for all of them (Holm 1979).
+        significantly_worse: the labels whose adjusted p is below 0.05.
+    """
+
+    negative: int
+    positive: int
+    p: float
+    per_label_negative: dict[str, int]
+    per_label_positive: dict[str, int]
+    per_label_p: dict[str, float]
+    significantly_worse: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Label decisions that changed, out of `decisions` = rows x labels.
+    """Decisions that changed.
 
     Args:
-        gained: the backend says yes where the reference says no. `lost`: the reverse.
-        rows: texts whose set of labels changed.
-        per_label: flips of each label, by name.
+        decisions: rows x labels; for single-label encoders rows.
+        total: how many of them changed.
+        gained: labels that the backend says yes to and the reference no. `lost`: the reverse. For single-label encoders they
+            are equal: a row leaves one label and enters another.
+        asymmetry_p: exact two-sided binomial test that yes and no are equally likely.
+        rows: texts whose set of labels changed. `row_rate_upper_limit`: what that proves at 95% (one-sided, Clopper &
+            Pearson 1934) about the share of such texts; not 0 where none changed.
+        per_label: changes of each label, by name.
+        against_truth: None for a corpus without labels.
     """
 
     decisions: int
+    total: int
     gained: int
     lost: int
+    asymmetry_p: float
     rows: int
+    row_rate_upper_limit: float
     per_label: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        return self.gained + self.lost
+    against_truth: NegativeFlips | None
 
     @property
     def rate(self) -> float:
-        """Share of label decisions that changed."""
+        """Share of decisions that changed."""
         return self.total / self.decisions
 
 
-def count_flips(reference: Decisions, backend: Decisions, labels: tuple[str, ...]) -> Flips:
-    """Compare decisions, bool, (rows, labels).
+def count_flips(
+    reference: Decisions,
+    backend: Decisions,
+    labels: tuple[str, ...],
+    *,
+    truth: LabelMatrix | None = None,
+    multi_label: bool = True,
+) -> Flips:
+    """Compare decisions, and truth where there is one, bool, (rows, labels).
 
     Raises:
         ValueError: different shapes, or no decisions.
     """
-    if reference.shape != backend.shape or not reference.size:
-        raise ValueError(
-            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
-        )
+    if reference.shape != backend.shape or not reference.size or (truth is not None and truth.shape != reference.shape):
+        shapes = [side.shape for side in (reference, backend, truth) if side is not None]
+        raise ValueError(f"expected arrays of one shape (rows, labels), found {shapes}")
     changed = reference != backend
+    rows = int(np.count_nonzero(changed.any(axis=1)))
+    gained, lost = int((backend & ~reference).sum()), int((reference & ~backend).sum())
     return Flips(
-        decisions=int(changed.size),
-        gained=int((backend & ~reference).sum()),
-        lost=int((reference & ~backend).sum()),
-        rows=int(np.count_nonzero(changed.any(axis=1))),
-        per_label=dict(zip(labels, changed.sum(axis=0).tolist(), strict=True)),
+        decisions=int(changed.size) if multi_label else len(changed),
+        total=int(changed.sum()) if multi_label else rows,
+        gained=gained,
+        lost=lost,
+        asymmetry_p=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+        rows=rows,
+        row_rate_upper_limit=clopper_pearson(rows, len(changed), confidence=0.9).high,
+        per_label=_by_label(labels, changed),
+        against_truth=None if truth is None else _judge(reference, backend, truth, labels, multi_label=multi_label),
     )
+
+
+def _judge(
+    reference: Decisions, backend: Decisions, truth: LabelMatrix, labels: tuple[str, ...], *, multi_label: bool
+) -> NegativeFlips:
+    was_right, is_right = reference == truth, backend == truth
+    negative, positive = was_right & ~is_right, is_right & ~was_right
+    if multi_label:
+        lost, gained = int(negative.sum()), int(positive.sum())
+    else:  # a row is right where its class is
+        lost = int((was_right.all(axis=1) & ~is_right.all(axis=1)).sum())
+        gained = int((is_right.all(axis=1) & ~was_right.all(axis=1)).sum())
+    by_label = _by_label(labels, negative), _by_label(labels, positive)
+    supported = [label for label, support in zip(labels, truth.sum(axis=0), strict=True) if support >= MIN_SUPPORT]
+    adjusted = holm([_worse(by_label[0][label], by_label[1][label]) for label in supported])
+    per_label_p = dict(zip(supported, adjusted, strict=True))
+    return NegativeFlips(
+        negative=lost,
+        positive=gained,
+        p=_worse(lost, gained),
+        per_label_negative=by_label[0],
+        per_label_positive=by_label[1],
+        per_label_p=per_label_p,
+        significantly_worse=tuple(label for label, p in per_label_p.items() if p < SIGNIFICANT),
+    )
+
+
+def _worse(negative: int, positive: int) -> float:
+    """One-sided p that a flip is more likely to be negative."""
+    flips = negative + positive
+    return float(binomtest(negative, flips, alternative="greater").pvalue) if flips else 1.0
+
+
+def _by_label(labels: tuple[str, ...], cells: BoolArray) -> dict[str, int]:
+    return dict(zip(labels, cells.sum(axis=0).tolist(), strict=True))

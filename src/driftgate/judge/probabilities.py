@@ -17,7 +17,17 @@ def decide(probabilities: Probabilities, thresholds: FloatArray | float, *, mult
 
     Args:
         thresholds: one for all labels, or float64, (labels,).
+
+    Raises:
+        ValueError: another number of thresholds than labels, or one that is not a probability.
     """
+    given = np.asarray(thresholds, dtype=np.float64)
+    if given.shape not in ((), probabilities.shape[1:]):
+        raise ValueError(
+            f"expected one threshold or {probabilities.shape[1]}, one for each label, found shape {given.shape}"
+        )
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(f"expected thresholds between 0 and 1, found {given[~((given >= 0) & (given <= 1))].tolist()}")
     if multi_label:
         return Decisions(np.asarray(probabilities >= thresholds, dtype=np.bool_))
     chosen = np.zeros(probabilities.shape, dtype=np.bool_)

@@ -19,8 +19,8 @@ class Quality:
         subset_accuracy: share of rows whose whole label set is right; for single-label encoders plain accuracy.
         macro_f1_supported: macro-F1 over labels with at least `MIN_SUPPORT` true rows; 0 where there are none.
         supported_labels: how many those are.
-        mcc: Matthews correlation of the predicted label, for single-label encoders; else None. 0 where all rows have, or
-            get, the same label.
+        mcc: Matthews correlation: of the class for single-label encoders (Gorodkin 2004), else the mean over labels. 0 where
+            all rows have, or get, the same.
         per_label_f1: F1 by label name. `support`: true rows by label name.
     """
 
@@ -33,7 +33,7 @@ class Quality:
     macro_f1_supported: float
     supported_labels: int
     subset_accuracy: float
-    mcc: float | None
+    mcc: float
     per_label_f1: dict[str, float]
     support: dict[str, int]
 
@@ -42,9 +42,9 @@ def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str,
     """Compare decisions with true labels, both bool, (rows, labels).
 
     Raises:
-        ValueError: different shapes.
+        ValueError: different shapes, or no rows.
     """
-    if decisions.shape != truth.shape:
+    if decisions.shape != truth.shape or not truth.size:
         raise ValueError(f"expected decisions and labels of one shape, found {decisions.shape} and {truth.shape}")
     columns = truth.shape[1]
     # scikit-learn takes a single column for two classes, no and yes, and would count both.
@@ -64,17 +64,18 @@ def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str,
         macro_f1_supported=float(per_label[supported].mean()) if supported.any() else 0.0,
         supported_labels=int(supported.sum()),
         subset_accuracy=float(accuracy_score(truth, decisions)),
-        mcc=None if multi_label else _correlate(truth, decisions),
+        mcc=_correlate(truth, decisions, multi_label=multi_label),
         per_label_f1=dict(zip(labels, np.asarray(per_label, dtype=float).tolist(), strict=True)),
         support=dict(zip(labels, support.tolist(), strict=True)),
     )
 
 
-def _correlate(truth: LabelMatrix, decisions: Decisions) -> float:
-    """Matthews correlation of more than two classes (Gorodkin 2004), from bool, (rows, labels), one label a row.
+def _correlate(truth: LabelMatrix, decisions: Decisions, *, multi_label: bool) -> float:
+    """Matthews correlation, from bool, (rows, labels): of the class (Gorodkin 2004), or the mean over labels.
 
     scikit-learn's own warns where only one label occurs.
     """
     true, found = truth - truth.mean(axis=0), decisions - decisions.mean(axis=0)
-    spread = np.sqrt((true**2).sum() * (found**2).sum())
-    return float((true * found).sum() / spread) if spread else 0.0
+    axis = 0 if multi_label else None
+    covariance, spread = (true * found).sum(axis), np.sqrt((true**2).sum(axis) * (found**2).sum(axis))
+    return float(np.mean(np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)))

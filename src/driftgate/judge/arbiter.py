@@ -1,0 +1,43 @@
+"""Error in units of float32's own noise, with float64 as the arbiter between reference and backend."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftgate.arrays import FloatArray, Logits
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRatio:
+    """Root mean square error against float64 logits.
+
+    Args:
+        rows: how many were compared.
+        reference_rms: error of the float32 reference. `backend_rms`: of the backend. `ratio`: backend over reference.
+    """
+
+    rows: int
+    reference_rms: float
+    backend_rms: float
+    ratio: float
+
+
+def measure_error(exact: FloatArray, reference: Logits, backend: Logits) -> ErrorRatio:
+    """Compare logits with float64 ones, all (rows, labels), as torch's compiler tests do (`same()` in its dynamo utilities).
+
+    The reference's error counts as at least what rounding exact logits to float32 can cost (eps / 2 of their size): no float32
+    answer is better than that but by chance, and the ratio stays finite.
+
+    Raises:
+        ValueError: different shapes, no rows, or values that are not finite.
+    """
+    if not exact.shape == reference.shape == backend.shape or exact.ndim != 2 or not exact.size:
+        raise ValueError(
+            f"expected three arrays of one shape (rows, labels), found {exact.shape}, {reference.shape}, {backend.shape}"
+        )
+    if not all(np.isfinite(side).all() for side in (exact, reference, backend)):
+        raise ValueError("expected finite logits, found NaN or infinity")
+    rms = [float(np.sqrt(((side.astype(np.float64) - exact) ** 2).mean())) for side in (reference, backend)]
+    rounding = float(np.finfo(np.float32).eps) / 2 * float(np.sqrt((exact**2).mean()))
+    floor = max(rms[0], rounding, float(np.finfo(np.float32).tiny))
+    return ErrorRatio(len(exact), rms[0], rms[1], rms[1] / floor)

@@ -1,0 +1,60 @@
+"""A backend against its own past, and which side moved."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.judge.probabilities import to_probabilities
+
+UNMOVED = 1e-5
+"""Largest probability difference that rounding explains: float32 on the same texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Largest probability differences, then against now.
+
+    Args:
+        reference: of the reference. `backend`: of the backend.
+        drift_then: of the backend against the reference in the baseline. `drift_now`: in this run.
+        who: "nothing", "the reference", "the backend" or "both".
+    """
+
+    reference: float
+    backend: float
+    mean_backend: float
+    drift_then: float
+    drift_now: float
+    who: str
+
+
+def measure_movement(
+    reference_then: Logits, reference_now: Logits, backend_then: Logits, backend_now: Logits, *, multi_label: bool
+) -> Movement:
+    """Compare logits, float32, (rows, labels), of the same texts at two times.
+
+    Raises:
+        ValueError: different shapes, or values that are not finite.
+    """
+    arrays = (reference_then, reference_now, backend_then, backend_now)
+    if len({array.shape for array in arrays}) != 1:
+        raise ValueError(f"expected four arrays of one shape, found {[array.shape for array in arrays]}")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("expected finite logits, found NaN or infinity")
+    p = [to_probabilities(array, multi_label=multi_label) for array in arrays]
+    reference, backend = float(np.abs(p[1] - p[0]).max()), float(np.abs(p[3] - p[2]).max())
+    who = {
+        (False, False): "nothing",
+        (True, False): "the reference",
+        (False, True): "the backend",
+        (True, True): "both",
+    }[not reference <= UNMOVED, not backend <= UNMOVED]
+    return Movement(
+        reference=reference,
+        backend=backend,
+        mean_backend=float(np.abs(p[3] - p[2]).max(axis=1).mean()),
+        drift_then=float(np.abs(p[2] - p[0]).max()),
+        drift_now=float(np.abs(p[3] - p[1]).max()),
+        who=who,
+    )

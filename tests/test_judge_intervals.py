@@ -1,0 +1,84 @@
+"""Intervals and exact tests, against their definitions."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from driftgate.judge.intervals import clopper_pearson, holm, mcnemar_exact, paired_difference
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (1, 5427)])
+def test_clopper_pearson_limits_leave_exactly_the_tails(successes: int, trials: int) -> None:
+    found = clopper_pearson(successes, trials)
+    if successes:
+        assert binom.sf(successes - 1, trials, found.low) == pytest.approx(0.025)
+    else:
+        assert found.low == 0
+    if successes < trials:
+        assert binom.cdf(successes, trials, found.high) == pytest.approx(0.025)
+    else:
+        assert found.high == 1
+
+
+def test_no_flips_in_1000_rows_leave_three_in_a_thousand() -> None:
+    assert clopper_pearson(0, 1000, confidence=0.9).high == pytest.approx(0.003, rel=0.01)
+
+
+@pytest.mark.parametrize(("lost", "gained", "p"), [(0, 0, 1.0), (1, 1, 1.0), (5, 0, 2 / 32), (0, 5, 2 / 32)])
+def test_mcnemar_is_the_binomial_test_of_discordant_rows(lost: int, gained: int, p: float) -> None:
+    assert mcnemar_exact(lost, gained) == pytest.approx(p)
+
+
+def test_holm_steps_down_and_keeps_the_order_given() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx((0.06, 0.03, 0.06))
+    assert holm([0.9, 0.8]) == pytest.approx((1.0, 1.0))
+    assert holm([]) == ()
+
+
+def log_likelihood(lost: int, gained: int, pairs: int, difference: float) -> tuple[float, float]:
+    """Restricted maximum-likelihood estimate of P(gained) when P(lost) - P(gained) = `difference`, by search on a grid."""
+    gains = np.linspace(max(0.0, -difference) + 1e-9, (1 - difference) / 2 - 1e-9, 400_001)
+    losses = gains + difference
+    rest = 1 - gains - losses
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = sum(
+            np.where(count > 0, count * np.log(share), 0.0)
+            for count, share in ((lost, losses), (gained, gains), (pairs - lost - gained, rest))
+        )
+    best = int(np.argmax(values))
+    return float(gains[best]), float(losses[best])
+
+
+@pytest.mark.parametrize(("lost", "gained", "pairs"), [(12, 4, 50), (1, 0, 30), (7, 7, 100), (0, 3, 40)])
+def test_tango_limits_are_where_the_score_test_rejects(lost: int, gained: int, pairs: int) -> None:
+    found = paired_difference(lost, gained, pairs)
+    assert found.low < (lost - gained) / pairs < found.high
+    for limit in (found.low, found.high):
+        gains, losses = log_likelihood(lost, gained, pairs, limit)
+        variance = pairs * (gains + losses - limit**2)
+        score = abs(lost - gained - pairs * limit) / variance**0.5
+        assert score == pytest.approx(1.959964, rel=2e-3)
+
+
+def test_tango_limits_of_no_difference_shrink_with_the_number_of_pairs() -> None:
+    few, many = paired_difference(0, 0, 50), paired_difference(0, 0, 5000)
+    assert few.low == pytest.approx(-few.high)
+    assert 0 < many.high < few.high / 50
+    assert few.high == pytest.approx(1.96**2 / (50 + 1.96**2), rel=1e-3)
+
+
+def test_tango_limits_of_opposite_differences_mirror_each_other() -> None:
+    one, other = paired_difference(9, 2, 60), paired_difference(2, 9, 60)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(50, 0), (0, 50), (25, 25)])
+def test_tango_limits_stay_within_possible_differences(lost: int, gained: int) -> None:
+    found = paired_difference(lost, gained, 50)
+    assert -1 <= found.low <= (lost - gained) / 50 <= found.high <= 1
+
+
+@pytest.mark.parametrize("counts", [(-1, 0, 5), (0, 0, 0), (3, 3, 5)])
+def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="expected counts"):
+        paired_difference(*counts)
