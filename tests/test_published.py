@@ -261,3 +261,16 @@ def test_a_graph_of_fewer_bits_has_no_class() -> None:
     node = onnx.helper.make_node("MatMulNBits", ["x", "weight", "scale"], ["out"])
     with pytest.raises(ArtifactError, match="MatMulNBits"):
         infer_precision(onnx.helper.make_graph([node], "g", [], []))
+
+
+@pytest.mark.parametrize("last", ["Sigmoid", "Softmax"])
+def test_a_graph_that_answers_with_probabilities_is_refused(last: str, copy_model: CopyModel, encoder: Encoder) -> None:
+    path = copy_model()
+    model = onnx.load(path)
+    output = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["scores" if name == output else name for name in node.output]
+    model.graph.node.append(onnx.helper.make_node(last, ["scores"], [output]))
+    onnx.save(model, path)
+    with pytest.raises(ArtifactError, match=f"comes out of {last}: these are probabilities, expected logits"):
+        open_as(f"mine={path}", encoder)

@@ -20,6 +20,8 @@ class Precision(StrEnum):
     FP16 = "fp16"
     INT8_DYNAMIC = "int8-dynamic"
     INT8_STATIC = "int8-static"
+    CHECKPOINT = "checkpoint"
+    """Other weights, in float32: probabilities may move, quality must not fall."""
     FROM_GRAPH = "from-graph"
     """A published artifact that nobody has looked into yet."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from driftgate.backends import BackendSpec, Runtime, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, copy_artifact, require_empty
+from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder
@@ -16,9 +17,15 @@ from driftgate.run.open import open_backend as _open
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A backend whose files are ready; `artifact` is None where it runs the encoder's own weights."""
+    """A backend whose files are ready.
+
+    Args:
+        encoder: whose weights it runs: the encoder under judgement, or another checkpoint.
+        artifact: None where it runs those weights as they are.
+    """
 
     spec: BackendSpec
+    encoder: Encoder
     artifact: Artifact | None
 
 
@@ -32,20 +39,23 @@ def prepare_backend(
     """Build the backend's artifact or fetch it from the cache; check it where it was published.
 
     Raises:
-        BuildError: a step failed. ArtifactError: a published artifact does not fit. RuntimeConflictError.
+        BuildError: a step failed. ArtifactError: a published artifact or checkpoint does not fit. RuntimeConflictError.
     """
+    if spec.published is not None and is_checkpoint(spec.published):
+        return Built(*open_checkpoint(spec, encoder), None)
     if spec.runtime is Runtime.ONNXRUNTIME and spec.open_with is None:
         refuse_conflicting_runtimes()
     if spec.published is not None:
-        return Built(*open_published(spec, encoder))
+        found, artifact = open_published(spec, encoder)
+        return Built(found, encoder, artifact)
     if not spec.steps:
-        return Built(spec, None)
-    return Built(spec, build_artifact(encoder, spec, rebuild=rebuild, announce=announce))
+        return Built(spec, encoder, None)
+    return Built(spec, encoder, build_artifact(encoder, spec, rebuild=rebuild, announce=announce))
 
 
-def open_built(encoder: Encoder, built: Built, settings: RunSettings) -> Backend:
+def open_built(built: Built, settings: RunSettings) -> Backend:
     """Load a prepared backend."""
-    return _open(encoder, built.spec, built.artifact, settings)
+    return _open(built.encoder, built.spec, built.artifact, settings)
 
 
 def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = None) -> Backend:
@@ -61,7 +71,7 @@ def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = 
     if len(specs) > 1:
         raise OptionError(f"{backend!r}: expected one backend, found {len(specs)}; open them one by one")
     (spec,) = specs
-    return open_built(encoder, prepare_backend(encoder, spec), settings or RunSettings(available_threads()))
+    return open_built(prepare_backend(encoder, spec), settings or RunSettings(available_threads()))
 
 
 def build(

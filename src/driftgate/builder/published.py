@@ -35,6 +35,7 @@ def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Ar
     _check_precision(spec, path, inferred)
     _check_inputs(path, graph)
     _check_labels(path, graph, encoder)
+    _check_output(path, graph)
     _check_vocabulary(path, graph, encoder)
     return replace(spec, precision=inferred, published=path), open_artifact(path, inferred)
 
@@ -132,6 +133,16 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
             raise ArtifactError(f"{config}: its labels cannot be read ({error}); mend or remove the file") from error
         if labels and labels != encoder.labels:
             raise ArtifactError(f"{config}: its labels, or their order, are not those of the encoder {encoder.name}")
+
+
+def _check_output(path: Path, graph: Any) -> None:
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    last = makers.get(graph.output[0].name)
+    if last in ("Sigmoid", "Softmax"):
+        raise ArtifactError(
+            f"{path}: its output {graph.output[0].name!r} comes out of {last}: these are probabilities, expected logits; "
+            "export the model without its last activation"
+        )
 
 
 def _check_vocabulary(path: Path, graph: Any, encoder: Encoder) -> None:

@@ -1,5 +1,7 @@
 """Texts to token ids, once per corpus."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.errors import EncoderError
+from driftgate.errors import CorpusError, EncoderError
 from driftgate.inputs.encoder import Encoder
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_ROWS_NAMED_IN_ERRORS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +59,13 @@ class TokenizedTexts:
 
 
 def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
-    """Tokenize as the encoder's own tokenizer does, truncating at `encoder.max_tokens`."""
-    tokenizer = _load_tokenizer(encoder)
+    """Tokenize as the encoder's own tokenizer does, truncating at `encoder.max_tokens`.
+
+    Raises:
+        CorpusError: lone surrogates, with the rows. The tokenizers library fails on them without saying which text it was.
+    """
+    _refuse_lone_surrogates(texts)
+    tokenizer = load_tokenizer(encoder)
     encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
     long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]
     input_ids = list(encoded["input_ids"])
@@ -79,8 +89,34 @@ def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
     )
 
 
+def _refuse_lone_surrogates(texts: Sequence[str]) -> None:
+    bad = [str(row) for row, text in enumerate(texts) if _LONE_SURROGATE.search(text)]
+    if bad:
+        shown = ", ".join(bad[:_ROWS_NAMED_IN_ERRORS]) + (" ..." if len(bad) > _ROWS_NAMED_IN_ERRORS else "")
+        raise CorpusError(
+            f"{len(bad)} of {len(texts)} texts have a lone surrogate, which no encoding can carry: rows {shown}, counted "
+            "from 0; mend or remove them"
+        )
+
+
+def tokenize_alike(one: Encoder, other: Encoder) -> bool:
+    """Whether two encoders' tokenizers are the same function, whatever they were last told to pad or truncate."""
+    described = []
+    for encoder in (one, other):
+        tokenizer = load_tokenizer(encoder)
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        content = json.loads(backend.to_str()) if backend else {"vocabulary": tokenizer.get_vocab()}
+        described.append({**content, "truncation": None, "padding": None, "pad": tokenizer.pad_token_id})
+    return described[0] == described[1]
+
+
 @lru_cache(maxsize=4)
-def _load_tokenizer(encoder: Encoder) -> Any:
+def load_tokenizer(encoder: Encoder) -> Any:
+    """The encoder's transformers tokenizer; loaded once.
+
+    Raises:
+        EncoderError: it does not load, or has no padding token.
+    """
     from transformers import AutoTokenizer
 
     try:

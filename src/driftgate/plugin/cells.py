@@ -163,7 +163,7 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
     chosen = spread_sample(driftgate.tokens(corpus), driftgate.options.sample_rows)
     with reported():
         measured = measure_in_fresh_process(
-            driftgate.encoder,
+            built.encoder,
             built.spec,
             built.artifact,
             [corpus.texts[row] for row in chosen],
