@@ -43,13 +43,13 @@ def violation(backend: str) -> Violation:
 
 def judge_onnx(results: Results) -> None:
     results.of("onnx-fp16").about = {"precision": "fp16", "size_bytes": 13_400_000}
-    results.add_drift("onnx-fp16", drift_of(*ONE_OF_FIVE_MOVED))
+    results.add("onnx-fp16", "drift", drift_of(*ONE_OF_FIVE_MOVED))
     results.add_flips("onnx-fp16", "at 0.5", count_flips(YES, NO, LABELS))
 
 
 def judge_onnx_quality(results: Results) -> None:
     for name, found in (("reference", YES), ("onnx-fp16", NO)):
-        results.add_quality(name, "at 0.5", measure_quality(found, LabelMatrix(YES), LABELS, multi_label=True))
+        results.add(name, "quality", measure_quality(found, LabelMatrix(YES), LABELS, multi_label=True), "at 0.5")
     results.add_flips("onnx-fp16", "at thresholds", count_flips(YES, YES, LABELS))
     results.add_violations([violation("onnx-fp16")])
 
@@ -95,6 +95,7 @@ def test_flips_are_recorded_by_policy_with_total_and_rate(results: Results) -> N
     assert list(flips) == ["at 0.5", "at thresholds"]
     assert flips["at 0.5"] == {
         "decisions": 4, "gained": 0, "lost": 1, "rows": 1, "per_label": {"joy": 1, "anger": 0}, "total": 1, "rate": 0.25,
+        "asymmetry_p": 1.0, "row_rate_upper_limit": pytest.approx(0.95**0.5), "against_truth": None,
     }  # fmt: skip
 
 

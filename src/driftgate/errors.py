@@ -56,6 +56,10 @@ class SequenceTooLongError(DriftgateError):
     """A batch is longer than the encoder has positions."""
 
 
+class BaselineError(DriftgateError):
+    """A baseline is missing, damaged, or was taken on something else."""
+
+
 class NonFiniteLogitsError(DriftgateError):
     """A backend answered NaN or infinity."""
 

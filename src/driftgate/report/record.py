@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+    from _typeshed import DataclassInstance
+
+    from driftgate.judge.bootstrap import PairedLoss
     from driftgate.judge.bounds import Violation
-    from driftgate.judge.drift import Drift
     from driftgate.judge.flips import Flips
-    from driftgate.judge.quality import Quality
     from driftgate.judge.speed import Ratio
 
 SCHEMA = 1
@@ -24,8 +25,19 @@ class BackendResults:
 
     about: dict[str, Any] = field(default_factory=dict)
     drift: dict[str, Any] = field(default_factory=dict)
+    error_ratio: dict[str, Any] = field(default_factory=dict)
     flips: dict[str, Any] = field(default_factory=dict)
+    margins: dict[str, Any] = field(default_factory=dict)
+    agreement: dict[str, Any] = field(default_factory=dict)
+    prevalence: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
+    subset_accuracy: dict[str, Any] = field(default_factory=dict)
+    slices: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, Any] = field(default_factory=dict)
+    movement: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, dict[str, Any]] = field(default_factory=dict)
     throughput: dict[str, dict[str, Any]] = field(default_factory=dict)
     ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
     fresh_process: dict[str, Any] = field(default_factory=dict)
@@ -43,14 +55,16 @@ class Results:
     def of(self, backend: str) -> BackendResults:
         return self.backends.setdefault(backend, BackendResults())
 
-    def add_drift(self, backend: str, drift: "Drift") -> None:
-        self.of(backend).drift = asdict(drift)
+    def add(self, backend: str, part: str, record: "DataclassInstance", policy: str = "") -> None:
+        """Keep a judge's record under one of the parts of `BackendResults`, by policy where it depends on thresholds."""
+        content = asdict(record)
+        setattr(self.of(backend), part, {**getattr(self.of(backend), part), policy: content} if policy else content)
 
     def add_flips(self, backend: str, policy: str, flips: "Flips") -> None:
-        self.of(backend).flips[policy] = {**asdict(flips), "total": flips.total, "rate": flips.rate}
+        self.of(backend).flips[policy] = {**asdict(flips), "rate": flips.rate}
 
-    def add_quality(self, backend: str, policy: str, quality: "Quality") -> None:
-        self.of(backend).quality[policy] = asdict(quality)
+    def add_losses(self, backend: str, policy: str, losses: "Mapping[str, PairedLoss]") -> None:
+        self.of(backend).losses[policy] = {metric: asdict(loss) for metric, loss in losses.items()}
 
     def add_throughput(self, backend: str, corpus: str, plan: str, measured: Mapping[str, Any]) -> None:
         self.of(backend).throughput.setdefault(corpus, {})[plan] = dict(measured)

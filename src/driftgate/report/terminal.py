@@ -18,7 +18,7 @@ _LABELS_SHOWN = 5
 def render_table(results: Results, width: int) -> str:
     """One line a backend: throughput by plan, ratio to torch with its spread, size, drift, flips, F1; then who is missing."""
     corpora = list(dict.fromkeys(corpus for entry in results.backends.values() for corpus in entry.throughput)) or [""]
-    tables = [_render(_table(results, corpus), width) for corpus in corpora]
+    tables = [render(_table(results, corpus), width) for corpus in corpora]
     # Under the tables: in a column, the length of a reason would be taken from the numbers.
     skipped = [f"{name}: skipped, {entry.skipped}\n" for name, entry in results.backends.items() if entry.skipped]
     return "".join([*tables, *skipped])
@@ -88,10 +88,10 @@ def render_worst_rows(drift: Drift, labels: Sequence[str], row_ids: Sequence[str
         cells = ", ".join(f"{label} {before:.4f} -> {after:.4f}" for label, before, after in moved[:_LABELS_SHOWN])
         shown = [] if texts is None else [texts[worst.row].replace("\n", " ")]
         table.add_row(row_ids[worst.row], f"{worst.max_abs_drift:.6f}", cells, *shown)
-    return _render(table, 160)
+    return render(table, 160)
 
 
-def _render(content: Any, width: int) -> str:
+def render(content: Any, width: int) -> str:
     console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(content)
