@@ -49,13 +49,31 @@ BatchPlan = ArrivalPlan | BudgetPlan
 class TokenBatch:
     """One padded batch: int64 arrays of shape (batch, sequence), the mask 1 on tokens and 0 on padding.
 
-    `rows` says which corpus rows it holds, in batch order.
+    `rows` says which corpus rows it holds, in batch order. Arrays of other integers, or laid out otherwise in memory, are
+    copied: runtimes refuse or misread them, each in its own way.
+
+    Raises:
+        TypeError: arrays of anything but integers. ValueError: arrays of different shapes.
     """
 
     rows: tuple[int, ...]
     input_ids: IntArray
     attention_mask: IntArray
     token_type_ids: IntArray | None
+
+    def __post_init__(self) -> None:
+        for name in ("input_ids", "attention_mask", "token_type_ids"):
+            array = getattr(self, name)
+            if array is None and name == "token_type_ids":
+                continue
+            if array.dtype.kind not in "iub":
+                raise TypeError(f"{name}: expected integers, found {array.dtype}; tokenize gives int64")
+            if array.shape != (len(self.rows), *self.input_ids.shape[1:]) or array.ndim != 2:
+                raise ValueError(
+                    f"{name}: expected shape (batch, sequence) with {len(self.rows)} rows and the shape of input_ids, "
+                    f"found {array.shape} beside {self.input_ids.shape}"
+                )
+            object.__setattr__(self, name, np.require(array, np.int64, ("C", "W")))
 
     @property
     def real_tokens(self) -> int:
@@ -108,9 +126,16 @@ def plan_rows(lengths: IntArray, plan: BatchPlan) -> list[tuple[int, ...]]:
     return batches
 
 
-def pad_rows(tokens: TokenizedTexts, rows: Sequence[int]) -> TokenBatch:
-    """Put `rows` into one batch, padded to the longest of them on the tokenizer's side."""
-    width = max(len(tokens.input_ids[row]) for row in rows)
+def pad_rows(tokens: TokenizedTexts, rows: Sequence[int], width: int | None = None) -> TokenBatch:
+    """Put `rows` into one batch, padded on the tokenizer's side to the longest of them, or to `width` tokens.
+
+    Raises:
+        ValueError: a row is longer than `width`.
+    """
+    longest = max(len(tokens.input_ids[row]) for row in rows)
+    width = longest if width is None else width
+    if width < longest:
+        raise ValueError(f"expected a width of at least {longest} tokens, the longest of the rows, found {width}")
     input_ids = np.full((len(rows), width), tokens.pad_token_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     types = (

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import IntArray, Logits
+from driftgate.arrays import FloatArray, IntArray, Logits
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.cache import cache_folder
 from driftgate.errors import BackendUnavailableError
-from driftgate.inputs.batches import TokenBatch, pad_rows
+from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches, pad_rows
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.tokens import tokenize
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.inputs.weights import load_module
 from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import Device, RunSettings
@@ -79,6 +79,20 @@ def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
     return TorchBackend(
         REFERENCE, encoder, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device())
     )
+
+
+def predict_exact(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> FloatArray:
+    """The reference in float64, which tells whose rounding a difference is: float64, (rows, labels)."""
+    import torch
+
+    module = load_module(encoder, attention="eager").double()
+    inputs = frozenset(inspect.signature(module.forward).parameters)
+    logits = np.empty((len(tokens), len(encoder.labels)))
+    with torch.inference_mode():
+        for batch in make_batches(tokens, plan):
+            feed = {name: torch.from_numpy(array) for name, array in _named_arrays(batch).items() if name in inputs}
+            logits[list(batch.rows)] = module(**feed).logits.numpy()
+    return logits
 
 
 def open_torch(encoder: Encoder, spec: BackendSpec, settings: RunSettings) -> TorchBackend:
