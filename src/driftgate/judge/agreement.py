@@ -50,9 +50,8 @@ def measure_agreement(reference: Logits, backend: Logits) -> Agreement:
 def _kendall(one: Logits, other: Logits) -> FloatArray:
     """Kendall's tau-b of each row, float64, (rows,), NaN where a side is all tied (Kendall 1945)."""
     untied_one, untied_other, concordant = (np.zeros(len(one)) for _ in range(3))
-    for offset in range(
-        1, one.shape[1]
-    ):  # every pair of labels once, for all rows, in the memory of one copy of the logits
+    # Every pair of labels once, for all rows, in the memory of a few copies of the logits.
+    for offset in range(1, one.shape[1]):
         first, second = (np.sign(side[:, offset:] - side[:, :-offset]) for side in (one, other))
         concordant += (first * second).sum(axis=1)
         untied_one += np.abs(first).sum(axis=1)

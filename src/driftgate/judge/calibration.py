@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Probabilities
+from driftgate.arrays import Decisions, LabelMatrix, Probabilities
 
 BINS = 15
 
@@ -16,8 +16,7 @@ class Calibration:
     Args:
         brier: mean squared difference over rows and labels (Brier 1950).
         expected_calibration_error: per label, rows in bins of equal mass by probability: mean |share true - mean
-            probability|; then the mean over labels (Nixon et al. 2019, adaptive and class-wise). Rows of one probability
-            count as equally true, so that their order says nothing.
+            probability|; then the mean over labels (Nixon et al. 2019, adaptive and class-wise).
     """
 
     brier: float
@@ -30,14 +29,14 @@ class PrevalenceShift:
 
     Args:
         per_label: shift of the mean probability, by label. `largest_shift`: the largest of them, without sign.
-        predicted_positives_reference, predicted_positives_backend: how often either says yes to a label.
+        predicted_reference, predicted_backend: how often either says yes to a label.
         ratio: the backend's over the reference's; None where the reference never says yes.
     """
 
     per_label: dict[str, float]
     largest_shift: float
-    predicted_positives_reference: int
-    predicted_positives_backend: int
+    predicted_reference: int
+    predicted_backend: int
     ratio: float | None
 
 
@@ -53,16 +52,12 @@ def measure_calibration(probabilities: Probabilities, truth: LabelMatrix) -> Cal
         )
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("expected probabilities between 0 and 1")
-    errors = [_label_error(probabilities[:, column], truth[:, column]) for column in range(truth.shape[1])]
-    return Calibration(float(((probabilities - truth) ** 2).mean()), float(np.mean(errors)))
-
-
-def _label_error(probabilities: FloatArray, truth: BoolArray) -> float:
-    """Expected calibration error of one label, from float64 and bool, both (rows,)."""
-    _, same, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
-    gaps = np.repeat(np.bincount(same, truth - probabilities) / counts, counts)  # by rising probability
-    bins = np.array_split(gaps, min(BINS, len(gaps)))
-    return float(sum(abs(part.sum()) for part in bins) / len(gaps))
+    rows = len(truth)
+    order = np.argsort(probabilities, axis=0, kind="stable")
+    gaps = np.take_along_axis(truth - probabilities, order, axis=0)
+    bins = np.array_split(gaps, min(BINS, rows))
+    error = sum(np.abs(part.sum(axis=0)) for part in bins) / rows
+    return Calibration(float(((probabilities - truth) ** 2).mean()), float(np.mean(error)))
 
 
 def measure_prevalence(
@@ -81,7 +76,7 @@ def measure_prevalence(
     return PrevalenceShift(
         per_label=dict(zip(labels, shift.tolist(), strict=True)),
         largest_shift=float(np.abs(shift).max()),
-        predicted_positives_reference=was,
-        predicted_positives_backend=now,
+        predicted_reference=was,
+        predicted_backend=now,
         ratio=now / was if was else None,
     )

@@ -17,12 +17,12 @@ class Margins:
     """Flips explained by margins: a decision flips where its logit moves across its threshold.
 
     Args:
-        at_risk_drift_logit: 99% of logits move by less. `at_risk`: share of decisions whose margin is smaller than that.
+        drift_logit: 99% of logits move by less. `at_risk`: share of decisions whose margin is smaller than that.
         predicted_flips: expected if a label's drift had nothing to do with its margin. Many more seen than predicted means
             that drift points across thresholds.
     """
 
-    at_risk_drift_logit: float
+    drift_logit: float
     at_risk: float
     predicted_flips: float
     observed_flips: int
@@ -54,7 +54,7 @@ def measure_margins(reference: Logits, backend: Logits, thresholds: FloatArray |
         falls_short = np.searchsorted(drift, -margin[:, column], side="left") / len(drift)
         predicted += float(np.where(was[:, column], falls_short, 1 - falls_short).sum())
     return Margins(
-        at_risk_drift_logit=limit,
+        drift_logit=limit,
         at_risk=float((np.abs(margin) < limit).mean()),
         predicted_flips=predicted,
         observed_flips=int((was != now).sum()),

@@ -52,7 +52,7 @@ def measure_slices(
     for name, rows in slices.items():
         if rows.shape != largest.shape or rows.dtype != np.bool_:  # numbers would pick rows by position
             raise ValueError(
-                f"slice {name}: expected a bool mask of shape {largest.shape}, found {rows.dtype} {rows.shape}"
+                f"slice {name}: expected a mask of shape {largest.shape}, bool, found {rows.shape}, {rows.dtype}"
             )
         if rows.any():
             before, after = (Decisions(side[rows]) for side in decisions)

@@ -1,0 +1,51 @@
+"""Calibration beside scikit-learn's Brier score and bins by hand."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+
+from driftgate.arrays import Decisions, LabelMatrix, Probabilities
+from driftgate.judge.calibration import BINS, Calibration, measure_calibration, measure_prevalence
+
+
+def test_brier_is_the_mean_of_scikit_learns_over_labels() -> None:
+    random = np.random.default_rng(0)
+    p, truth = random.random((50, 3)), random.random((50, 3)) < 0.4
+    expected = np.mean([brier_score_loss(truth[:, column], p[:, column]) for column in range(3)])
+    assert measure_calibration(Probabilities(p), LabelMatrix(truth)).brier == pytest.approx(expected)
+
+
+def test_bins_hold_equally_many_rows() -> None:
+    """Two rows a bin, one of them true, mean probability in the middle: half of it missing or too much."""
+    p = np.repeat(np.linspace(0, 1, BINS), 2)
+    truth = np.tile([True, False], BINS)
+    expected = np.abs(0.5 - np.linspace(0, 1, BINS)).mean()
+    found = measure_calibration(Probabilities(p[:, None]), LabelMatrix(truth[:, None]))
+    assert found.expected_calibration_error == pytest.approx(expected)
+
+
+def test_calibration_error_is_the_mean_over_labels() -> None:
+    """One label always right, one always wrong."""
+    p = Probabilities(np.ones((20, 2)))
+    truth = LabelMatrix(np.tile([True, False], (20, 1)))
+    assert measure_calibration(p, truth) == Calibration(0.5, 0.5)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, 0.0), (0.25, 0.25)])
+def test_a_label_nobody_has_is_wrong_by_its_probability(p: float, expected: float) -> None:
+    found = measure_calibration(Probabilities(np.full((20, 1), p)), LabelMatrix(np.zeros((20, 1), dtype=np.bool_)))
+    assert found.expected_calibration_error == pytest.approx(expected)
+    assert found.brier == pytest.approx(expected**2)
+
+
+@pytest.mark.parametrize(("shape", "truth"), [((0, 2), (0, 2)), ((3, 2), (3, 1)), ((3, 2), (2, 2))])
+def test_arrays_that_do_not_fit_are_refused(shape: tuple[int, int], truth: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"expected two arrays of one shape \(rows, labels\)"):
+        measure_calibration(Probabilities(np.zeros(shape)), LabelMatrix(np.zeros(truth, dtype=np.bool_)))
+
+
+@pytest.mark.parametrize("rows", [0, 2], ids=["nothing", "other-rows"])
+def test_prevalence_of_arrays_that_do_not_fit_is_refused(rows: int) -> None:
+    p, decisions = Probabilities(np.zeros((rows, 1))), Decisions(np.zeros((0, 1), dtype=np.bool_))
+    with pytest.raises(ValueError, match=rf"four arrays of one shape \(rows, labels\), found \[\({rows}, 1\)"):
+        measure_prevalence(p, p, decisions, decisions, ("joy",))
