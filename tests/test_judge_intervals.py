@@ -1,8 +1,12 @@
 """Intervals and exact tests, against their definitions."""
 
+import math
+
 import numpy as np
 import pytest
-from scipy.stats import binom
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
 
 from driftgate.judge.intervals import clopper_pearson, holm, mcnemar_exact, paired_difference
 
@@ -82,3 +86,68 @@ def test_tango_limits_stay_within_possible_differences(lost: int, gained: int) -
 def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="expected counts"):
         paired_difference(*counts)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Lost, gained, pairs."""
+    pairs = draw(st.integers(1, 60))
+    lost = draw(st.integers(0, pairs))
+    return lost, draw(st.integers(0, pairs - lost)), pairs
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (2, 1), (-1, 3)])
+def test_successes_that_cannot_be_are_refused(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match=f"expected 0 to {trials} successes in at least one trial, found {successes}"):
+        clopper_pearson(successes, trials)
+
+
+def test_holm_steps_down_and_never_goes_back() -> None:
+    """Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1, which may not be smaller than the one before."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx((0.06, 0.04, 0.06, 0.06))
+
+
+@pytest.mark.parametrize("pairs", [1, 50])
+def test_where_all_differ_one_way_the_interval_ends_at_one(pairs: int) -> None:
+    lost, gained = paired_difference(pairs, 0, pairs), paired_difference(0, pairs, pairs)
+    assert (lost.high, gained.low) == (1.0, -1.0)
+    assert -1 < lost.low < 1
+    assert gained.high == pytest.approx(-lost.low)
+
+
+@settings(deadline=None)
+@given(tables())
+def test_the_interval_holds_the_estimate_and_stays_within_one(table: tuple[int, int, int]) -> None:
+    lost, gained, pairs = table
+    found = paired_difference(*table)
+    assert -1 <= found.low <= (lost - gained) / pairs <= found.high <= 1
+
+
+@settings(deadline=None)
+@given(tables())
+def test_the_interval_turns_around_with_the_sides(table: tuple[int, int, int]) -> None:
+    lost, gained, pairs = table
+    there, back = paired_difference(lost, gained, pairs), paired_difference(gained, lost, pairs)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(tables().filter(lambda table: table[0] + table[1] > 0))
+def test_zero_is_outside_exactly_where_mcnemars_score_test_rejects(table: tuple[int, int, int]) -> None:
+    lost, gained, _ = table
+    found = paired_difference(*table)
+    assert (not found.low <= 0 <= found.high) == (abs(lost - gained) / math.sqrt(lost + gained) > norm.ppf(0.975))
+
+
+def test_the_interval_covers_the_true_loss_about_as_often_as_it_says() -> None:
+    lost_share, gained_share, pairs = 0.06, 0.02, 100
+    drawn = np.random.default_rng(0).multinomial(pairs, [lost_share, gained_share, 0.92], size=1000)
+    found = [paired_difference(int(lost), int(gained), pairs) for lost, gained, _ in drawn]
+    covered = np.mean([interval.low <= lost_share - gained_share <= interval.high for interval in found])
+    assert 0.93 <= covered <= 0.975
+
+
+def test_more_confidence_is_a_wider_interval() -> None:
+    wide, narrow = paired_difference(5, 3, 50, 0.99), paired_difference(5, 3, 50, 0.9)
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert wide.confidence == 0.99

@@ -161,3 +161,23 @@ def test_the_truth_itself_has_every_row_right(rows: list[list[bool]]) -> None:
 def test_decisions_of_another_shape_are_refused(found: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="one shape"):
         measure_quality(matrix(*found), truth_of("1..", ".1."), LABELS, multi_label=True)
+
+
+def test_no_rows_are_refused() -> None:
+    nothing = np.zeros((0, 3), dtype=np.bool_)
+    with pytest.raises(ValueError, match=r"one shape, found \(0, 3\)"):
+        measure_quality(Decisions(nothing), LabelMatrix(nothing), LABELS, multi_label=True)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=20))
+def test_mcc_of_several_labels_is_scikit_learns_and_0_where_it_is_undefined(rows: list[list[bool]]) -> None:
+    both = np.array(rows)
+    truth, found = both[:, :2], both[:, 2:]
+    both_occur = [len(set(side[:, column])) == 2 for column in range(2) for side in (truth, found)]
+    expected = [
+        matthews_corrcoef(truth[:, column], found[:, column]) if all(both_occur[2 * column : 2 * column + 2]) else 0.0
+        for column in range(2)
+    ]
+    quality = measure_quality(Decisions(found), LabelMatrix(truth), ("yes", "no"), multi_label=True)
+    assert quality.mcc == pytest.approx(np.mean(expected), abs=1e-12)

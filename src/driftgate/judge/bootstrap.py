@@ -186,4 +186,4 @@ def _resolution(
     counts = _Counts(tp - lost, predicted - lost + entered, true, totals[-1] - was_exact, np.full(labels, float(rows)))
     after = _metrics(counts, supported, multi_label=multi_label)
     losses = {name: float(np.average(before[name][0] - after[name], weights=hits)) for name in METRICS}
-    return {name: loss if loss > 0 else 1 / rows for name, loss in losses.items()}
+    return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}
