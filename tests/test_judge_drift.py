@@ -58,6 +58,25 @@ def test_each_label_has_its_mean_and_largest_difference(drift: Drift) -> None:
     assert drift.per_label_max_abs == pytest.approx({"joy": 0.25, "anger": 0.4}, abs=NEAR)
 
 
+def test_each_label_has_its_99th_percentile(drift: Drift) -> None:
+    """Of 0, 0, 0.1, 0.25: 97% of the way from the third to the fourth; of 0, 0, 0.1, 0.4 likewise."""
+    assert drift.per_label_p99 == pytest.approx({"joy": 0.2455, "anger": 0.391}, abs=NEAR)
+
+
+def test_the_bias_of_a_label_keeps_the_sign(drift: Drift) -> None:
+    """Joy only rises; anger falls by 0.1 and rises by 0.4."""
+    assert drift.per_label_bias == pytest.approx({"joy": 0.0875, "anger": 0.075}, abs=NEAR)
+
+
+def test_each_text_has_its_largest_logit_difference() -> None:
+    """The third text moves far in logits and not at all in probability."""
+    reference = Logits(np.array([[0, 0], [0, 0], [30, 0]], dtype=np.float32))
+    backend = Logits(np.array([[1, -2], [0, 0], [34, 0]], dtype=np.float32))
+    found = measure_drift(reference, backend, LABELS, multi_label=True)
+    assert (found.largest_logit_per_text.mean, found.largest_logit_per_text.max) == (2.0, 4.0)
+    assert found.largest_per_text.max < 0.4
+
+
 def test_logit_drift_is_largest_and_root_mean_square(drift: Drift) -> None:
     assert drift.max_abs_logit == pytest.approx(2.197225, abs=NEAR)  # ln 9
     assert drift.rms_logit == pytest.approx(0.891876, abs=NEAR)
@@ -115,6 +134,7 @@ def test_logits_that_are_not_finite_are_refused(side: str, value: float) -> None
         pytest.param((3, 2), (3, 1), LABELS, r"found \(3, 2\) and \(3, 1\)", id="other-labels"),
         pytest.param((3,), (3,), LABELS, r"\(rows, labels\)", id="one-dimension"),
         pytest.param((0, 2), (0, 2), LABELS, r"\(rows, labels\)", id="no-rows"),
+        pytest.param((2, 0), (2, 0), (), r"\(rows, labels\)", id="no-labels"),
         pytest.param((3, 2), (3, 2), ("joy",), "expected 2 label names, found 1", id="label-names"),
     ],
 )
@@ -128,11 +148,13 @@ def test_arrays_that_do_not_fit_are_refused(
 
 def moved(drift: Drift) -> FloatArray:
     """Every number in it but the worst rows."""
-    summary = drift.largest_per_text
+    summaries = (drift.largest_per_text, drift.largest_logit_per_text)
+    by_label = (drift.per_label_mean_abs, drift.per_label_max_abs, drift.per_label_p99, drift.per_label_bias)
     return np.array(
         [
-            *(summary.mean, summary.std, summary.min, summary.max, summary.median, *summary.percentiles.values()),
-            *(drift.mean_abs, *drift.per_label_mean_abs.values(), *drift.per_label_max_abs.values()),
+            *(number for one in summaries for number in (one.mean, one.std, one.min, one.max, one.median)),
+            *(number for one in summaries for number in one.percentiles.values()),
+            *(drift.mean_abs, *(number for one in by_label for number in one.values())),
             *(drift.max_abs_logit, drift.rms_logit),
         ]
     )

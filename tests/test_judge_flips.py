@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from driftgate.arrays import Decisions, LabelMatrix
 from driftgate.judge.flips import Flips, count_flips
+from driftgate.judge.quality import MIN_SUPPORT
 
 LABELS = ("joy", "anger", "fear")
 
@@ -147,3 +148,63 @@ def test_only_labels_with_support_are_tested_and_for_all_of_them_together() -> N
     assert found is not None
     assert found.per_label_p == pytest.approx({"joy": 2 * 0.5**12, "anger": 0.25})
     assert found.significantly_worse == ("joy",)
+
+
+def test_a_changed_class_leaves_one_label_and_enters_another() -> None:
+    found = count_flips(decisions("1..", ".1."), decisions("..1", ".1."), LABELS, multi_label=False)
+    assert (found.gained, found.lost, found.asymmetry_p) == (1, 1, 1.0)
+    assert found.per_label == {"joy": 1, "anger": 0, "fear": 1}
+
+
+def test_flips_both_ways_have_no_direction(flips: Flips) -> None:
+    assert flips.asymmetry_p == pytest.approx(10 / 16)  # 3 of 4, or more extreme, either way
+
+
+@pytest.mark.parametrize("rows", [1, 100, 5427])
+def test_no_flips_prove_only_a_limit(rows: int) -> None:
+    """Were more rows than the limit to flip, none of them would be seen in less than 5% of samples."""
+    same = Decisions(np.zeros((rows, 2), dtype=np.bool_))
+    limit = count_flips(same, same, ("joy", "anger")).row_rate_upper_limit
+    assert (1 - limit) ** rows == pytest.approx(0.05)
+
+
+def test_without_truth_nothing_is_said_about_being_right(flips: Flips) -> None:
+    assert flips.against_truth is None
+
+
+def worsened(by_label: tuple[int, ...], support: int = MIN_SUPPORT) -> Flips:
+    """The first rows of each label, true in `support` rows, are lost by the backend."""
+    truth = np.ones((support, len(LABELS)), dtype=np.bool_)
+    backend = truth.copy()
+    for column, lost in enumerate(by_label):
+        backend[:lost, column] = False
+    return count_flips(Decisions(truth), Decisions(backend), LABELS, truth=LabelMatrix(truth))
+
+
+def test_labels_are_tested_for_being_worse_with_holms_correction() -> None:
+    """One-sided: 2^-7, 2^-5 and 1; times 3, 2 and 1. Alone, 2^-5 would be significant."""
+    found = worsened((7, 5, 0)).against_truth
+    assert found is not None
+    assert found.per_label_p == pytest.approx({"joy": 3 / 128, "anger": 2 / 32, "fear": 1.0})
+    assert found.significantly_worse == ("joy",)
+
+
+def test_labels_with_little_support_are_not_tested() -> None:
+    found = worsened((20, 20, 20), MIN_SUPPORT - 1).against_truth
+    assert found is not None
+    assert (found.per_label_p, found.significantly_worse) == ({}, ())
+    assert found.per_label_negative == dict.fromkeys(LABELS, 20)
+
+
+def test_labels_that_become_right_are_not_worse() -> None:
+    truth = LabelMatrix(np.ones((MIN_SUPPORT, 3), dtype=np.bool_))
+    found = count_flips(Decisions(~truth), Decisions(truth.copy()), LABELS, truth=truth).against_truth
+    assert found is not None
+    assert (found.negative, found.positive, found.p) == (0, 150, 1.0)
+    assert found.significantly_worse == ()
+
+
+def test_truth_of_another_shape_is_refused() -> None:
+    yes = decisions("1..")
+    with pytest.raises(ValueError, match=r"one shape \(rows, labels\), found \[\(1, 3\), \(1, 3\), \(1, 2\)\]"):
+        count_flips(yes, yes, LABELS, truth=LabelMatrix(decisions("1.")))

@@ -70,3 +70,23 @@ def test_logits_that_are_all_zero_have_a_ratio_too() -> None:
 def test_nan_is_no_error_but_a_refusal() -> None:
     with pytest.raises(ValueError, match="finite"):
         measure_error(np.zeros((3, 2)), Logits(BASE), changed(0, 0, np.nan))
+
+
+def test_noise_is_measured_in_the_row_it_is_in_not_between_rows() -> None:
+    answer = Logits(np.array([[0, 9], [5, -5]], dtype=np.float32))
+    found = measure_noise([answer, answer, answer], multi_label=True)
+    assert (found.runs, found.max_abs_logit, found.rows_changed) == (3, 0.0, 0)
+
+
+def test_noise_of_one_label_of_one_row_is_its_range() -> None:
+    runs = [Logits(np.array([[value]], dtype=np.float32)) for value in (1, 3, 2)]
+    found = measure_noise(runs, multi_label=False)
+    assert found.max_abs_logit == 2.0
+    assert (found.max_abs_probability, found.rows_changed) == (0.0, 1)  # the softmax of one label is 1
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3,)], ids=["no-rows", "one-dimension"])
+def test_answers_without_rows_and_labels_are_refused(shape: tuple[int, ...]) -> None:
+    nothing = Logits(np.zeros(shape, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"one shape \(rows, labels\)"):
+        measure_noise([nothing, nothing], multi_label=True)
