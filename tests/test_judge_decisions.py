@@ -106,7 +106,7 @@ def test_probabilities_that_keep_their_word_have_little_calibration_error() -> N
     assert boastful > 0.2
 
 
-def test_calibration_error_of_one_bin_is_the_gap_of_means() -> None:
+def test_fewer_rows_than_bins_have_a_bin_each() -> None:
     p = np.full((4, 1), 0.75)
     truth = LabelMatrix(np.array([[True], [False], [False], [False]]))
     found = measure_calibration(Probabilities(p), truth)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from driftgate.arrays import Decisions, FloatArray, Logits
+from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits, Probabilities
 from driftgate.backends import BackendSpec
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
@@ -14,6 +14,7 @@ from driftgate.judge.probabilities import decide, to_probabilities
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.report.baseline import AccuracyBaseline
 from driftgate.report.record import Results
 from driftgate.run.backend import Backend
 
@@ -41,8 +42,23 @@ class Predictions:
             policies["at thresholds"] = np.array(self.encoder.thresholds)
         return policies
 
+    @staticmethod
+    def metric(name: str, policy: str) -> str:
+        """What bounds call a metric under a policy: `flip_rate_at_0_5`."""
+        return f"{name}_{policy.replace(' ', '_').replace('.', '_')}"
+
+    @property
+    def near_thresholds(self) -> dict[str, BoolArray]:
+        """The tenth of the rows whose decisions are closest, as a slice."""
+        from driftgate.judge.slices import closest_decisions
+
+        return {"closest decisions": closest_decisions(self.reference, 0.5, multi_label=self.multi_label)}
+
+    def probabilities(self, logits: Logits) -> Probabilities:
+        return to_probabilities(logits, multi_label=self.multi_label)
+
     def decisions(self, logits: Logits, thresholds: FloatArray | float) -> Decisions:
-        return decide(to_probabilities(logits, multi_label=self.multi_label), thresholds, multi_label=self.multi_label)
+        return decide(self.probabilities(logits), thresholds, multi_label=self.multi_label)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +126,14 @@ def predictions(driftgate: DriftgateSession, backend_spec: BackendSpec, backend:
 def results(driftgate: DriftgateSession) -> Results:
     """Where a test leaves what it measured; becomes `results.json`."""
     return driftgate.results
+
+
+@pytest.fixture(scope="session")
+def past(driftgate: DriftgateSession) -> AccuracyBaseline:
+    """The accuracy baseline of `--accuracy-baseline`; without one yet, its tests are skipped."""
+    if driftgate.past is None:
+        pytest.skip(f"no accuracy baseline to compare with; this run is saved to {driftgate.options.accuracy_baseline}")
+    return driftgate.past
 
 
 @pytest.fixture

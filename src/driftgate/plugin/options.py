@@ -46,6 +46,9 @@ _OPTIONS = (
         ",".join(DEFAULT_BACKENDS),
     ),
     _Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
+    _Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
+    _Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
+    _Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
     _Option("--allow-pickle", "load pickled weights, which can run code"),
     _Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
     _Option(
@@ -85,6 +88,9 @@ class Options:
     corpus: str
     backends: tuple[BackendSpec, ...]
     bounds: Path | None
+    save_predictions: Path | None
+    accuracy_baseline: Path | None
+    accuracy_baseline_update: bool
     settings: RunSettings
     batch_sizes: tuple[int, ...]
     token_budget: int
@@ -138,6 +144,9 @@ def read_options(config: pytest.Config) -> Options:
         corpus=values["corpus"],
         backends=parse_backends(values["backends"], registry),
         bounds=Path(values["bounds"]) if values["bounds"] else None,
+        save_predictions=_under(config, values["save_predictions"]),
+        accuracy_baseline=_under(config, values["accuracy_baseline"]),
+        accuracy_baseline_update=bool(values["accuracy_baseline_update"]),
         settings=RunSettings(threads, parse_device(values["device"])),
         batch_sizes=parse_batch_sizes(values["batch_sizes"]),
         token_budget=_whole(values, "token_budget", least=1),
@@ -162,6 +171,11 @@ def _value(config: pytest.Config, option: _Option, hook_defaults: dict[str, str]
         lambda: hook_defaults.get(option.name),
     )
     return next((value for candidate in candidates if (value := candidate())), option.default)
+
+
+def _under(config: pytest.Config, given: str) -> Path | None:
+    """A path as seen from where pytest was started."""
+    return config.invocation_params.dir / given if given else None
 
 
 def _whole(values: dict[str, Any], name: str, *, least: int) -> int:

@@ -1,29 +1,39 @@
 """State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from driftgate.arrays import Logits
+from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.build import Announce
 from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
-from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, make_batches
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bound, load_bounds
+from driftgate.judge.noise import Noise, measure_noise
+from driftgate.measure.workload import spread_sample
 from driftgate.pipeline import Built, open_built, prepare_backend
 from driftgate.plugin.options import Options
+from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable, write_baseline
 from driftgate.report.environment import describe_environment
+from driftgate.report.predictions import require_writable_format, write_predictions
 from driftgate.report.record import Results
 from driftgate.run.backend import Backend, predict
+
+EXACT_ROWS = 64
+NOISE_ROWS = 48
+PADDED_ROWS = 4
 
 
 @dataclass(slots=True)
@@ -39,6 +49,7 @@ class DriftgateSession:
         self.config = config
         self.options = options
         self.results = Results()
+        self.said: list[str] = []
         self._opened: dict[str, _Opened] = {}
         self._logits: dict[str, Logits] = {}
         self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
@@ -74,6 +85,20 @@ class DriftgateSession:
                 return str(base / given)
         return given
 
+    @cached_property
+    def slices(self) -> dict[str, BoolArray]:
+        """Rows of the corpus by length, padding, script and label."""
+        from driftgate.inputs.slices import slice_rows
+
+        tokens = self.tokens(self.corpus)
+        return slice_rows(self.encoder, self.corpus, tokens, make_batches(tokens, self.plan))
+
+    @cached_property
+    def past(self) -> AccuracyBaseline | None:
+        """The baseline to compare with: None where there is none yet, or this run is to become it."""
+        folder = self.options.accuracy_baseline
+        return read_baseline(folder) if folder and not self.options.accuracy_baseline_update else None
+
     @property
     def multi_label(self) -> bool:
         return self.encoder.problem_type is ProblemType.MULTI_LABEL
@@ -103,6 +128,15 @@ class DriftgateSession:
             announce(f"reference: torch on {len(self.corpus)} rows")
             return predict(open_reference(self.encoder, self.options.settings), self.tokens(self.corpus), self.plan)
 
+    @cached_property
+    def exact(self) -> tuple[list[int], FloatArray]:
+        """A few rows of the corpus, of every length, and the reference's logits for them in float64."""
+        from driftgate.run.torch_backend import predict_exact
+
+        tokens = self.tokens(self.corpus)
+        rows = spread_sample(tokens, EXACT_ROWS)
+        return rows, predict_exact(self.encoder, tokens.take(rows), self.plan)
+
     def backend(self, spec: BackendSpec) -> Backend:
         return self._open(spec).backend
 
@@ -116,7 +150,7 @@ class DriftgateSession:
                 if not built.artifact:
                     announce(f"{spec.name}: loading")
                 try:
-                    opened = _Opened(built, open_built(self.encoder, built, self.options.settings))
+                    opened = _Opened(built, open_built(built, self.options.settings))
                 except BackendUnavailableError as error:
                     self.results.of(spec.name).skipped = str(error)
                     raise
@@ -126,7 +160,7 @@ class DriftgateSession:
 
     def _describe(self, opened: _Opened) -> dict[str, object]:
         artifact = opened.built.artifact
-        weights = sum(path.stat().st_size for path in self.encoder.weights)
+        weights = sum(path.stat().st_size for path in opened.built.encoder.weights)
         return {
             "precision": str(opened.built.spec.precision),
             "runtime": str(opened.built.spec.runtime),
@@ -134,6 +168,19 @@ class DriftgateSession:
             "artifact_sha256": artifact.sha256 if artifact else None,
             "size_bytes": artifact.size_bytes if artifact else weights,
         }
+
+    def noise(self, spec: BackendSpec) -> dict[str, Noise]:
+        """How much answers depend on batch mates ("batch") and on padding ("padding"), on a few rows of every length."""
+        from driftgate.run.variations import answer_in_random_batches, answer_with_padding
+
+        tokens, backend = self.tokens(self.corpus), self.backend(spec)
+        mates = tokens.take(spread_sample(tokens, NOISE_ROWS))
+        alone = tokens.take(spread_sample(tokens, PADDED_ROWS))
+        answers = {
+            "batch": answer_in_random_batches(backend, mates),
+            "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
+        }
+        return {name: measure_noise(found, multi_label=self.multi_label) for name, found in answers.items()}
 
     def logits(self, spec: BackendSpec) -> Logits:
         if spec.name not in self._logits:
@@ -160,6 +207,8 @@ class DriftgateSession:
         from driftgate.run.device import require_device
 
         require_device(self.options.settings.device)
+        if self.options.save_predictions:
+            require_writable_format(self.options.save_predictions)
         encoder = self.encoder
         corpus = self.corpus if self.options.corpus else None
         _ = self.own_bounds  # read now, so that a malformed file is refused before anything is built
@@ -183,6 +232,41 @@ class DriftgateSession:
             },
             "corpus": corpus and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256},
         }
+        if self.past:
+            require_comparable(self.past, self.about)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What this run's logits were taken on."""
+        return {
+            "encoder": self.encoder.name,
+            "encoder_sha256": self.encoder.sha256,
+            "corpus": self.corpus.name,
+            "corpus_sha256": self.corpus.sha256,
+            "plan": f"{self.plan.name} {self.options.token_budget}",
+            "problem_type": str(self.encoder.problem_type),
+            "environment": json.loads(json.dumps(asdict(describe_environment()))),
+            "backends": {name: self.results.of(name).about for name in self._logits},
+        }
+
+    def save_predictions(self, *, passed: bool) -> list[str]:
+        """Write what the options ask for; a run that failed never becomes a baseline. Lines that say what was done."""
+        options = self.options
+        said: list[str] = []
+        if not self._logits:
+            return said
+        logits = {"reference": self.reference_logits, **self._logits}
+        labels, row_ids = self.encoder.labels, self.corpus.row_ids
+        if options.save_predictions:
+            write_predictions(options.save_predictions, logits, labels, row_ids, self.about)
+            said.append(f"predictions: {options.save_predictions}")
+        if options.accuracy_baseline and self.past is None:
+            if passed:
+                path = write_baseline(options.accuracy_baseline, self.about, logits, labels, row_ids)
+                said.append(f"accuracy baseline saved: {path}; later runs compare with it")
+            else:
+                said.append("accuracy baseline not saved: a run that failed does not become one")
+        return said
 
     @contextmanager
     def _announce(self) -> Iterator[Announce]:

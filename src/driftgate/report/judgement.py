@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from driftgate.judge.bootstrap import PairedLoss
 from driftgate.judge.equivalence import MARGIN, judge_equivalence
+from driftgate.judge.subset_accuracy import SubsetAccuracyChange
 from driftgate.report.record import BackendResults, Results
 from driftgate.report.terminal import render
 
@@ -80,18 +80,23 @@ def render_claims(results: Results, width: int) -> str:
                 name,
                 policy,
                 *(f"{quality[metric]:.4f}" for metric in _CARD_METRICS),
-                *_loss_cells(entry.losses.get(policy, {})),
+                *_loss_cells(entry, policy),
             )
     return render(table, max(width, _WIDTH)) if table.row_count else ""
 
 
-def _loss_cells(losses: dict[str, Any]) -> list[str]:
+def _loss_cells(entry: BackendResults, policy: str) -> list[str]:
+    losses = entry.losses.get(policy, {})
     if not losses:  # the reference itself
         return ["-", "-", "-"]
     macro = losses["macro_f1"]
     loss = f"{macro['loss']:+.4f} [{macro['low']:+.4f}, {macro['high']:+.4f}]"
     records = {name: PairedLoss(**loss) for name, loss in losses.items()}
-    return [loss, f"{macro['detectable']:.4f}", judge_equivalence(records)]
+    return [
+        loss,
+        f"{macro['detectable']:.4f}",
+        judge_equivalence(SubsetAccuracyChange(**entry.subset_accuracy[policy]), records),
+    ]
 
 
 def render_details(results: Results, width: int) -> str:
@@ -117,5 +122,7 @@ def _detail(read: Callable[[BackendResults], str], entry: BackendResults) -> str
 
 def _worst_slice(entry: BackendResults) -> str:
     large = {name: found for name, found in entry.slices.items() if found["rows"] >= _MIN_SLICE_ROWS}
+    if not large:
+        return "-"
     name = max(large, key=lambda name: large[name]["mean_of_largest"])
     return f"{large[name]['mean_of_largest']:.1e} {name}"
