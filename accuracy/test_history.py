@@ -3,6 +3,7 @@
 import pytest
 
 from driftgate.judge.history import measure_movement
+from driftgate.plugin.history import describe_run
 from driftgate.report.baseline import list_changes, require_same_kernels
 
 
@@ -10,7 +11,7 @@ def test_backend_is_what_it_was(predictions, past, gate, results, driftgate):
     """A backend moves no further from its own past than the precision class allows; who moved is said."""
     if predictions.backend not in past.logits:
         pytest.skip(f"{predictions.backend} is not in the accuracy baseline; --accuracy-baseline-update takes it in")
-    about = driftgate.about
+    about = describe_run(driftgate)
     require_same_kernels(past, predictions.backend, about)
     movement = measure_movement(
         past.logits["reference"],

@@ -1,12 +1,10 @@
 """State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -24,10 +22,11 @@ from driftgate.judge.bounds import Bound, load_bounds
 from driftgate.judge.noise import Noise, measure_noise
 from driftgate.measure.workload import spread_sample
 from driftgate.pipeline import Built, open_built, prepare_backend
+from driftgate.plugin.history import describe_run
 from driftgate.plugin.options import Options
-from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable, write_baseline
+from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.report.environment import describe_environment
-from driftgate.report.predictions import require_writable_format, write_predictions
+from driftgate.report.predictions import require_writable_format
 from driftgate.report.record import Results
 from driftgate.run.backend import Backend, predict
 
@@ -182,6 +181,11 @@ class DriftgateSession:
         }
         return {name: measure_noise(found, multi_label=self.multi_label) for name, found in answers.items()}
 
+    @property
+    def answered(self) -> Mapping[str, Logits]:
+        """Logits of the backends that were asked so far, by name."""
+        return self._logits
+
     def logits(self, spec: BackendSpec) -> Logits:
         if spec.name not in self._logits:
             self._logits[spec.name] = predict(self.backend(spec), self.tokens(self.corpus), self.plan)
@@ -233,40 +237,7 @@ class DriftgateSession:
             "corpus": corpus and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256},
         }
         if self.past:
-            require_comparable(self.past, self.about)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What this run's logits were taken on."""
-        return {
-            "encoder": self.encoder.name,
-            "encoder_sha256": self.encoder.sha256,
-            "corpus": self.corpus.name,
-            "corpus_sha256": self.corpus.sha256,
-            "plan": f"{self.plan.name} {self.options.token_budget}",
-            "problem_type": str(self.encoder.problem_type),
-            "environment": json.loads(json.dumps(asdict(describe_environment()))),
-            "backends": {name: self.results.of(name).about for name in self._logits},
-        }
-
-    def save_predictions(self, *, passed: bool) -> list[str]:
-        """Write what the options ask for; a run that failed never becomes a baseline. Lines that say what was done."""
-        options = self.options
-        said: list[str] = []
-        if not self._logits:
-            return said
-        logits = {"reference": self.reference_logits, **self._logits}
-        labels, row_ids = self.encoder.labels, self.corpus.row_ids
-        if options.save_predictions:
-            write_predictions(options.save_predictions, logits, labels, row_ids, self.about)
-            said.append(f"predictions: {options.save_predictions}")
-        if options.accuracy_baseline and self.past is None:
-            if passed:
-                path = write_baseline(options.accuracy_baseline, self.about, logits, labels, row_ids)
-                said.append(f"accuracy baseline saved: {path}; later runs compare with it")
-            else:
-                said.append("accuracy baseline not saved: a run that failed does not become one")
-        return said
+            require_comparable(self.past, describe_run(self))
 
     @contextmanager
     def _announce(self) -> Iterator[Announce]:

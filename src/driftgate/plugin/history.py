@@ -1,0 +1,46 @@
+"""What a run keeps for later: its logits, and itself as the baseline of the next ones."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from driftgate.report.baseline import write_baseline
+from driftgate.report.environment import describe_environment
+from driftgate.report.predictions import write_predictions
+
+if TYPE_CHECKING:
+    from driftgate.plugin.session import DriftgateSession
+
+
+def describe_run(run: "DriftgateSession") -> dict[str, Any]:
+    """What the run's logits were taken on, as JSON has it."""
+    return {
+        "encoder": run.encoder.name,
+        "encoder_sha256": run.encoder.sha256,
+        "corpus": run.corpus.name,
+        "corpus_sha256": run.corpus.sha256,
+        "plan": f"{run.plan.name} {run.options.token_budget}",
+        "problem_type": str(run.encoder.problem_type),
+        "environment": json.loads(json.dumps(asdict(describe_environment()))),
+        "backends": {name: run.results.of(name).about for name in run.answered},
+    }
+
+
+def keep_logits(run: "DriftgateSession", *, passed: bool) -> list[str]:
+    """Write what the options ask for; a run that failed never becomes a baseline. Lines that say what was done."""
+    options = run.options
+    said: list[str] = []
+    if not run.answered or not (options.save_predictions or options.accuracy_baseline):
+        return said
+    logits = {"reference": run.reference_logits, **run.answered}
+    about, labels, row_ids = describe_run(run), run.encoder.labels, run.corpus.row_ids
+    if options.save_predictions:
+        write_predictions(options.save_predictions, logits, labels, row_ids, about)
+        said.append(f"predictions: {options.save_predictions}")
+    if options.accuracy_baseline and run.past is None:
+        if passed:
+            path = write_baseline(options.accuracy_baseline, about, logits, labels, row_ids)
+            said.append(f"accuracy baseline saved: {path}; later runs compare with it")
+        else:
+            said.append("accuracy baseline not saved: a run that failed does not become one")
+    return said
