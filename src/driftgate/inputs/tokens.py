@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from driftgate.inputs.encoder import Encoder
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ROWS_NAMED_IN_ERRORS = 10
+# Truncation is state of the tokenizer: in another thread's call it would raise "Already borrowed", or cut its texts
+# (tokenizers #537). Threads lose little, since a call uses every core itself.
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +70,16 @@ def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
     """
     _refuse_lone_surrogates(texts)
     tokenizer = load_tokenizer(encoder)
-    encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
-    long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]
+    with _ONE_AT_A_TIME:
+        encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
+        long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]
+        long_texts = [texts[row] for row in long_rows]
+        cut = (
+            tokenizer(long_texts, truncation=True, max_length=encoder.max_tokens, padding=False) if long_rows else None
+        )
     input_ids = list(encoded["input_ids"])
     token_type_ids = list(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
-    if long_rows:
-        cut = tokenizer(
-            [texts[row] for row in long_rows], truncation=True, max_length=encoder.max_tokens, padding=False
-        )
+    if cut is not None:
         for position, row in enumerate(long_rows):
             input_ids[row] = cut["input_ids"][position]
             if token_type_ids is not None:
