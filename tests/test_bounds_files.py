@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.backends import PRECISION_CLASSES, REGISTRY, Precision
+from driftgate.backends import PRECISION_CLASSES, REGISTRY, Invariance, Precision
 from driftgate.judge.bounds import Bound, find_bound, load_bounds
 from driftgate.pipeline import bounds_keys
 from driftgate.run.device import Device, RunSettings
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ("at_0_5", "at_thresholds")
+KINDS = ("logit", "probability")
 GATED = {
     "accuracy": (
+        *(f"max_abs_{kind}_change_{invariance.replace('-', '_')}" for invariance in Invariance for kind in KINDS),
+        *(f"max_abs_{kind}_drift_on_generated_text" for kind in KINDS),
         "max_abs_logit_drift",
         "max_abs_probability_drift",
         "p99_of_largest_probability_drift",

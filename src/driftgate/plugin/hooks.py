@@ -26,6 +26,7 @@ from driftgate.plugin.fixtures import (
 )
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.options import add_options, read_options
+from driftgate.plugin.properties import hold, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.record import write_results
 from driftgate.report.terminal import render_table
@@ -33,7 +34,7 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "predictions", "reference", "results", "side_by_side",
+    "hold", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -61,6 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "default::pytest_benchmark.logger.PytestBenchmarkWarning")
     for marker, meaning in _OPT_IN.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}; deselected unless -m names it")
+    config.addinivalue_line("markers", "property: tried on generated inputs; --hypothesis-profile says on how many")
+    # Hypothesis loads the profile that its option names after this; it need not be imported for any other.
+    profile = config.getoption("--hypothesis-profile", None)
+    if profile in ("dev", "nightly"):
+        from driftgate.plugin.profiles import register_profile
+
+        register_profile(profile)
     try:
         config.stash[SESSION] = DriftgateSession(config, read_options(config))
     except DriftgateError as error:
