@@ -173,7 +173,7 @@ def run_properties(
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
             patch.chdir(folder)
             patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
-            patch.setattr("driftgate.plugin.properties.SHRINK_SECONDS", 1.0)
+            patch.setattr("driftgate.plugin.hold.SHRINK_SECONDS", 1.0)
             common = ["-p", "no:cacheprovider", "-p", "no:faulthandler", "--import-mode=importlib"]
             code = pytest.main(["accuracy", *given, *common, *arguments])
         # The next project's modules have the same names, and take their profile when they are imported.
@@ -261,7 +261,7 @@ def test_texts_of_a_private_corpus_are_not_printed_when_the_tokenizer_fails(
     def fail(encoder: object, texts: list[str]) -> None:
         raise RuntimeError(f"cannot read {texts}")
 
-    monkeypatch.setattr("driftgate.plugin.properties.tokenize", fail)
+    monkeypatch.setattr("driftgate.plugin.hold.tokenize", fail)
     run = run_properties("-k", "batch_mates")
     assert run.code == 1
     assert "its tokenizer failed with RuntimeError" in run.output

@@ -15,7 +15,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from driftgate.plugin.properties import Hold
+from driftgate.plugin.hold import Hold
 
 TOKENIZER_EXAMPLES = 200
 MODEL_EXAMPLES = 4

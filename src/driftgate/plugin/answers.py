@@ -1,0 +1,46 @@
+"""A backend's answers to property tests: checked, and remembered."""
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.inputs.batches import TokenBatch
+from driftgate.run.backend import Backend
+
+_REMEMBERED_ANSWERS = 256
+
+
+class Answers:
+    """One backend's logits, float32, (batch, labels), by content of the batch: checked, and remembered."""
+
+    def __init__(self, backend: Backend, labels: int) -> None:
+        self.backend = backend
+        self._labels = labels
+        self._remembered: dict[bytes, Logits] = {}
+
+    def of(self, batch: TokenBatch) -> Logits:
+        """The answer, from memory where the same arrays were asked before."""
+        arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        key = b"".join(b"none" if array is None else repr(array.shape).encode() + array.tobytes() for array in arrays)
+        if key not in self._remembered:
+            if len(self._remembered) >= _REMEMBERED_ANSWERS:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = self.anew(batch)
+        return self._remembered[key]
+
+    def anew(self, batch: TokenBatch) -> Logits:
+        """The answer, computed.
+
+        Raises:
+            AssertionError: a shape other than (batch, labels), NaN or infinity.
+        """
+        logits = self.backend.prepare(batch)()
+        expected = (len(batch.input_ids), self._labels)
+        if logits.shape != expected:
+            raise AssertionError(f"{self.backend.spec.name}: expected logits of shape {expected}, found {logits.shape}")
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        if bad.size:
+            raise AssertionError(
+                f"{self.backend.spec.name}: NaN or infinite logits in rows {bad.tolist()} of a batch of shape "
+                f"{batch.input_ids.shape}"
+            )
+        return logits

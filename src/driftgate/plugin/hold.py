@@ -1,0 +1,288 @@
+"""Keeping one backend to what it declares, example after example.
+
+Hypothesis is imported where it is used: every pytest run of every project imports this module.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec, Guarantee, Invariance
+from driftgate.errors import DriftgateError
+from driftgate.inputs.batches import BatchPlan, TokenBatch, pad_rows
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.judge.bounds import Bound, Violation, find_bound
+from driftgate.pipeline import Built, bounds_keys
+from driftgate.plugin.answers import Answers
+from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.run.backend import predict
+
+if TYPE_CHECKING:
+    from driftgate.strategies import CorpusText
+
+SHORT_TOKENS = 32
+"""Properties hold at any length; short rows are tried many times in the time of one long one."""
+SHRINK_SECONDS = 20.0
+"""How long a counterexample is made smaller on a model."""
+
+Answer = Callable[[], Logits]
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one property saw on one backend."""
+
+    examples: int = 0
+    largest_logit_change: float = 0.0
+    largest_probability_change: float = 0.0
+    refusals: int = 0
+
+    def see(self, logit_change: float, probability_change: float) -> None:
+        self.largest_logit_change = max(self.largest_logit_change, logit_change)
+        self.largest_probability_change = max(self.largest_probability_change, probability_change)
+
+
+@dataclass(slots=True)
+class _Failure:
+    """The counterexamples found so far, so that shrinking can end and still replay them."""
+
+    since: float
+    examples: set[str] = field(default_factory=set)
+    violation: Violation | None = None
+
+
+class Hold:
+    """Keeps one backend to its guarantees and bounds, and says what it saw."""
+
+    def __init__(
+        self,
+        session: DriftgateSession,
+        built: Built,
+        answers: Answers,
+        reference: Answers,
+        corpus: Corpus,
+        bounds: Mapping[tuple[str, str], Bound],
+    ) -> None:
+        self.encoder: Encoder = session.encoder
+        self.spec: BackendSpec = built.spec
+        self.backend = answers.backend
+        self.multi_label = session.multi_label
+        self.rows: tuple[str, ...] = corpus.texts
+        self._hides_texts = corpus.private and not session.options.show_texts
+        self._session = session
+        self._answers = answers
+        self._reference = reference
+        self._bounds = bounds
+        self._keys = bounds_keys(built.spec, session.options.settings)
+        self._property = ""
+        self._example = ""
+        self._measured: dict[str, Measured] = {}
+        self._failures: dict[str, _Failure] = {}
+
+    def __repr__(self) -> str:
+        return f"<hold {self.spec.name}>"
+
+    def tokens(self, texts: "Sequence[str | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenizedTexts:
+        """Tokenize texts and references to corpus rows, cut at `max_tokens` or the encoder's own limit."""
+        __tracebackhide__ = True
+        from driftgate.strategies import resolve
+
+        cut = replace(self.encoder, max_tokens=min(max_tokens, self.encoder.max_tokens))
+        try:
+            return tokenize(cut, [resolve(text, self.rows) for text in texts])
+        except Exception as error:
+            if not self._hides_texts:
+                raise
+            # A tokenizer's traceback shows what it was given.
+            raise AssertionError(f"{self.encoder.name}: its tokenizer failed with {type(error).__name__}") from None
+
+    def batch(self, texts: "Sequence[str | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenBatch:
+        """The texts as one batch, padded to the longest."""
+        __tracebackhide__ = True
+        return pad_rows(self.tokens(texts, max_tokens), range(len(texts)))
+
+    def batches(self, texts: "Sequence[str | CorpusText]") -> list[TokenBatch]:
+        """The texts as one batch, or as one a row where the backend refuses mixed batches."""
+        __tracebackhide__ = True
+        tokens = self.tokens(texts)
+        groups = [range(len(tokens))] if self.takes_batches else [[row] for row in range(len(tokens))]
+        return [pad_rows(tokens, rows) for rows in groups]
+
+    def with_segments(self, batch: TokenBatch) -> TokenBatch:
+        """The batch with segments of zeros where the encoder's tokenizer gives segments, else without."""
+        given = self.tokens([""]).token_type_ids is not None
+        return replace(batch, token_type_ids=np.zeros_like(batch.input_ids) if given else None)
+
+    def answer(self, batch: TokenBatch) -> Logits:
+        """The backend's logits, float32, (batch, labels), finite; remembered."""
+        __tracebackhide__ = True
+        return self._answers.of(batch)
+
+    def answer_anew(self, batch: TokenBatch) -> Logits:
+        """The same, computed even if it was asked before."""
+        __tracebackhide__ = True
+        return self._answers.anew(batch)
+
+    def answer_alone(self, tokens: TokenizedTexts) -> Logits:
+        """Logits of every row, each in a batch of its own."""
+        __tracebackhide__ = True
+        return Logits(np.concatenate([self.answer(pad_rows(tokens, [row])) for row in range(len(tokens))]))
+
+    def answer_by_plan(self, tokens: TokenizedTexts, plan: BatchPlan) -> Logits:
+        """Logits of every row, in the order of the texts whatever the plan."""
+        __tracebackhide__ = True
+        return predict(self.backend, tokens, plan)
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether rows of different lengths may share a batch; if not, every row is asked alone."""
+        refused = (Invariance.COMPOSITION, Invariance.PADDING)
+        return all(self.spec.guarantee(invariance) is not Guarantee.REFUSED for invariance in refused)
+
+    def same(self, invariance: Invariance, expected: Answer, found: Answer) -> None:
+        """Compare two ways to ask, as the backend's guarantee says: equal bits, within a bound, or refused.
+
+        Raises:
+            AssertionError: with backend, invariance, measured change, and the bound with its reason.
+        """
+        __tracebackhide__ = True
+        guarantee = self.spec.guarantee(invariance)
+        if guarantee is Guarantee.REFUSED:
+            self._refused(invariance, expected, found)
+            return
+        before, after = expected(), found()
+        changes = self._changes(before, after)
+        if guarantee is Guarantee.BOUNDED:
+            self._within(f"change_{invariance.replace('-', '_')}", changes, f"invariance {str(invariance)!r}")
+        elif before.tobytes() != after.tobytes():
+            raise AssertionError(
+                f"{self.spec.name}: invariance {str(invariance)!r} is declared exact, and logits moved by up to {changes[0]:.3g}"
+            )
+
+    def agrees(self, tokens: TokenizedTexts) -> tuple[Logits, Logits]:
+        """The reference's logits and the backend's, both float32, (rows, labels), after holding their drift to its bounds.
+
+        The search goes towards texts that drift more.
+        """
+        __tracebackhide__ = True
+        groups = [range(len(tokens))] if self.takes_batches else [[row] for row in range(len(tokens))]
+        return self._agrees([pad_rows(tokens, rows) for rows in groups])
+
+    def agrees_on(self, batch: TokenBatch) -> tuple[Logits, Logits]:
+        """The same for one batch as it is."""
+        __tracebackhide__ = True
+        return self._agrees([batch])
+
+    def _agrees(self, batches: Sequence[TokenBatch]) -> tuple[Logits, Logits]:
+        __tracebackhide__ = True
+        from hypothesis import target
+
+        expected = Logits(np.concatenate([self._reference.of(batch) for batch in batches]))
+        found = Logits(np.concatenate([self.answer(batch) for batch in batches]))
+        changes = self._changes(expected, found)
+        target(changes[0], label="largest logit drift")
+        self._within("drift_on_generated_text", changes, "differential drift from the reference")
+        return expected, found
+
+    def reference(self, batch: TokenBatch) -> Logits:
+        """The reference's logits, float32, (batch, labels)."""
+        __tracebackhide__ = True
+        return self._reference.of(batch)
+
+    def logit_bound(self, name: str) -> Bound:
+        """The bound on the largest logit change called `name`."""
+        __tracebackhide__ = True
+        return self._bound(f"max_abs_logit_{name}")
+
+    def clear_best_labels(self, tokens: TokenizedTexts, logits: Logits) -> tuple[list[str], list[str]] | None:
+        """Names of the reference's best labels and of the backend's, on rows where the reference's choice is clear.
+
+        Clear: further ahead of the second best than twice the bound on drift. None where there is only one label.
+        """
+        expected = np.concatenate([self._reference.of(pad_rows(tokens, [row])) for row in range(len(tokens))])
+        if expected.shape[1] < 2:
+            return None
+        best = np.sort(expected, axis=1)
+        clear = best[:, -1] - best[:, -2] > 2 * self.logit_bound("drift_on_generated_text").limit
+        labels = self.encoder.labels
+        both = ([labels[column] for column in answers[clear].argmax(1)] for answers in (expected, logits))
+        return next(both), next(both)
+
+    @contextmanager
+    def example(self, name: str, values: Mapping[str, Any]) -> Iterator[None]:
+        """One example of the property `name`: counted; a failure is given the line that repeats it."""
+        __tracebackhide__ = True
+        from hypothesis import reject
+        from hypothesis.errors import HypothesisException
+
+        line = f"@example({', '.join(f'{key}={value!r}' for key, value in values.items())})"
+        failure = self._failures.get(name)
+        if failure and line not in failure.examples and time.monotonic() - failure.since > SHRINK_SECONDS:
+            reject()  # small enough: only counterexamples that are known run again, so that they are seen to repeat
+        self._property = name
+        measured = self._measured.setdefault(name, Measured())
+        measured.examples += 1
+        try:
+            yield
+        except HypothesisException:
+            raise
+        except Exception as error:
+            self._failures.setdefault(name, _Failure(time.monotonic())).examples.add(line)
+            error.add_note(f"To try this first from now on, put this line above the test:\n{line}")
+            raise
+        finally:
+            # Written each time: a run that is stopped has what it saw until then.
+            self._session.results.of(self.spec.name).properties[name] = asdict(measured)
+
+    def record_violations(self) -> None:
+        """Leave the last broken bound of each property, its smallest counterexample's, in the results."""
+        broken = [failure.violation for failure in self._failures.values() if failure.violation]
+        self._session.results.add_violations(broken)
+
+    def _changes(self, before: Logits, after: Logits) -> tuple[float, float]:
+        from driftgate.judge.probabilities import to_probabilities
+
+        if before.shape != after.shape:
+            raise AssertionError(f"{self.spec.name}: logits of shape {before.shape}, then of {after.shape}")
+        logit = np.abs(before.astype(np.float64) - after.astype(np.float64)).max(initial=0.0)
+        probability = np.abs(
+            to_probabilities(before, multi_label=self.multi_label)
+            - to_probabilities(after, multi_label=self.multi_label)
+        ).max(initial=0.0)
+        changes = float(logit), float(probability)
+        self._measured.setdefault(self._property, Measured()).see(*changes)
+        return changes
+
+    def _within(self, name: str, changes: tuple[float, float], claim: str) -> None:
+        __tracebackhide__ = True
+        for kind, change in zip(("logit", "probability"), changes, strict=True):
+            bound = self._bound(f"max_abs_{kind}_{name}")
+            if not bound.holds(change):  # NaN never does
+                failure = self._failures.setdefault(self._property, _Failure(time.monotonic()))
+                failure.violation = Violation(self.spec.name, bound, change)
+                raise AssertionError(f"{self.spec.name}: {claim}: {bound.describe(change)}")
+
+    def _bound(self, metric: str) -> Bound:
+        __tracebackhide__ = True
+        with reported():
+            return find_bound(self._bounds, self._keys, metric)
+
+    def _refused(self, invariance: Invariance, expected: Answer, found: Answer) -> None:
+        __tracebackhide__ = True
+        try:
+            expected()
+            found()
+        except DriftgateError:
+            self._measured.setdefault(self._property, Measured()).refusals += 1
+            return
+        raise AssertionError(
+            f"{self.spec.name}: invariance {str(invariance)!r} is declared refused, and the backend answered; "
+            "it should raise a DriftgateError"
+        )
