@@ -1,4 +1,4 @@
-"""Tiny encoders with seeded random weights, made in a second: right shape, real files, no meaning."""
+"""What several test files share: a tiny encoder, caches, real texts where this machine has them."""
 
 import json
 import os
@@ -6,58 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_encoders import make_encoder
 
 pytest_plugins = ["pytester"]
 
-SENTENCES = (
-    "thank you so much, this made my day",
-    "I am not sure that I like where this is going",
-    "what a game! nobody saw that coming",
-    "the bus was late again and it rained",
-    "Sorry, I should have told you earlier.",
-)
-LABELS = ("joy", "anger", "surprise", "neutral")
-
 MakeEncoder = Callable[..., Path]
-
-
-def make_encoder(
-    folder: Path,
-    *,
-    labels: tuple[str, ...] = LABELS,
-    problem_type: str | None = "multi_label_classification",
-    seed: int = 0,
-) -> Path:
-    """Save a two-layer RoBERTa classifier and its tokenizer into `folder`."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
-
-    folder.mkdir(parents=True, exist_ok=True)
-    bpe = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
-    bpe.save_model(str(folder))
-    tokenizer = RobertaTokenizerFast(
-        vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt"), model_max_length=64
-    )
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(seed)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=66,
-        type_vocab_size=1,
-        initializer_range=0.25,  # the usual 0.02 gives logits so near zero that no tolerance means anything
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        problem_type=problem_type,
-    )
-    RobertaForSequenceClassification(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +40,7 @@ def copy_encoder(tiny_encoder: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def make_tiny_encoder() -> MakeEncoder:
-    """`make_tiny_encoder(folder, labels=..., problem_type=..., seed=...)`: save a new one."""
+    """`make_tiny_encoder(folder, family, labels=..., problem_type=..., seed=...)`: save a new one."""
     return make_encoder
 
 

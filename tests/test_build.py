@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 import pytest
+from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import build as build_module
@@ -525,94 +526,22 @@ def test_weights_beside_the_model_belong_to_the_artifact(encoder: Encoder, warm_
 # Families
 
 
-def save_tokenizer(folder: Path, class_name: str) -> int:
-    """Save a word tokenizer with a small vocabulary; its size."""
-    import transformers
-
-    words = sorted({word for text in TEXTS for word in text.replace(",", " ,").lower().split()})
-    folder.mkdir()
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), encoding="utf-8")
-    tokenizer = getattr(transformers, class_name)(vocab_file=str(vocabulary), model_max_length=48)
-    tokenizer.save_pretrained(folder)
-    return len(tokenizer)
-
-
-def save_bert(folder: Path) -> None:
-    from transformers import BertConfig, BertForSequenceClassification
-
-    config = BertConfig(
-        vocab_size=save_tokenizer(folder, "BertTokenizerFast"),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        initializer_range=0.25,
-        num_labels=3,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-
-
-def save_albert(folder: Path) -> None:
-    from transformers import AlbertConfig, AlbertForSequenceClassification
-
-    config = AlbertConfig(
-        vocab_size=save_tokenizer(folder, "BertTokenizerFast"),
-        embedding_size=16,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        initializer_range=0.25,
-        num_labels=3,
-        pad_token_id=0,
-    )
-    AlbertForSequenceClassification(config).save_pretrained(folder)
-
-
-def save_distilbert(folder: Path, tokenizer: str = "DistilBertTokenizerFast") -> None:
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification
-
-    config = DistilBertConfig(
-        vocab_size=save_tokenizer(folder, tokenizer),
-        dim=32,
-        n_layers=2,
-        n_heads=4,
-        hidden_dim=64,
-        max_position_embeddings=48,
-        initializer_range=0.25,
-        num_labels=3,
-    )
-    DistilBertForSequenceClassification(config).save_pretrained(folder)
-
-
-def save_distilbert_with_segments(folder: Path) -> None:
-    """As many on the hub are: the tokenizer's class is BERT's, which gives segments that the model does not take."""
-    save_distilbert(folder, "BertTokenizerFast")
-
-
-FAMILIES = {
-    "roberta": ({"input_ids", "attention_mask"}, None),
-    "bert": ({"input_ids", "attention_mask", "token_type_ids"}, save_bert),
-    "albert": ({"input_ids", "attention_mask", "token_type_ids"}, save_albert),
-    "distilbert": ({"input_ids", "attention_mask"}, save_distilbert),
-    "distilbert-with-segments": ({"input_ids", "attention_mask"}, save_distilbert_with_segments),
+SEGMENTS = "token_type_ids"
+FAMILY_INPUTS = {
+    "roberta": {"input_ids", "attention_mask"},
+    "bert": {"input_ids", "attention_mask", SEGMENTS},
+    "albert": {"input_ids", "attention_mask", SEGMENTS},
+    "distilbert": {"input_ids", "attention_mask"},
+    # As many on the hub are: the tokenizer's class is BERT's, which gives segments that the model does not take.
+    "distilbert-with-segments": {"input_ids", "attention_mask"},
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    import torch
-
-    save = FAMILIES[request.param][1]
-    if save is None:
-        return load_encoder(tiny_encoder)
-    folder = tmp_path_factory.mktemp("families") / request.param
-    torch.manual_seed(0)
-    save(folder)
-    return load_encoder(folder)
+@pytest.fixture(scope="module", params=FAMILY_INPUTS)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    name, _, segments = request.param.partition("-with-")
+    folder = tmp_path_factory.mktemp("families") / name
+    return load_encoder(make_encoder(folder, name, tokenizer="bert" if segments else None))
 
 
 def test_a_family_is_loaded_as_itself(family: Encoder, request: pytest.FixtureRequest) -> None:
@@ -622,7 +551,7 @@ def test_a_family_is_loaded_as_itself(family: Encoder, request: pytest.FixtureRe
 def test_a_familys_graph_takes_the_inputs_it_has(
     family: Encoder, request: pytest.FixtureRequest, warm_cache: Path
 ) -> None:
-    expected, _ = FAMILIES[request.node.callspec.params["family"]]
+    expected = FAMILY_INPUTS[request.node.callspec.params["family"]]
     assert {value.name for value in graph_of(family, "onnx-fp32").input} == expected
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tiny_encoders import make_encoder
 
 from driftgate.arrays import Logits
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
@@ -408,37 +409,13 @@ def counted_compilations() -> Iterator[Callable[[], int]]:
     yield lambda: counters["stats"]["unique_graphs"] - before
 
 
-def save_small_bert(folder: Path) -> Path:
-    """An encoder with token types."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    folder.mkdir()
-    words = sorted({word for text in TEXTS for word in text.lower().replace(",", " ,").split()})
-    (folder / "vocab.txt").write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), encoding="utf-8"
-    )
-    tokenizer = BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), model_max_length=48)
-    tokenizer.save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        initializer_range=0.25,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["roberta", "bert"])
+@pytest.mark.parametrize("family", ["roberta", "bert"])  # bert has token types
 def test_torch_compile_agrees_with_the_reference_and_compiles_before_it_is_opened(
-    family: str, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
-    encoder = load_encoder(tiny_encoder if family == "roberta" else save_small_bert(tmp_path / "bert"))
+    encoder = load_encoder(make_encoder(tmp_path / family, family))
     tokens = tokenize(encoder, TEXTS)
     with counted_compilations() as compiled:
         opened: Any = open_backend(encoder, "torch-compile", SETTINGS)
