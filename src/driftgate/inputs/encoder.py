@@ -22,12 +22,18 @@ _POSITIONS_AFTER_PADDING = frozenset(
         "longformer",
         "data2vec-text",
         "roberta-prelayernorm",
+        "ibert",
+        "xmod",
+        "luke",
+        "lilt",
+        "markuplm",
+        "esm",
     }
 )
 _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
 _TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model",
+    *_VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 )  # fmt: skip
 
 
@@ -240,10 +246,7 @@ def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) ->
 
 
 def _require_tokenizer(folder: Path) -> None:
-    if not any(
-        (folder / name).is_file()
-        for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
-    ):
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise EncoderError(
             f"{folder}: expected tokenizer files (tokenizer.json), found none; save the tokenizer beside the model"
         )
