@@ -12,6 +12,7 @@ from driftgate.run.device import Device, RunSettings
 ROOT = Path(__file__).parents[1]
 POLICIES = ("at_0_5", "at_thresholds")
 KINDS = ("logit", "probability")
+QUALITY = ("micro_f1", "macro_f1", "macro_f1_supported", "subset_accuracy", "mcc")
 GATED = {
     "accuracy": (
         *(f"max_abs_{kind}_change_{invariance.replace('-', '_')}" for invariance in Invariance for kind in KINDS),
@@ -21,7 +22,17 @@ GATED = {
         "p99_of_largest_probability_drift",
         "mean_of_largest_probability_drift",
         *(f"flip_rate_{policy}" for policy in POLICIES),
-        *(f"{metric}_loss_{policy}" for metric in ("micro_f1", "macro_f1", "subset_accuracy") for policy in POLICIES),
+        *(f"{metric}_loss_upper_limit_{policy}" for metric in QUALITY for policy in POLICIES),
+        *(f"labels_significantly_worse_{policy}" for policy in POLICIES),
+        *(f"{cause}_noise_max_abs_{kind}" for cause in ("batch", "padding") for kind in KINDS),
+        "error_ratio_to_float32",
+        "mean_of_largest_probability_drift_in_worst_slice",
+        "top1_disagreement",
+        "largest_prevalence_shift",
+        "brier_increase",
+        "calibration_error_increase",
+        "max_abs_probability_movement",
+        "mean_of_largest_probability_movement",
     ),
     "benchmarks": ("best_ratio_to_torch",),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from driftgate.errors import DriftgateError
+from driftgate.errors import DriftgateError, OptionError
 from driftgate.plugin import hookspecs
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, side_by_side
 from driftgate.plugin.fixtures import (
@@ -20,10 +20,12 @@ from driftgate.plugin.fixtures import (
     encoder,
     gate,
     gate_all,
+    past,
     predictions,
     reference,
     results,
 )
+from driftgate.plugin.history import keep_logits
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
@@ -34,7 +36,7 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "hold", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
+    "hold", "past", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -70,7 +72,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
         register_profile(profile)
     try:
-        config.stash[SESSION] = DriftgateSession(config, read_options(config))
+        options = read_options(config)
+        if getattr(config.option, "numprocesses", None) and (options.accuracy_baseline or options.save_predictions):
+            raise OptionError(
+                "--accuracy-baseline and --save-predictions need all logits in one process; leave out pytest-xdist's -n"
+            )
+        config.stash[SESSION] = DriftgateSession(config, options)
     except DriftgateError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -107,13 +114,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the opt-in benchmarks that `-m` does not name."""
+    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline that nobody asked for."""
     wanted = config.option.markexpr
+    without_past = config.stash[SESSION].options.accuracy_baseline is None
     left_out = [
         item
         for item in items
         if "driftgate" in getattr(item, "fixturenames", ())
-        and any(item.get_closest_marker(marker) and marker not in wanted for marker in _OPT_IN)
+        and (
+            any(item.get_closest_marker(marker) and marker not in wanted for marker in _OPT_IN)
+            or (without_past and "past" in getattr(item, "fixturenames", ()))
+        )
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -158,7 +169,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     elif run.results.backends:
         benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
         regressed = bool(benchmarks and benchmarks.performance_regressions)
-        write_results(run.results, run.options.results, 1 if regressed else int(session.exitstatus))
+        exit_code = 1 if regressed else int(session.exitstatus)
+        write_results(run.results, run.options.results, exit_code)
+        run.said.extend(keep_logits(run, passed=exit_code == 0))
     return outcome
 
 
@@ -177,7 +190,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"driftgate: nothing to compare yet: no saved run in {benchmarks.storage}")
     if run.results.backends:
         terminalreporter.section("driftgate")
-        terminalreporter.write(render_table(run.results, terminalreporter._tw.fullwidth))  # noqa: SLF001
+        width = terminalreporter._tw.fullwidth  # noqa: SLF001
+        terminalreporter.write(render_table(run.results, width))
+        if any(entry.drift for entry in run.results.backends.values()):
+            from driftgate.report.judgement import render_claims, render_details  # scikit-learn is slow to import
+
+            terminalreporter.write(render_claims(run.results, width))
+            if config.get_verbosity() > 0:
+                terminalreporter.write(render_details(run.results, width))
         for line in _notes(run):
             terminalreporter.write_line(line)
 
@@ -198,5 +218,6 @@ def _notes(run: DriftgateSession) -> list[str]:
         notes.append(
             f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound"
         )
+    notes.extend(run.said)
     notes.append(f"results: {run.options.results / 'results.json'}")
     return notes
