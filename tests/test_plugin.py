@@ -1,13 +1,11 @@
 """pytest inside pytest: the suites on a tiny encoder, and proof that their gates bite."""
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from nested_pytest import run_pytest
 from onnx import numpy_helper
 
 from driftgate.backends import REGISTRY
@@ -57,13 +56,8 @@ class Project:
     cache: Path
 
     def pytest(self, *arguments: str, suites: tuple[str, ...] = ("accuracy",)) -> Run:
-        """Run in this process: importing torch anew would cost more than the run."""
-        printed = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
-            patch.chdir(self.folder)
-            patch.setenv("DRIFTGATE_CACHE", str(self.cache))
-            code = pytest.main([*self._command(*arguments, suites=suites), "-p", "no:faulthandler"])
-        return Run(int(code), printed.getvalue(), self.folder)
+        """Run in this process."""
+        return Run(*run_pytest(self.folder, self._command(*arguments, suites=suites), self.cache), self.folder)
 
     def fresh_pytest(self, *arguments: str, suites: tuple[str, ...] = ("accuracy",), **env: str) -> Run:
         """Run in a process of its own, where the environment must differ."""

@@ -1,18 +1,17 @@
 """pytest inside pytest: the property tests catch backends that break what they declare, and keep texts to themselves."""
 
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nested_pytest import run_pytest
 
 from driftgate.strategies import corpus_text
 
@@ -169,18 +168,11 @@ def run_properties(
             "-p",
             "no:randomly",
         ]
-        printed = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
-            patch.chdir(folder)
-            patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
+        common = ["-p", "no:cacheprovider", "--import-mode=importlib"]
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr("driftgate.plugin.hold.SHRINK_SECONDS", 1.0)
-            common = ["-p", "no:cacheprovider", "-p", "no:faulthandler", "--import-mode=importlib"]
-            code = pytest.main(["accuracy", *given, *common, *arguments])
-        # The next project's modules have the same names, and take their profile when they are imported.
-        for name, imported in list(sys.modules.items()):
-            if str(folder) in str(getattr(imported, "__file__", "")):
-                del sys.modules[name]
-        return Run(int(code), printed.getvalue(), folder)
+            code, printed = run_pytest(folder, ["accuracy", *given, *common, *arguments], shared_cache)
+        return Run(code, printed, folder)
 
     return run
 

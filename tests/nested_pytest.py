@@ -1,0 +1,23 @@
+"""pytest inside pytest, in this process: importing torch anew would cost more than the run."""
+
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+
+def run_pytest(folder: Path, arguments: Sequence[str], cache: Path) -> tuple[int, str]:
+    """Run in `folder`; the exit code and everything that was printed."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
+        patch.chdir(folder)
+        patch.setenv("DRIFTGATE_CACHE", str(cache))
+        code = pytest.main([*arguments, "-p", "no:faulthandler"])
+    # The next project's modules have the same names, and take their settings when they are imported.
+    for name, imported in list(sys.modules.items()):
+        if str(folder) in str(getattr(imported, "__file__", "")):
+            del sys.modules[name]
+    return int(code), printed.getvalue()
