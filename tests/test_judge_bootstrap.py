@@ -55,13 +55,13 @@ def test_resamples_are_those_of_a_plain_loop() -> None:
     reference, backend, truth = draw(80, flips=40)
     random = np.random.default_rng(0)
     plain = []
-    for rows in random.integers(0, 80, (200, 80)):
+    for rows in random.integers(0, 80, (60, 80)):
         sides = [
             measure_quality(Decisions(side[rows]), LabelMatrix(truth[rows]), tuple("abcdef"), multi_label=True)
             for side in (reference, backend)
         ]
         plain.append(sides[0].macro_f1 - sides[1].macro_f1)
-    found = paired_losses(reference, backend, truth, multi_label=True, resamples=200)["macro_f1"]
+    found = paired_losses(reference, backend, truth, multi_label=True, resamples=60)["macro_f1"]
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(plain, [5, 95])), abs=1e-6)
 
 

@@ -375,6 +375,7 @@ def test_disabled_benchmarks_still_check_their_answers(make_project: Callable[..
     assert run.code == 0, run.output
 
 
+@pytest.mark.slow
 def test_cold_start_and_memory_are_measured_in_a_process_of_their_own(make_project: Callable[..., Project]) -> None:
     run = make_project().pytest("--backends=onnx-fp32", "-m", "cold_start or memory", suites=("benchmarks",))
     assert run.code == 0, run.output
@@ -383,6 +384,7 @@ def test_cold_start_and_memory_are_measured_in_a_process_of_their_own(make_proje
     assert 0 < measured["load_seconds"] < measured["first_answer_seconds"]
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_build_once_and_report_together(make_project: Callable[..., Project], tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     run = make_project().fresh_pytest("-n", "2", DRIFTGATE_CACHE=str(tmp_path / "cache"))
@@ -392,6 +394,7 @@ def test_workers_of_xdist_build_once_and_report_together(make_project: Callable[
     assert sorted(entries) == ["export", "int8", "optimize"]
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_compiler_skips_torch_compile_with_the_reason(make_project: Callable[..., Project]) -> None:
     run = make_project().fresh_pytest(
         "--backends=torch,torch-compile", "-rs", CXX="/nonexistent/g++", PATH=str(Path(sys.executable).parent)

@@ -320,7 +320,7 @@ from hypothesis import settings
 from driftgate.plugin.profiles import profile_settings
 
 def test_settings():
-    found = profile_settings(200)
+    found = profile_settings(100)
     print("SETTINGS", found.derandomize, found.database is not None, found.max_examples, found.deadline)
 """
 
@@ -328,11 +328,11 @@ def test_settings():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "True False 200 None"),
-        (("--hypothesis-profile=ci",), "True False 200 None"),
-        (("--hypothesis-profile=dev",), "False False 600 None"),
-        (("--hypothesis-profile=nightly",), "False True 4000 None"),
-        (("--hypothesis-profile=dev", "--hypothesis-verbosity=quiet"), "False False 600 None"),
+        ((), "True False 100 None"),
+        (("--hypothesis-profile=ci",), "True False 100 None"),
+        (("--hypothesis-profile=dev",), "False False 300 None"),
+        (("--hypothesis-profile=nightly",), "False True 2000 None"),
+        (("--hypothesis-profile=dev", "--hypothesis-verbosity=quiet"), "False False 300 None"),
         (("--hypothesis-profile=theirs",), "False True 50 None"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",

@@ -496,14 +496,17 @@ def fresh_process(request: pytest.FixtureRequest, encoder: Encoder, shared_cache
         yield measure_in_fresh_process(encoder, built.spec, built.artifact, TEXTS, SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_answers_after_it_has_loaded(fresh_process: FreshProcess) -> None:
     assert 0 < fresh_process.load_seconds < fresh_process.first_answer_seconds
 
 
+@pytest.mark.slow
 def test_a_fresh_process_needs_more_memory_than_its_imports(fresh_process: FreshProcess) -> None:
     assert 0 < fresh_process.baseline_bytes < fresh_process.peak_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's own peak")
 def test_the_memory_of_a_fresh_process_is_its_own_and_not_its_parents(encoder: Encoder) -> None:
     ballast = np.ones(1 << 27)  # 1 GiB, which ru_maxrss would hand down to the child
@@ -511,6 +514,7 @@ def test_the_memory_of_a_fresh_process_is_its_own_and_not_its_parents(encoder: E
     assert measured.peak_bytes < ballast.nbytes
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_fresh_process_is_told(encoder: Encoder, tmp_path: Path, warm_cache: Path) -> None:
     spec = REGISTRY["onnx-fp32"]
     missing = replace(build_artifact(encoder, spec), model=tmp_path / "missing.onnx")

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from driftgate.plugin.hold import Hold
 
-TOKENIZER_EXAMPLES = 200
+TOKENIZER_EXAMPLES = 100
 MODEL_EXAMPLES = 4
 """Each is a batch, and runs the model several times."""
 
