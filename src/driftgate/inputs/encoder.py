@@ -75,7 +75,7 @@ class Encoder:
 
     @property
     def positions_skip_padding(self) -> bool:
-        """Whether positions are counted over tokens that are not padding, so that padding may stand in front."""
+        """Whether positions are counted over tokens that are not padding: padding in front moves none of them."""
         return self.model_type in _POSITIONS_AFTER_PADDING
 
     @property

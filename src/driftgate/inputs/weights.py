@@ -1,5 +1,6 @@
 """Load the encoder's weights as a torch module."""
 
+import warnings
 from typing import Any
 
 from driftgate.errors import EncoderError
@@ -23,15 +24,19 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # what it would warn about is an error below
     try:
-        module, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
-            encoder.path,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=None if encoder.allow_pickle else True,
-            trust_remote_code=encoder.trust_remote_code,
-            output_loading_info=True,
-            **chosen,
-        )
+        with warnings.catch_warnings():
+            # DeBERTa's module is compiled with torch.jit.script when it is imported (transformers 4.57), which torch 2.13
+            # deprecates; users who turn warnings into errors cannot mend that.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
+            module, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
+                encoder.path,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=None if encoder.allow_pickle else True,
+                trust_remote_code=encoder.trust_remote_code,
+                output_loading_info=True,
+                **chosen,
+            )
     except (RuntimeError, OSError, ValueError) as error:
         raise EncoderError(f"{encoder.path}: its weights do not load: {error}") from error
     finally:
