@@ -153,6 +153,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return report
 
 
+@pytest.hookimpl(optionalhook=True)  # -p no:benchmark leaves nobody to call it
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:  # noqa: ARG001
     """The current clock frequency differs in every run: comparing it would warn about every comparison."""
     for name in ("hz_actual", "hz_actual_friendly"):

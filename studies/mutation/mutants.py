@@ -1,0 +1,237 @@
+"""Every fault that the suites must catch: what it imitates, and how it is put into a good pipeline."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import changed_graphs as graphs
+import changed_weights as weights
+import wrong_answers as wrong
+
+from driftgate.arrays import Logits
+from driftgate.backends import REGISTRY, BackendSpec, Runtime
+from driftgate.builder.build import build_artifact
+from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.run.backend import Backend
+from driftgate.run.device import RunSettings
+from driftgate.run.onnx_backend import open_onnx
+
+BASES = {"fp32": REGISTRY["onnx-fp32"], "int8": REGISTRY["onnx-int8-dynamic"]}
+Open = Callable[[BackendSpec, BackendSpec, Path, Encoder, Any, RunSettings], Backend]
+"""(own spec, spec of the good backend, scratch folder, encoder, no artifact, settings) -> the mutated backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault in a backend.
+
+    Args:
+        imitates: the mistake that somebody made. `classes`: keys of `BASES`.
+        why_survives: for a class, why a survivor is no hole in the suite.
+        control: no fault at all; if it fails, the matrix is void.
+    """
+
+    name: str
+    imitates: str
+    open: Open
+    classes: tuple[str, ...] = ("fp32", "int8")
+    why_survives: dict[str, str] | None = None
+    control: bool = False
+
+    def spec(self, precision: str, scratch: Path) -> BackendSpec:
+        """The backend that this mutant is, in one class."""
+        base = BASES[precision]
+        own = BackendSpec(f"{self.name}-{precision}", base.precision, Runtime.ONNXRUNTIME)
+        return replace(own, open_with=partial(self.open, own, base, scratch))
+
+
+def _good(base: BackendSpec, encoder: Encoder, settings: RunSettings) -> Backend:
+    return open_onnx(encoder, base, build_artifact(encoder, base), settings)
+
+
+def asked(ask: wrong.Ask | None = None, hand_on: wrong.HandOn | None = None) -> Open:
+    """A good backend that is asked, or handed on, wrongly."""
+
+    def open_with(
+        own: BackendSpec, base: BackendSpec, _: Path, encoder: Encoder, __: Any, settings: RunSettings
+    ) -> Backend:
+        return wrong.Wrapped(own, _good(base, encoder, settings), ask, hand_on)
+
+    return open_with
+
+
+def changed(change: weights.Change) -> Open:
+    """The backend built, without complaint, from an encoder whose files were changed."""
+
+    def open_with(
+        own: BackendSpec, base: BackendSpec, scratch: Path, encoder: Encoder, _: Any, settings: RunSettings
+    ) -> Backend:
+        folder = weights.copy_encoder(encoder.path, scratch / own.name)
+        change(folder)
+        return open_onnx(encoder, own, build_artifact(load_encoder(folder), base), settings)
+
+    return open_with
+
+
+def rebuilt(make_step: Callable[[Encoder], Any]) -> Open:
+    """The backend built with one more step, before quantization."""
+
+    def open_with(
+        own: BackendSpec, base: BackendSpec, _: Path, encoder: Encoder, __: Any, settings: RunSettings
+    ) -> Backend:
+        steps = (*base.steps[:2], make_step(encoder), *base.steps[2:])
+        return open_onnx(encoder, own, build_artifact(encoder, replace(base, steps=steps)), settings)
+
+    return open_with
+
+
+def _stale(own: BackendSpec, base: BackendSpec, _: Path, encoder: Encoder, __: Any, settings: RunSettings) -> Backend:
+    return wrong.Stale(own, _good(base, encoder, settings))
+
+
+def _emulated(*, saturates: bool) -> Open:
+    def open_with(
+        own: BackendSpec, _: BackendSpec, __: Path, encoder: Encoder, ___: Any, settings: RunSettings
+    ) -> Backend:
+        from saturation import EmulatedInt8
+
+        return EmulatedInt8(own, encoder, settings, saturates=saturates)
+
+    return open_with
+
+
+_WITHIN_INT8 = (
+    "adds no more drift than the class allows to INT8, whose own is as large; no bound on INT8 can see it without failing good "
+    "builds. The same fault in the float32 graph that INT8 is quantized from is killed by float32's bounds"
+)
+_FEW_PAIRS = (
+    "on this encoder it hardly shows: two neighbouring signed weights with a scale for each output seldom add up to more than "
+    "16 bits hold, so that drift and flips are those of the control without saturation. Weights that are larger beside each "
+    "other would saturate more"
+)
+_NO_FAULT = "not a fault in this arithmetic: exp(-1e4) is 0 in float32, and so is the weight of a masked token"
+
+MUTANTS = (
+    Mutant("good", "nothing: the control", asked(), control=True),
+    Mutant("o2-raw-mask", "nothing: O2 as it should be, the control of the fused graphs",
+           rebuilt(graphs.o2_raw_mask_step), ("fp32",), control=True),
+    Mutant("emulated", "nothing: the control of the saturation", _emulated(saturates=False), ("int8",), control=True),
+    Mutant("mask-dropped", "the attention mask is not fed: padding is read as text", asked(wrong.drop_mask)),
+    Mutant("mask-1e4", "masked scores get -1e4 instead of the smallest float", rebuilt(graphs.mask_value_step),
+           why_survives={"fp32": _NO_FAULT, "int8": _NO_FAULT}),
+    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front", rebuilt(graphs.o2_step), ("fp32",)),
+    Mutant("padded-in-front", "texts are padded on the other side than in training", asked(wrong.pad_left)),
+    Mutant("positions-shifted", "position ids off by one", changed(weights.edit_tensors(weights.shift_positions))),
+    Mutant("half-the-heads", "graph fusion is told a wrong number of heads", rebuilt(graphs.wrong_heads_step), ("fp32",)),
+    Mutant("labels-swapped", "two labels change places in a re-export", asked(hand_on=wrong.swap_two_labels)),
+    Mutant("softmax", "softmax where the encoder was trained with sigmoids", asked(hand_on=wrong.softmax)),
+    Mutant("sigmoid-twice", "probabilities handed on as logits", asked(hand_on=wrong.sigmoid)),
+    Mutant("rows-reversed", "rows of a batch come back in another order", asked(hand_on=wrong.reverse_rows)),
+    Mutant("truncated-128", "texts are cut at 128 tokens", asked(wrong.truncate)),
+    Mutant("tensor-x1.01", "one weight tensor times 1.01", changed(weights.edit_tensors(weights.scale_one_tensor)),
+           why_survives={"int8": _WITHIN_INT8}),
+    Mutant("layer-4-bits", "one layer's weights in 4 bits", changed(weights.edit_tensors(weights.round_one_layer_to_4_bits)),
+           why_survives={"int8": _WITHIN_INT8}),
+    Mutant("layernorm-1e-3", "LayerNorm epsilon of another framework", changed(weights.set_config(layer_norm_eps=1e-3)),
+           why_survives={"int8": _WITHIN_INT8}),
+    Mutant("gelu-tanh", "GELU by its tanh approximation, as O3 does", changed(weights.set_config(hidden_act="gelu_new")),
+           why_survives={"int8": _WITHIN_INT8}),
+    Mutant("stale-outputs", "outputs kept in a buffer that nobody refills", _stale),
+    Mutant("one-nan", "one logit of one text is NaN", asked(hand_on=wrong.put_nan_into_one_logit)),
+    Mutant("other-checkpoint", "an artifact of another model of the same shape",
+           changed(weights.edit_tensors(weights.draw_all_anew))),
+    Mutant("later-checkpoint", "an artifact of the same model, trained a little longer",
+           changed(weights.edit_tensors(weights.train_on)), why_survives={"int8": _WITHIN_INT8}),
+    Mutant("saturated", "INT8 kernels of a CPU without VNNI saturate at 16 bits", _emulated(saturates=True), ("int8",),
+           why_survives={"int8": _FEW_PAIRS}),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFault:
+    """A fault around the backends, which reference and backend share: nothing that compares the two can see it.
+
+    `tests` own the behaviour; they are run with the fault in place.
+    """
+
+    name: str
+    imitates: str
+    put: Callable[[], Any]
+    tests: tuple[str, ...]
+
+
+@contextmanager
+def _replaced(target: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """`target` replaced by `make(the original)`."""
+    module, _, name = target.rpartition(".")
+    original = getattr(__import__(module, fromlist=[name]), name)
+    with mock.patch(target, make(original)):
+        yield
+
+
+def _forget_order(_: Any) -> Any:
+    import numpy as np
+
+    return lambda name, answers: Logits(np.concatenate([logits for _, logits in answers]))  # noqa: ARG005
+
+
+def _drop_last(plan_rows: Any) -> Any:
+    return lambda lengths, plan: plan_rows(lengths, plan)[:-1] or plan_rows(lengths, plan)
+
+
+def _double_last(plan_rows: Any) -> Any:
+    return lambda lengths, plan: [*plan_rows(lengths, plan), plan_rows(lengths, plan)[-1]]
+
+
+def _cut(tokens: Any, limit: int) -> Any:
+    return replace(tokens, input_ids=tuple(ids[:limit] for ids in tokens.input_ids))
+
+
+def _leak_truncation(tokenize: Any) -> Any:
+    leaked = False
+
+    def leaking(encoder: Encoder, texts: Any) -> Any:
+        nonlocal leaked
+        tokens = tokenize(encoder, texts)
+        shown = _cut(tokens, 8) if leaked else tokens
+        leaked = leaked or any(tokens.truncated)
+        return shown
+
+    return leaking
+
+
+def _truncate_early(tokenize: Any) -> Any:
+    return lambda encoder, texts: _cut(tokenize(encoder, texts), 128)
+
+
+def _keep_file_order(_: Any) -> Any:
+    import json
+
+    def read(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...] | None:  # noqa: ARG001
+        path = folder / "thresholds.json"
+        return tuple(json.loads(path.read_text(encoding="utf-8"))["thresholds"].values()) if path.is_file() else None
+
+    return read
+
+
+_BATCHING = ("accuracy/test_batching.py", "tests/test_run.py", "tests/test_batches.py")
+_TOKENS = ("accuracy/test_tokenization.py",)
+PIPELINE_FAULTS = (
+    PipelineFault("order-not-restored", "answers stay in length-sorted order",
+                  partial(_replaced, "driftgate.run.backend.gather_rows", _forget_order), _BATCHING),
+    PipelineFault("last-batch-dropped", "the last, partial batch is never run",
+                  partial(_replaced, "driftgate.inputs.batches.plan_rows", _drop_last), _BATCHING),
+    PipelineFault("last-batch-doubled", "the last batch is run twice",
+                  partial(_replaced, "driftgate.inputs.batches.plan_rows", _double_last), _BATCHING),
+    PipelineFault("truncation-leaked", "a tokenizer keeps the limit of an earlier call",
+                  partial(_replaced, "driftgate.inputs.tokens.tokenize", _leak_truncation), _TOKENS),
+    PipelineFault("tokenizer-cuts-at-128", "every text is cut long before the encoder's limit",
+                  partial(_replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
+    PipelineFault("thresholds-in-file-order", "thresholds are read in the order of their file, not of the labels",
+                  partial(_replaced, "driftgate.inputs.encoder._read_thresholds", _keep_file_order),
+                  ("tests/test_encoder.py",)),
+)  # fmt: skip

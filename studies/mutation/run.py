@@ -1,0 +1,150 @@
+"""Judge every mutant with the suites, and write which test killed it: `python studies/mutation/run.py`, ten to fifteen minutes.
+
+Writes `results.json` beside this file and `docs/mutation.md`.
+"""
+
+import contextlib
+import io
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(HERE))
+
+from mutants import MUTANTS, PIPELINE_FAULTS, Mutant, PipelineFault  # noqa: E402 - beside this file
+from table import write_document  # noqa: E402
+
+ROWS = 300
+COMMON = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:benchmark", "--assert=plain", "-q")
+
+
+class Register:
+    """A plugin: mutants as backends, and what failed for each."""
+
+    def __init__(self, mutants: list[tuple[Mutant, str]], scratch: Path) -> None:
+        self.specs = [mutant.spec(precision, scratch) for mutant, precision in mutants]
+        self.killers: dict[str, list[str]] = defaultdict(list)
+        self.ran = 0
+
+    def pytest_driftgate_backends(self, config: pytest.Config) -> list[Any]:  # noqa: ARG002
+        return self.specs
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ran += report.when == "call"
+        if report.failed:
+            test, _, parameter = report.nodeid.removesuffix("]").partition("[")
+            name = next((spec.name for spec in self.specs if parameter.startswith(spec.name)), "")
+            killer = test.split("::")[-1] if report.when == "call" else f"setup of {test.split('::')[-1]}"
+            if killer not in self.killers[name]:
+                self.killers[name].append(killer)
+
+
+def run_pytest(arguments: list[str], plugin: object) -> int:
+    """In this process; modules of the suites are imported anew each time, since a fault may be among what they import."""
+    printed = io.StringIO()
+    with contextlib.chdir(REPOSITORY), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        code = int(pytest.main([*arguments, *COMMON], plugins=[plugin]))
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith((str(REPOSITORY / "accuracy"), str(REPOSITORY / "tests"))):
+            del sys.modules[name]
+    if code > 1:
+        raise SystemExit(printed.getvalue())
+    return code
+
+
+def judge(mutants: list[tuple[Mutant, str]], scratch: Path) -> list[dict[str, Any]]:
+    """Every mutant through the accuracy suite, in one run with one reference."""
+    import driftgate.plugin.hold as holding
+
+    holding.SHRINK_SECONDS = 0.0  # a counterexample is enough, a small one is not wanted here
+    register = Register(mutants, scratch)
+    backends = ",".join(spec.name for spec in register.specs)
+    results = scratch / "results"
+    run_pytest(
+        ["accuracy", f"--backends={backends}", f"--driftgate-corpus-rows={ROWS}", f"--driftgate-results={results}"],
+        register,
+    )
+    measured = json.loads((results / "results.json").read_text(encoding="utf-8"))["backends"]
+    found = []
+    for mutant, precision in mutants:
+        name = f"{mutant.name}-{precision}"
+        entry = measured.get(name, {})
+        found.append(
+            {
+                "mutant": mutant.name,
+                "class": precision,
+                "control": mutant.control,
+                "imitates": mutant.imitates,
+                "killed_by": register.killers[name],
+                "max_drift": entry.get("drift", {}).get("largest_per_text", {}).get("max"),
+                "flips": entry.get("flips", {}).get("at 0.5", {}).get("total"),
+                "macro_f1_loss": entry.get("losses", {}).get("at 0.5", {}).get("macro_f1", {}).get("loss"),
+                "why_survives": (mutant.why_survives or {}).get(precision, ""),
+            }
+        )
+    return found
+
+
+def judge_pipeline(fault: PipelineFault | None, tests: tuple[str, ...]) -> list[str]:
+    """The tests that fail with the fault in place; none may fail without one."""
+    register = Register([], Path())
+    with fault.put() if fault else contextlib.nullcontext():
+        run_pytest([*tests, "-m", "not slow"], register)
+    return register.killers[""]
+
+
+def main() -> None:
+    started = time.monotonic()
+    pairs = [(mutant, precision) for mutant in MUTANTS for precision in mutant.classes]
+    print(f"{len(pairs)} mutated backends and controls on {ROWS} rows ...", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = judge(pairs, Path(scratch))
+    for entry in found:
+        print(f"  {entry['mutant']}-{entry['class']}: {', '.join(entry['killed_by'][:3]) or 'survives'}", flush=True)
+    broken = [entry["mutant"] for entry in found if entry["control"] and entry["killed_by"]]
+    if broken:
+        raise SystemExit(f"the controls {', '.join(broken)} fail: the matrix says nothing")
+    for tests in dict.fromkeys(fault.tests for fault in PIPELINE_FAULTS):
+        if judge_pipeline(None, tests):
+            raise SystemExit(f"{', '.join(tests)} fail without a fault: the matrix says nothing")
+    for fault in PIPELINE_FAULTS:
+        killers = judge_pipeline(fault, fault.tests)
+        print(f"  {fault.name}: {', '.join(killers[:3]) or 'survives'}", flush=True)
+        found.append(
+            {
+                "mutant": fault.name,
+                "class": "pipeline",
+                "control": False,
+                "imitates": fault.imitates,
+                "killed_by": killers,
+            }
+        )
+    from dataclasses import asdict
+
+    from driftgate.report.environment import describe_environment
+
+    environment = asdict(describe_environment())
+    document = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": round(time.monotonic() - started),
+        "rows": ROWS,
+        "versions": {name: environment["versions"].get(name) for name in ("torch", "onnxruntime", "transformers")},
+        "instruction_sets": environment["instruction_sets"],
+        "mutants": found,
+    }
+    (HERE / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_document(document, REPOSITORY / "docs/mutation.md")
+    print(f"docs/mutation.md written after {document['seconds']} s")
+
+
+if __name__ == "__main__":
+    main()
