@@ -20,6 +20,8 @@ class Precision(StrEnum):
     FP16 = "fp16"
     INT8_DYNAMIC = "int8-dynamic"
     INT8_STATIC = "int8-static"
+    INT8_ROWWISE = "int8-rowwise"
+    """Activations scaled token by token: answers do not depend on batch mates."""
     CHECKPOINT = "checkpoint"
     """Other weights, in float32: probabilities may move, quality must not fall."""
     FROM_GRAPH = "from-graph"
@@ -132,6 +134,22 @@ REGISTRY: Mapping[str, BackendSpec] = {
         BackendSpec("torch-compile", Precision.FP32, Runtime.TORCH_COMPILE),
         BackendSpec("onnx-fp32", Precision.FP32, Runtime.ONNXRUNTIME, _O1),
         BackendSpec("onnx-fp16", Precision.FP16, Runtime.ONNXRUNTIME, (*_O1, "float16")),
+        BackendSpec(
+            "onnx-int8",
+            Precision.INT8_ROWWISE,
+            Runtime.ONNXRUNTIME,
+            (*_O1, "int8-rowwise"),
+            declared=dict.fromkeys(
+                (
+                    Invariance.ORDER,
+                    Invariance.DUPLICATES,
+                    Invariance.COMPOSITION,
+                    Invariance.PADDING,
+                    Invariance.MASKED_CONTENT,
+                ),
+                Guarantee.EXACT,
+            ),
+        ),
         BackendSpec("onnx-int8-dynamic", Precision.INT8_DYNAMIC, Runtime.ONNXRUNTIME, (*_O1, "int8-dynamic")),
         BackendSpec(
             "onnx-int8-dynamic-per-tensor",

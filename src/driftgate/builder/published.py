@@ -77,6 +77,8 @@ def infer_precision(graph: Any) -> Precision:
     operators = {node.op_type for node in graph.node}
     if "MatMulNBits" in operators:
         raise ArtifactError(f"the graph uses MatMulNBits; known precision classes: {', '.join(PRECISION_CLASSES)}")
+    if _is_rowwise(graph):
+        return Precision.INT8_ROWWISE
     if operators & _DYNAMIC_INT8_OPS:
         return Precision.INT8_DYNAMIC
     if operators & {"QuantizeLinear", "DequantizeLinear"}:
@@ -90,6 +92,23 @@ def infer_precision(graph: Any) -> Precision:
             elements[tensor.data_type] += size
     half = elements[onnx.TensorProto.FLOAT16] > elements[onnx.TensorProto.FLOAT]
     return Precision.FP16 if half else Precision.FP32
+
+
+def _is_rowwise(graph: Any) -> bool:
+    """Whether every integer product reads rows that were each scaled on their own, at run time."""
+    makers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type in ("MatMulInteger", "MatMulIntegerToFloat")]
+    if any(node.op_type in _DYNAMIC_INT8_OPS for node in graph.node if node not in products):
+        return False
+    read = [makers.get(node.input[0]) for node in products]
+    return bool(read) and all(
+        maker is not None
+        and maker.op_type == "QuantizeLinear"
+        and maker.input[1] not in constants
+        and any(attribute.name == "axis" and attribute.i == 0 for attribute in maker.attribute)
+        for maker in read
+    )
 
 
 def _check_precision(spec: BackendSpec, path: Path, inferred: Precision) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Step
+from driftgate.builder.rowwise import quantize_rowwise
 from driftgate.errors import BuildError
 
 
@@ -101,6 +102,7 @@ STEPS: Mapping[str, Step] = {
     for step in (
         Step("optimize-basic", "1", optimize_basic),
         Step("float16", "2", convert_float16),
+        Step("int8-rowwise", "1", quantize_rowwise),
         Step("int8-dynamic", "1", quantize_dynamic_per_channel),
         Step("int8-dynamic-per-tensor", "1", quantize_dynamic_per_tensor),
     )

@@ -1,0 +1,99 @@
+"""Rewriting an ONNX graph node by node."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class GraphWriter:
+    """Writes a graph anew: take its nodes, write others, finish."""
+
+    FLOAT: ClassVar[int] = 1  # TensorProto.FLOAT
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._values = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._nodes: list[Any] = []
+        self._written: set[str] = set()
+
+    def take_nodes(self) -> list[Any]:
+        """The nodes as they were, in order."""
+        return list(self.model.graph.node)
+
+    def value(self, name: str) -> NDArray[Any] | None:
+        """A constant's value; None for what is computed."""
+        from onnx import numpy_helper
+
+        return numpy_helper.to_array(self._values[name]) if name in self._values else None
+
+    def matrix(self, name: str) -> NDArray[np.float32] | None:
+        """A constant float32 matrix."""
+        value = self.value(name)
+        return value if value is not None and value.ndim == 2 and value.dtype == np.float32 else None
+
+    def tensor(self, value: NDArray[Any]) -> Any:
+        from onnx import numpy_helper
+
+        return numpy_helper.from_array(np.asarray(value))
+
+    def constant(self, value: Any, name: str = "") -> str:
+        """The name of a constant of this value; equal ones are stored once."""
+        from onnx import numpy_helper
+
+        array = np.asarray(value)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = name or f"rowwise_constant_{len(self._constants)}"
+            tensor = numpy_helper.from_array(array, self._constants[key])
+            self.model.graph.initializer.append(tensor)
+            self._values[tensor.name] = tensor
+        return self._constants[key]
+
+    def node(self, operator: str, inputs: list[str], output: str, *, domain: str = "", **attributes: Any) -> str:
+        """Write a node with one output."""
+        from onnx import helper
+
+        name = f"rowwise_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [output], name=name, domain=domain, **attributes))
+        self._written.add(output)
+        return output
+
+    def node_once(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """The same, unless it is there already."""
+        return output if output in self._written else self.node(operator, inputs, output, **attributes)
+
+    def copy(self, node: Any, inputs: list[str], output: str) -> str:
+        """Write a node like `node`, with other inputs and its one output under another name."""
+        copied = type(node)()
+        copied.CopyFrom(node)
+        del copied.input[:], copied.output[:]
+        copied.input.extend(inputs)
+        copied.output.append(output)
+        self._nodes.append(copied)
+        self._written.add(output)
+        return output
+
+    def append(self, node: Any) -> None:
+        """Write a node as it is."""
+        self._nodes.append(node)
+        self._written.update(node.output)
+
+    def is_written(self, name: str) -> bool:
+        return name in self._written
+
+    def finish(self) -> None:
+        """Put what was written into the model; constants and nodes that nobody reads are left out."""
+        graph = self.model.graph
+        wanted = {output.name for output in graph.output}
+        kept = []
+        for node in reversed(self._nodes):
+            if wanted & set(node.output):
+                kept.append(node)
+                wanted.update(node.input)
+        del graph.node[:], graph.value_info[:]
+        graph.node.extend(reversed(kept))
+        used = [tensor for tensor in graph.initializer if tensor.name in wanted]
+        del graph.initializer[:]
+        graph.initializer.extend(used)
