@@ -13,6 +13,7 @@ from driftgate.report.record import BackendResults, Results
 from driftgate.report.terminal import render
 
 _WIDTH = 190
+_METRIC_WIDTH, _COLUMN_WIDTH = 45, 30
 _MIN_SLICE_ROWS = 100
 _DETAILS: dict[str, Callable[[BackendResults], str]] = {
     "largest logit drift": lambda entry: f"{entry.drift['max_abs_logit']:.1e}",
@@ -110,7 +111,7 @@ def render_details(results: Results, width: int) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     for heading, read in _DETAILS.items():
         table.add_row(heading, *(_detail(read, entry) for entry in judged.values()))
-    return render(table, max(width, _WIDTH))
+    return render(table, max(width, _WIDTH, _METRIC_WIDTH + _COLUMN_WIDTH * len(judged)))
 
 
 def _detail(read: Callable[[BackendResults], str], entry: BackendResults) -> str:
