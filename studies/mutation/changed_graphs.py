@@ -55,6 +55,26 @@ def wrong_heads_step(encoder: Encoder) -> Step:
     return Step("optimum-o2-half-the-heads", "1", partial(_fuse_with_half_the_heads, encoder.path))
 
 
+def quantize_fused_step(encoder: Encoder) -> Step:  # noqa: ARG001 - as above
+    """Dynamic INT8 of a fused graph, with driftgate's own options: what Optimum's users ship, O2 and then INT8."""
+    return Step("int8-dynamic-of-fused", "1", _quantize_fused)
+
+
+def _quantize_fused(source: Path, target: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(
+            source,
+            target,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # Shape inference does not know what fused operators give.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
 def _fuse(encoder_folder: Path, source: Path, target: Path, *, raw_mask: bool) -> None:
     from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
 

@@ -1,5 +1,6 @@
 """Every fault that the suites must catch: what it imitates, and how it is put into a good pipeline."""
 
+import pkgutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +16,13 @@ import wrong_answers as wrong
 from driftgate.arrays import Logits
 from driftgate.backends import REGISTRY, BackendSpec, Runtime
 from driftgate.builder.build import build_artifact
+from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings
 from driftgate.run.onnx_backend import open_onnx
 
-BASES = {"fp32": REGISTRY["onnx-fp32"], "int8": REGISTRY["onnx-int8-dynamic"]}
+BASES = {"fp32": REGISTRY["onnx-fp32"], "int8": REGISTRY["onnx-int8-dynamic"], "rowwise": REGISTRY["onnx-int8"]}
 Open = Callable[[BackendSpec, BackendSpec, Path, Encoder, Any, RunSettings], Backend]
 """(own spec, spec of the good backend, scratch folder, encoder, no artifact, settings) -> the mutated backend."""
 
@@ -38,14 +40,14 @@ class Mutant:
     name: str
     imitates: str
     open: Open
-    classes: tuple[str, ...] = ("fp32", "int8")
+    classes: tuple[str, ...] = ("fp32", "int8", "rowwise")
     why_survives: dict[str, str] | None = None
     control: bool = False
 
     def spec(self, precision: str, scratch: Path) -> BackendSpec:
         """The backend that this mutant is, in one class."""
         base = BASES[precision]
-        own = BackendSpec(f"{self.name}-{precision}", base.precision, Runtime.ONNXRUNTIME)
+        own = BackendSpec(f"{self.name}-{precision}", base.precision, Runtime.ONNXRUNTIME, declared=base.declared)
         return replace(own, open_with=partial(self.open, own, base, scratch))
 
 
@@ -77,13 +79,16 @@ def changed(change: weights.Change) -> Open:
     return open_with
 
 
-def rebuilt(make_step: Callable[[Encoder], Any]) -> Open:
-    """The backend built with one more step, before quantization."""
+def rebuilt(make_step: Callable[[Encoder], Any], *, fuses: bool = False) -> Open:
+    """The backend built with one more step, before quantization; fused graphs are quantized by a step of their own."""
 
     def open_with(
         own: BackendSpec, base: BackendSpec, _: Path, encoder: Encoder, __: Any, settings: RunSettings
     ) -> Backend:
-        steps = (*base.steps[:2], make_step(encoder), *base.steps[2:])
+        quantization = base.steps[2:]
+        if fuses and quantization:
+            quantization = (graphs.quantize_fused_step(encoder),)
+        steps = (*base.steps[:2], make_step(encoder), *quantization)
         return open_onnx(encoder, own, build_artifact(encoder, replace(base, steps=steps)), settings)
 
     return open_with
@@ -104,50 +109,58 @@ def _emulated(*, saturates: bool) -> Open:
     return open_with
 
 
-_WITHIN_INT8 = (
-    "adds no more drift than the class allows to INT8, whose own is as large; no bound on INT8 can see it without failing good "
-    "builds. The same fault in the float32 graph that INT8 is quantized from is killed by float32's bounds"
+_NO_FAULT = "no fault in this arithmetic: exp(-1e4) is 0 in float32, and so is the weight of a masked token"
+_UNDER_NOISE = (
+    "moves answers far less than this class of INT8 does itself. In the float32 graph that INT8 is made from, the same fault "
+    "breaks float32's bounds: judge both artifacts of a release"
 )
-_FEW_PAIRS = (
-    "on this encoder it hardly shows: two neighbouring signed weights with a scale for each output seldom add up to more than "
-    "16 bits hold, so that drift and flips are those of the control without saturation. Weights that are larger beside each "
-    "other would saturate more"
+_UNDER_MARGIN = (
+    "a real change, of the size of INT8's own and nearly at the bound on the mean, which leaves four tenths over the largest "
+    "good build seen so that other corpora pass. In float32 the same fault is killed, and so is it in row-wise INT8, whose own "
+    "drift is less than half"
 )
-_NO_FAULT = "not a fault in this arithmetic: exp(-1e4) is 0 in float32, and so is the weight of a masked token"
+_BESIDE_QUANTIZATION = (
+    "answers move from the unsaturated emulation's, but no further from the reference than INT8 itself: a few in a hundred "
+    "pairs of this encoder's weights, with a scale for each output, add up to more than 16 bits hold. `onnx-int8-dynamic` on "
+    "such a processor is another backend than here, and as good on this encoder; other encoders must be judged there"
+)
+
+_FUSED = ("fp32", "int8")  # row-wise INT8 fuses attention itself, and writes a mask of its own
 
 MUTANTS = (
     Mutant("good", "nothing: the control", asked(), control=True),
     Mutant("o2-raw-mask", "nothing: O2 as it should be, the control of the fused graphs",
-           rebuilt(graphs.o2_raw_mask_step), ("fp32",), control=True),
+           rebuilt(graphs.o2_raw_mask_step, fuses=True), _FUSED, control=True),
     Mutant("emulated", "nothing: the control of the saturation", _emulated(saturates=False), ("int8",), control=True),
     Mutant("mask-dropped", "the attention mask is not fed: padding is read as text", asked(wrong.drop_mask)),
-    Mutant("mask-1e4", "masked scores get -1e4 instead of the smallest float", rebuilt(graphs.mask_value_step),
+    Mutant("mask-1e4", "masked scores get -1e4 instead of the smallest float", rebuilt(graphs.mask_value_step), _FUSED,
            why_survives={"fp32": _NO_FAULT, "int8": _NO_FAULT}),
-    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front", rebuilt(graphs.o2_step), ("fp32",)),
+    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front", rebuilt(graphs.o2_step, fuses=True),
+           _FUSED),
     Mutant("padded-in-front", "texts are padded on the other side than in training", asked(wrong.pad_left)),
     Mutant("positions-shifted", "position ids off by one", changed(weights.edit_tensors(weights.shift_positions))),
-    Mutant("half-the-heads", "graph fusion is told a wrong number of heads", rebuilt(graphs.wrong_heads_step), ("fp32",)),
+    Mutant("half-the-heads", "graph fusion is told a wrong number of heads", 
+           rebuilt(graphs.wrong_heads_step, fuses=True), _FUSED),
     Mutant("labels-swapped", "two labels change places in a re-export", asked(hand_on=wrong.swap_two_labels)),
     Mutant("softmax", "softmax where the encoder was trained with sigmoids", asked(hand_on=wrong.softmax)),
     Mutant("sigmoid-twice", "probabilities handed on as logits", asked(hand_on=wrong.sigmoid)),
     Mutant("rows-reversed", "rows of a batch come back in another order", asked(hand_on=wrong.reverse_rows)),
     Mutant("truncated-128", "texts are cut at 128 tokens", asked(wrong.truncate)),
     Mutant("tensor-x1.01", "one weight tensor times 1.01", changed(weights.edit_tensors(weights.scale_one_tensor)),
-           why_survives={"int8": _WITHIN_INT8}),
+           why_survives={"int8": _UNDER_NOISE, "rowwise": _UNDER_NOISE}),
     Mutant("layer-4-bits", "one layer's weights in 4 bits", changed(weights.edit_tensors(weights.round_one_layer_to_4_bits)),
-           why_survives={"int8": _WITHIN_INT8}),
-    Mutant("layernorm-1e-3", "LayerNorm epsilon of another framework", changed(weights.set_config(layer_norm_eps=1e-3)),
-           why_survives={"int8": _WITHIN_INT8}),
+           why_survives={"int8": _UNDER_MARGIN}),
+    Mutant("layernorm-1e-3", "LayerNorm epsilon of another framework", changed(weights.set_config(layer_norm_eps=1e-3))),
     Mutant("gelu-tanh", "GELU by its tanh approximation, as O3 does", changed(weights.set_config(hidden_act="gelu_new")),
-           why_survives={"int8": _WITHIN_INT8}),
+           why_survives={"int8": _UNDER_NOISE, "rowwise": _UNDER_NOISE}),
     Mutant("stale-outputs", "outputs kept in a buffer that nobody refills", _stale),
     Mutant("one-nan", "one logit of one text is NaN", asked(hand_on=wrong.put_nan_into_one_logit)),
     Mutant("other-checkpoint", "an artifact of another model of the same shape",
            changed(weights.edit_tensors(weights.draw_all_anew))),
     Mutant("later-checkpoint", "an artifact of the same model, trained a little longer",
-           changed(weights.edit_tensors(weights.train_on)), why_survives={"int8": _WITHIN_INT8}),
+           changed(weights.edit_tensors(weights.train_on)), why_survives={"int8": _UNDER_NOISE}),
     Mutant("saturated", "INT8 kernels of a CPU without VNNI saturate at 16 bits", _emulated(saturates=True), ("int8",),
-           why_survives={"int8": _FEW_PAIRS}),
+           why_survives={"int8": _BESIDE_QUANTIZATION}),
 )  # fmt: skip
 
 
@@ -167,9 +180,7 @@ class PipelineFault:
 @contextmanager
 def _replaced(target: str, make: Callable[[Any], Any]) -> Iterator[None]:
     """`target` replaced by `make(the original)`."""
-    module, _, name = target.rpartition(".")
-    original = getattr(__import__(module, fromlist=[name]), name)
-    with mock.patch(target, make(original)):
+    with mock.patch(target, make(pkgutil.resolve_name(target))):
         yield
 
 
@@ -179,27 +190,39 @@ def _forget_order(_: Any) -> Any:
     return lambda name, answers: Logits(np.concatenate([logits for _, logits in answers]))  # noqa: ARG005
 
 
+def _partial_last(lengths: Any, plan: Any, batches: Any) -> bool:
+    """Whether the last batch has room for one row more: whole batches are left alone, so that most counts still fit."""
+    if isinstance(plan, ArrivalPlan):
+        return len(batches[-1]) < plan.batch_size
+    return (len(batches[-1]) + 1) * int(lengths.max()) <= plan.max_tokens
+
+
 def _drop_last(plan_rows: Any) -> Any:
-    return lambda lengths, plan: plan_rows(lengths, plan)[:-1] or plan_rows(lengths, plan)
+    def dropping(lengths: Any, plan: Any) -> Any:
+        batches = plan_rows(lengths, plan)
+        return batches[:-1] if len(batches) > 1 and _partial_last(lengths, plan, batches) else batches
+
+    return dropping
 
 
 def _double_last(plan_rows: Any) -> Any:
-    return lambda lengths, plan: [*plan_rows(lengths, plan), plan_rows(lengths, plan)[-1]]
+    def doubling(lengths: Any, plan: Any) -> Any:
+        batches = plan_rows(lengths, plan)
+        return [*batches, batches[-1]] if batches and _partial_last(lengths, plan, batches) else batches
+
+    return doubling
 
 
 def _cut(tokens: Any, limit: int) -> Any:
     return replace(tokens, input_ids=tuple(ids[:limit] for ids in tokens.input_ids))
 
 
-def _leak_truncation(tokenize: Any) -> Any:
-    leaked = False
-
-    def leaking(encoder: Encoder, texts: Any) -> Any:
-        nonlocal leaked
-        tokens = tokenize(encoder, texts)
-        shown = _cut(tokens, 8) if leaked else tokens
-        leaked = leaked or any(tokens.truncated)
-        return shown
+def _leak_truncation(set_truncation_and_padding: Any) -> Any:
+    def leaking(self: Any, padding: Any, truncation: Any, *others: Any, **more: Any) -> None:
+        in_force = self._tokenizer.truncation
+        set_truncation_and_padding(self, padding, truncation, *others, **more)
+        if in_force and truncation == "do_not_truncate":
+            self._tokenizer.enable_truncation(**in_force)
 
     return leaking
 
@@ -228,7 +251,8 @@ PIPELINE_FAULTS = (
     PipelineFault("last-batch-doubled", "the last batch is run twice",
                   partial(_replaced, "driftgate.inputs.batches.plan_rows", _double_last), _BATCHING),
     PipelineFault("truncation-leaked", "a tokenizer keeps the limit of an earlier call",
-                  partial(_replaced, "driftgate.inputs.tokens.tokenize", _leak_truncation), _TOKENS),
+                  partial(_replaced, "transformers.PreTrainedTokenizerFast.set_truncation_and_padding", _leak_truncation),
+                  _TOKENS),
     PipelineFault("tokenizer-cuts-at-128", "every text is cut long before the encoder's limit",
                   partial(_replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
     PipelineFault("thresholds-in-file-order", "thresholds are read in the order of their file, not of the labels",

@@ -8,11 +8,23 @@ _HEAD = """# Faults that the suites must catch
 
 Each mutant is a good pipeline with one fault, put there by `python studies/mutation/run.py`; the suites ran on {rows} of the
 embedded comments, with the embedded encoder. A mutant is killed where at least one test fails; good pipelines (the controls) ran
-beside them and failed none. Class fp32 is `onnx-fp32`, class int8 is `onnx-int8-dynamic`; faults in the pipeline are shared by
-reference and backend, so that tests of their own must catch them.
+beside them and failed none. Class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, rowwise is `onnx-int8`; faults in the pipeline are
+shared by reference and backend, so that tests of their own must catch them.
+
+Drift is the largest difference of a label's probability on a text from the reference, its mean and its largest over texts;
+flips are label decisions at 0.5 that changed, of {decisions}; a macro-F1 loss below zero is a gain.
 
 Run on {date}: {versions}; instruction sets {instruction_sets}; {seconds} s.
 
+"""
+
+_EMULATION = """
+## How far the emulation of INT8 holds
+
+`onnx-int8-dynamic` differs from the reference by {reference_mean_difference:.1e} (mean over texts of the largest probability
+difference) and {reference_flips} flips. Its emulation in torch differs from it by {emulated-int8_mean_difference:.1e} and
+{emulated-int8_flips}, which is rounding that falls the other way; the emulation that saturates, by
+{saturated-int8_mean_difference:.1e} and {saturated-int8_flips}.
 """
 
 
@@ -32,17 +44,30 @@ def write_document(document: dict[str, Any], path: Path) -> None:
             versions=", ".join(f"{name} {version}" for name, version in document["versions"].items()),
             instruction_sets=", ".join(document["instruction_sets"]),
             seconds=document["seconds"],
+            decisions=f"{document['rows'] * document['labels']:,}",
         ),
         "| class | killed | of |\n|---|---|---|\n",
         *(f"| {name} | {score(mutants, name)[0]} | {score(mutants, name)[1]} |\n" for name in classes),
-        "\n| mutant | class | imitates | killed by | largest drift | flips | macro-F1 loss |\n|---|---|---|---|---|---|---|\n",
+        "\n| mutant | class | imitates | killed by | mean drift | largest | flips | macro-F1 loss |\n"
+        "|---|---|---|---|---|---|---|---|\n",
         *map(_row, mutants),
     ]
     survivors = [entry for entry in mutants if not entry["killed_by"] and not entry["control"]]
     if survivors:
         lines.append("\n## Survivors\n\n")
-        lines += [f"- **{entry['mutant']}, {entry['class']}**: {entry['why_survives']}.\n" for entry in survivors]
+        good = {entry["class"]: entry for entry in mutants if entry["mutant"] == "good"}
+        lines += [_survivor(entry, good[entry["class"]]) for entry in survivors]
+    lines.append(_EMULATION.format(**document["emulation"]))
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def _survivor(entry: dict[str, Any], good: dict[str, Any]) -> str:
+    numbers, usual = (
+        f"mean drift {_number(side['mean_drift'], '.1e')}, largest {_number(side['max_drift'], '.1e')}, flips "
+        f"{side['flips']}, macro-F1 loss {_number(side['macro_f1_loss'], '+.4f')}"
+        for side in (entry, good)
+    )
+    return f"- **{entry['mutant']}, {entry['class']}**: {numbers}; without it {usual}. {entry['why_survives'].capitalize()}.\n"
 
 
 def _row(entry: dict[str, Any]) -> str:
@@ -51,6 +76,7 @@ def _row(entry: dict[str, Any]) -> str:
     more = f" and {len(killers) - _KILLERS_SHOWN} more" if len(killers) > _KILLERS_SHOWN else ""
     verdict = "(control)" if entry["control"] else shown + more or "**survives**"
     numbers = [
+        _number(entry.get("mean_drift"), ".1e"),
         _number(entry.get("max_drift"), ".1e"),
         _number(entry.get("flips"), "d"),
         _number(entry.get("macro_f1_loss"), "+.4f"),
