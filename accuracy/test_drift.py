@@ -4,12 +4,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from driftgate.judge.arbiter import measure_error
-from driftgate.judge.slices import measure_slices
 
 from driftgate.backends import Precision
 from driftgate.builder.published import infer_precision
+from driftgate.judge.arbiter import measure_error
 from driftgate.judge.drift import measure_drift
+from driftgate.judge.slices import measure_slices
 from driftgate.report.terminal import render_worst_rows
 from driftgate.run.torch_backend import open_reference
 

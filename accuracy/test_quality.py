@@ -1,9 +1,9 @@
 """Is every backend as right as the reference, against the labels of the corpus?"""
 
 import pytest
+
 from driftgate.judge.bootstrap import paired_losses
 from driftgate.judge.calibration import measure_calibration
-
 from driftgate.judge.quality import measure_quality
 from driftgate.judge.subset_accuracy import compare_subset_accuracy
 

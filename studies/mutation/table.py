@@ -69,7 +69,8 @@ def _survivor(entry: dict[str, Any], good: dict[str, Any]) -> str:
         f"{side['flips']}, macro-F1 loss {_number(side['macro_f1_loss'], '+.4f')}"
         for side in (entry, good)
     )
-    return f"- **{entry['mutant']}, {entry['class']}**: {numbers}; without it {usual}. {entry['why_survives'][:1].upper()}{entry['why_survives'][1:]}.\n"
+    why = entry["why_survives"]
+    return f"- **{entry['mutant']}, {entry['class']}**: {numbers}; without it {usual}. {why[:1].upper()}{why[1:]}.\n"
 
 
 def _row(entry: dict[str, Any]) -> str:
