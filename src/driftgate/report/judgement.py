@@ -62,8 +62,7 @@ _DETAILS: dict[str, Callable[[BackendResults], str]] = {
 }
 _CARD_METRICS = ("subset_accuracy", "macro_precision", "macro_recall", "macro_f1")
 _CLAIMS = (
-    "against the labels; accuracy: whole label set right; precision, recall, F1: mean over labels; seen from: the F1 loss this "
-    "corpus shows with 80% power"
+    "accuracy: the whole label set is right; precision, recall, F1: means over labels; seen from: the F1 loss shown with 80% power"
 )
 
 
