@@ -62,7 +62,8 @@ _DETAILS: dict[str, Callable[[BackendResults], str]] = {
 }
 _CARD_METRICS = ("subset_accuracy", "macro_precision", "macro_recall", "macro_f1")
 _CLAIMS = (
-    "accuracy: the whole label set is right; precision, recall, F1: means over labels; seen from: the F1 loss shown with 80% power"
+    "accuracy: the whole label set is right; precision, recall, F1: means over labels; "
+    "seen from: the F1 loss shown with 80% power"
 )
 
 
