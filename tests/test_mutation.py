@@ -86,6 +86,24 @@ def test_a_fault_is_caught_by_the_test_that_names_it(failed: dict[str, set[str]]
     assert any(test.startswith(QUICK[name]) for test in failed[name]), failed[name]
 
 
+def test_order_that_is_not_restored_is_caught(
+    mutants: ModuleType, tiny_encoder: Path, shared_cache: Path, tmp_path: Path
+) -> None:
+    """Reference and backend share this fault: only the tests that own the order can see it."""
+    shutil.copytree(REPOSITORY / "accuracy", tmp_path / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"text": SENTENCES[0]}), encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    given = [f"--encoder={tiny_encoder}", "--corpus=corpus.jsonl", "--backends=torch", "--import-mode=importlib"]
+    arguments = ["accuracy/test_batching.py", *given, "-k", "order_of_the_texts", "-m", ""]
+    (fault,) = (fault for fault in mutants.PIPELINE_FAULTS if fault.name == "order-not-restored")
+    good, said = run_pytest(tmp_path, arguments, shared_cache)
+    assert good == 0, said
+    with fault.put():
+        code, said = run_pytest(tmp_path, arguments, shared_cache)
+    assert code == 1, said
+    assert "1 failed" in said
+
+
 def test_the_table_lists_every_mutant_and_the_scores_of_its_results(mutants: ModuleType) -> None:
     results = json.loads((STUDY / "results.json").read_text(encoding="utf-8"))["mutants"]
     table = (REPOSITORY / "docs/mutation.md").read_text(encoding="utf-8")
@@ -93,7 +111,7 @@ def test_the_table_lists_every_mutant_and_the_scores_of_its_results(mutants: Mod
     expected = {(mutant.name, precision) for mutant in mutants.MUTANTS for precision in mutant.classes}
     assert judged == expected | {(fault.name, "pipeline") for fault in mutants.PIPELINE_FAULTS}
     assert all(f"| {name} | {precision} |" in table for name, precision in judged)
-    for precision in ("fp32", "int8", "pipeline"):
+    for precision in (*mutants.BASES, "pipeline"):
         own = [entry for entry in results if entry["class"] == precision and not entry["control"]]
         assert f"| {precision} | {sum(bool(entry['killed_by']) for entry in own)} | {len(own)} |" in table
 

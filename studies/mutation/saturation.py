@@ -60,8 +60,12 @@ class Int8Linear(torch.nn.Module):
             raise ValueError("this layer does not saturate")
         output, pair = self.pairs
         by_input = quantized.reshape(-1, quantized.shape[-1]).T.contiguous()  # (inputs, tokens): places become rows
-        products = by_input[2 * pair] * self.weight[output, 2 * pair, None]
-        products += by_input[2 * pair + 1] * self.weight[output, 2 * pair + 1, None]
+        # No place saturates whose two inputs are nowhere large enough in this batch: most of them.
+        peaks = by_input.amax(dim=1).reshape(-1, 2)[pair]
+        weights = self.weight.reshape(len(self.weight), -1, 2)[output, pair]
+        reach = torch.maximum((weights.clamp(min=0) * peaks).sum(dim=1), ((-weights).clamp(min=0) * peaks).sum(dim=1))
+        output, pair, weights = (part[reach > LARGEST_INT16] for part in (output, pair, weights))
+        products = by_input[2 * pair] * weights[:, :1] + by_input[2 * pair + 1] * weights[:, 1:]
         lost = products.clamp(-LARGEST_INT16 - 1, LARGEST_INT16) - products
         total = torch.zeros(len(self.weight), by_input.shape[1]).index_add_(0, output, lost)
         return total.T.reshape(*quantized.shape[:-1], len(self.weight))
