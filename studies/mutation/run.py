@@ -1,6 +1,6 @@
-"""Judge every mutant with the suites, and write which test killed it: `python studies/mutation/run.py`, some eight minutes on two cores.
+"""Judge every mutant with the suites, and write which test killed it: `python studies/mutation/run.py`.
 
-Writes `results.json` beside this file and `docs/mutation.md`.
+Takes some eight minutes on two cores. Writes `results.json` beside this file and `docs/mutation.md`.
 """
 
 import contextlib
