@@ -339,9 +339,12 @@ def test_settings():
 )
 def test_each_profile_is_in_force(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
     (tmp_path / "test_settings.py").write_text(SETTINGS_SUITE, encoding="utf-8")
-    theirs = (
-        'from hypothesis import settings\nsettings.register_profile("theirs", max_examples=50, derandomize=False)\n'
-    )
+    # Every setting is named: where CI is set in the environment, Hypothesis' own defaults are others.
+    theirs = """
+from hypothesis import settings
+from hypothesis.database import InMemoryExampleDatabase
+settings.register_profile("theirs", max_examples=50, derandomize=False, database=InMemoryExampleDatabase())
+"""
     (tmp_path / "conftest.py").write_text(theirs, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", *arguments]
