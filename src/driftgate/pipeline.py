@@ -3,16 +3,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from driftgate.arrays import FloatArray
 from driftgate.backends import BackendSpec, Runtime, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, copy_artifact, require_empty
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
-from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.measure.workload import spread_sample
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
 from driftgate.run.open import open_backend as _open
+
+EXACT_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +121,19 @@ def build(
 def bounds_keys(spec: BackendSpec, settings: RunSettings) -> tuple[str, ...]:
     """Where bounds for a backend are looked up, first match first: its name, its class on this device, its class."""
     return (spec.name, f"{spec.precision}-{settings.device.kind}", str(spec.precision))
+
+
+def decision_policies(encoder: Encoder) -> dict[str, FloatArray | float]:
+    """Decision thresholds by name: 0.5, and the encoder's own, float64, (labels,), where it has them and they decide."""
+    policies: dict[str, FloatArray | float] = {"at 0.5": 0.5}
+    if encoder.thresholds is not None and encoder.problem_type is ProblemType.MULTI_LABEL:
+        policies["at thresholds"] = np.array(encoder.thresholds)
+    return policies
+
+
+def answer_exactly(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> tuple[list[int], FloatArray]:
+    """`EXACT_ROWS` rows of every length, and the reference's logits for them in float64, (those rows, labels)."""
+    from driftgate.run.torch_backend import predict_exact
+
+    rows = spread_sample(tokens, EXACT_ROWS)
+    return rows, predict_exact(encoder, tokens.take(rows), plan)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,12 +12,15 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.judge.bounds import check
 from driftgate.judge.probabilities import decide, to_probabilities
-from driftgate.pipeline import Built, bounds_keys
+from driftgate.pipeline import Built, bounds_keys, decision_policies
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.report.baseline import AccuracyBaseline
 from driftgate.report.record import Results
 from driftgate.run.backend import Backend
+
+if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+    from driftgate.ledger import Ledger
 
 Gate = Callable[..., None]
 
@@ -35,12 +39,7 @@ class Predictions:
     @property
     def policies(self) -> dict[str, FloatArray | float]:
         """Decision thresholds by name: 0.5, and the encoder's own where it has them."""
-        import numpy as np
-
-        policies: dict[str, FloatArray | float] = {"at 0.5": 0.5}
-        if self.encoder.thresholds is not None and self.multi_label:
-            policies["at thresholds"] = np.array(self.encoder.thresholds)
-        return policies
+        return decision_policies(self.encoder)
 
     @staticmethod
     def metric(name: str, policy: str) -> str:
@@ -134,6 +133,24 @@ def past(driftgate: DriftgateSession) -> AccuracyBaseline:
     if driftgate.past is None:
         pytest.skip(f"no accuracy baseline to compare with; this run is saved to {driftgate.options.accuracy_baseline}")
     return driftgate.past
+
+
+@pytest.fixture(scope="session")
+def ledger(driftgate: DriftgateSession, backend_spec: BackendSpec) -> "Ledger":
+    """What each build step costs, with `--ledger` only; a backend that is not built is skipped and said to be."""
+    from driftgate.ledger import ReferenceAnswers, measure_ledger
+
+    if not backend_spec.steps:
+        reason = "driftgate builds nothing for it"
+        driftgate.results.of(backend_spec.name).ledger = {"left_out": reason}
+        pytest.skip(f"{backend_spec.name}: no ledger, {reason}")
+    with reported():
+        driftgate.built(backend_spec)  # says what is built, and builds anew where that was asked for
+        tokens = driftgate.tokens(driftgate.corpus)
+        reference = ReferenceAnswers(
+            driftgate.encoder, driftgate.corpus, tokens, driftgate.plan, driftgate.reference_logits, *driftgate.exact
+        )
+        return measure_ledger(reference, backend_spec, driftgate.options.settings)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from driftgate.plugin.fixtures import (
     encoder,
     gate,
     gate_all,
+    ledger,
     past,
     predictions,
     reference,
@@ -30,13 +31,14 @@ from driftgate.plugin.keys import SESSION
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
+from driftgate.report.ledger import render_ledgers
 from driftgate.report.record import write_results
 from driftgate.report.terminal import render_table
 
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "hold", "past", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
+    "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -114,16 +116,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline that nobody asked for."""
+    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline or ledger nobody asked for."""
     wanted = config.option.markexpr
-    without_past = config.stash[SESSION].options.accuracy_baseline is None
+    options = config.stash[SESSION].options
+    asked = {"past": options.accuracy_baseline, "ledger": options.ledger}
+    unasked = {name for name, given in asked.items() if not given}
     left_out = [
         item
         for item in items
-        if "driftgate" in getattr(item, "fixturenames", ())
+        if "driftgate" in (names := getattr(item, "fixturenames", ()))
         and (
             any(item.get_closest_marker(marker) and marker not in wanted for marker in _OPT_IN)
-            or (without_past and "past" in getattr(item, "fixturenames", ()))
+            or not unasked.isdisjoint(names)
         )
     ]
     if left_out:
@@ -199,6 +203,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write(render_claims(run.results, width))
             if config.get_verbosity() > 0:
                 terminalreporter.write(render_details(run.results, width))
+        terminalreporter.write(render_ledgers(run.results, width))
         for line in _notes(run):
             terminalreporter.write_line(line)
 

@@ -49,6 +49,7 @@ _OPTIONS = (
     _Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
     _Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
     _Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
+    _Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
     _Option("--allow-pickle", "load pickled weights, which can run code"),
     _Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
     _Option(
@@ -91,6 +92,7 @@ class Options:
     save_predictions: Path | None
     accuracy_baseline: Path | None
     accuracy_baseline_update: bool
+    ledger: bool
     settings: RunSettings
     batch_sizes: tuple[int, ...]
     token_budget: int
@@ -147,6 +149,7 @@ def read_options(config: pytest.Config) -> Options:
         save_predictions=_under(config, values["save_predictions"]),
         accuracy_baseline=_under(config, values["accuracy_baseline"]),
         accuracy_baseline_update=bool(values["accuracy_baseline_update"]),
+        ledger=bool(values["ledger"]),
         settings=RunSettings(threads, parse_device(values["device"])),
         batch_sizes=parse_batch_sizes(values["batch_sizes"]),
         token_budget=_whole(values, "token_budget", least=1),

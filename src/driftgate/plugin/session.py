@@ -21,7 +21,7 @@ from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bound, load_bounds
 from driftgate.judge.noise import Noise, measure_noise
 from driftgate.measure.workload import spread_sample
-from driftgate.pipeline import Built, open_built, prepare_backend
+from driftgate.pipeline import Built, answer_exactly, open_built, prepare_backend
 from driftgate.plugin.history import describe_run
 from driftgate.plugin.options import Options
 from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
@@ -30,7 +30,6 @@ from driftgate.report.predictions import require_writable_format
 from driftgate.report.record import Results
 from driftgate.run.backend import Backend, predict
 
-EXACT_ROWS = 64
 NOISE_ROWS = 48
 PADDED_ROWS = 4
 
@@ -130,11 +129,7 @@ class DriftgateSession:
     @cached_property
     def exact(self) -> tuple[list[int], FloatArray]:
         """A few rows of the corpus, of every length, and the reference's logits for them in float64."""
-        from driftgate.run.torch_backend import predict_exact
-
-        tokens = self.tokens(self.corpus)
-        rows = spread_sample(tokens, EXACT_ROWS)
-        return rows, predict_exact(self.encoder, tokens.take(rows), self.plan)
+        return answer_exactly(self.encoder, self.tokens(self.corpus), self.plan)
 
     def backend(self, spec: BackendSpec) -> Backend:
         return self._open(spec).backend

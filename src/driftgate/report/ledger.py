@@ -1,0 +1,101 @@
+"""The ledger of a build: a line for each stage, so that the step that costs accuracy needs no search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from driftgate.report.record import Results
+from driftgate.report.terminal import render
+
+_WIDTH = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far answers are from others to the same texts.
+
+    Args:
+        rows: texts compared.
+        mean_of_largest_probability: mean over texts of each one's largest |probability difference|.
+        max_abs_probability, max_abs_logit: the largest difference of all.
+    """
+
+    rows: int
+    mean_of_largest_probability: float
+    max_abs_probability: float
+    max_abs_logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage of a build answers.
+
+    Args:
+        name: "torch float64", "torch float32" (the reference), then the build steps by name.
+        size_bytes: of the stage's files; None for float64, which has none of its own.
+        drift: distance from the reference. `added`: from the stage before; None for the first.
+        decisions: how many were compared under each policy. `flips`: those that differ from the reference's, by policy.
+        macro_f1_change: macro-F1 minus the reference's on the same texts, by policy; empty without labels.
+    """
+
+    name: str
+    size_bytes: int | None
+    drift: Distance
+    added: Distance | None
+    decisions: int
+    flips: dict[str, int]
+    macro_f1_change: dict[str, float]
+
+
+def render_ledgers(results: Results, width: int) -> str:
+    """One table a backend, then who has none and why; "" where no ledger was asked for."""
+    ledgers = {name: entry.ledger for name, entry in results.backends.items() if entry.ledger}
+    tables = [
+        render(_table(name, ledger["stages"]), max(width, _WIDTH))
+        for name, ledger in ledgers.items()
+        if "stages" in ledger
+    ]
+    left_out = [
+        f"{name}: no ledger, {ledger['left_out']}\n" for name, ledger in ledgers.items() if "left_out" in ledger
+    ]
+    return "".join([*tables, *left_out])
+
+
+def _table(backend: str, stages: list[dict[str, Any]]) -> Table:
+    exact_rows, rows = stages[0]["drift"]["rows"], stages[1]["drift"]["rows"]
+    title = (
+        f"ledger of {backend} on {rows} rows; drift, flips, F1: against torch float32; added: against the stage before\n"
+        f"(mean over texts of the largest probability difference, largest probability and logit difference); "
+        f"float64: {exact_rows} rows only\nONNX Runtime optimizes every file again when it loads it: "
+        "optimize-basic may change next to nothing"
+    )
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    policies, judged = list(stages[0]["flips"]), list(stages[0]["macro_f1_change"])
+    headings = (
+        *("rows", "MB", "drift", "max", "logit", "added", "max", "logit"),
+        *(f"flips {policy}" for policy in policies),
+        *(f"macro-F1 {policy}" for policy in judged),
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in stages:
+        size = stage["size_bytes"]
+        table.add_row(
+            stage["name"],
+            str(stage["drift"]["rows"]),
+            "-" if size is None else f"{size / 1e6:.1f}",
+            *_distance_cells(stage["drift"]),
+            *_distance_cells(stage["added"]),
+            *(f"{stage['flips'][policy]}/{stage['decisions']}" for policy in policies),
+            *(f"{stage['macro_f1_change'][policy]:+.4f}" for policy in judged),
+        )
+    return table
+
+
+def _distance_cells(distance: Mapping[str, float] | None) -> list[str]:
+    names = ("mean_of_largest_probability", "max_abs_probability", "max_abs_logit")
+    return ["-" if distance is None else f"{distance[name]:.1e}" for name in names]
