@@ -13,7 +13,7 @@ from driftgate.backends import REGISTRY, Precision, parse_backends
 from driftgate.builder.build import build_artifact
 from driftgate.builder.onnx_graph import GraphWriter
 from driftgate.builder.published import infer_precision
-from driftgate.builder.rowwise import quantize_rowwise
+from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder

@@ -1,9 +1,50 @@
-"""Rewriting an ONNX graph node by node."""
+"""Reading an ONNX graph, and rewriting it node by node."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
+QUANTIZED_OPERATORS = frozenset(
+    {
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QEmbedLayerNormalization",
+        "QGemm",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    }
+)
+"""A graph that has one of these is quantized."""
+
+
+def makers(graph: Any) -> dict[str, Any]:
+    """The node that computes each tensor, by the tensor's name."""
+    return {name: node for node in graph.node for name in node.output}
+
+
+def attribute(node: Any, name: str, default: Any) -> Any:
+    """An attribute's value, or `default` where the node does not have it."""
+    from onnx import helper
+
+    return next((helper.get_attribute_value(found) for found in node.attribute if found.name == name), default)
+
+
+def save_beside(model: Any, source: Path, target: Path) -> None:
+    """Save what was made of `source`: weights go into a file of their own where they did there (over 2 GB they must)."""
+    import onnx
+
+    external = source.with_name(source.name + "_data").exists()
+    onnx.save(model, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
 
 
 class GraphWriter:

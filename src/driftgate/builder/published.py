@@ -7,16 +7,16 @@ from typing import Any
 
 from driftgate.backends import PRECISION_CLASSES, BackendSpec, Precision, name_promises
 from driftgate.builder.artifact import Artifact, open_artifact
+from driftgate.builder.onnx_graph import attribute, makers
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
 
 _KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-_DYNAMIC_INT8_OPS = frozenset(
+_INTEGER_PRODUCTS = frozenset({"MatMulInteger", "MatMulIntegerToFloat"})
+_DYNAMIC_INT8_OPS = _INTEGER_PRODUCTS | frozenset(
     {
         "DynamicQuantizeLinear",
         "DynamicQuantizeMatMul",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
         "QAttention",
         "QEmbedLayerNormalization",
     }
@@ -96,17 +96,17 @@ def infer_precision(graph: Any) -> Precision:
 
 def _is_rowwise(graph: Any) -> bool:
     """Whether every integer product reads rows that were each scaled on their own, at run time."""
-    makers = {name: node for node in graph.node for name in node.output}
-    constants = {tensor.name for tensor in graph.initializer}
-    products = [node for node in graph.node if node.op_type in ("MatMulInteger", "MatMulIntegerToFloat")]
-    if any(node.op_type in _DYNAMIC_INT8_OPS for node in graph.node if node not in products):
+    products = [node for node in graph.node if node.op_type in _INTEGER_PRODUCTS]
+    if {node.op_type for node in graph.node} & (_DYNAMIC_INT8_OPS - _INTEGER_PRODUCTS):
         return False
-    read = [makers.get(node.input[0]) for node in products]
+    producers = makers(graph)
+    constants = {tensor.name for tensor in graph.initializer}
+    read = [producers.get(node.input[0]) for node in products]
     return bool(read) and all(
         maker is not None
         and maker.op_type == "QuantizeLinear"
         and maker.input[1] not in constants
-        and any(attribute.name == "axis" and attribute.i == 0 for attribute in maker.attribute)
+        and attribute(maker, "axis", 1) == 0
         for maker in read
     )
 
@@ -155,11 +155,10 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
 
 
 def _check_output(path: Path, graph: Any) -> None:
-    makers = {name: node.op_type for node in graph.node for name in node.output}
-    last = makers.get(graph.output[0].name)
-    if last in ("Sigmoid", "Softmax"):
+    last = makers(graph).get(graph.output[0].name)
+    if last is not None and last.op_type in ("Sigmoid", "Softmax"):
         raise ArtifactError(
-            f"{path}: its output {graph.output[0].name!r} comes out of {last}: these are probabilities, expected logits; "
+            f"{path}: its output {graph.output[0].name!r} comes out of {last.op_type}: these are probabilities, expected logits; "
             "export the model without its last activation"
         )
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Step
-from driftgate.builder.rowwise import quantize_rowwise
+from driftgate.builder.onnx_graph import makers, save_beside
+from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 
 
@@ -39,15 +40,14 @@ def convert_float16(source: Path, target: Path) -> None:
 
     model = onnx.load(source)
     converted = convert_float_to_float16(model, keep_io_types=True, node_block_list=_index_arithmetic(model.graph))
-    external = source.with_name(source.name + "_data").exists()
-    onnx.save(converted, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
+    save_beside(converted, source, target)
 
 
 def _index_arithmetic(graph: Any) -> list[str]:
     """Names of the nodes between integers and what is made an integer again."""
     from onnx import TensorProto
 
-    producers = {name: node for node in graph.node for name in node.output}
+    producers = makers(graph)
     found: set[str] = set()
     pending = [
         node.input[0]
@@ -102,7 +102,7 @@ STEPS: Mapping[str, Step] = {
     for step in (
         Step("optimize-basic", "1", optimize_basic),
         Step("float16", "2", convert_float16),
-        Step("int8-rowwise", "1", quantize_rowwise),
+        Step("int8-rowwise", "2", quantize_rowwise),
         Step("int8-dynamic", "1", quantize_dynamic_per_channel),
         Step("int8-dynamic-per-tensor", "1", quantize_dynamic_per_tensor),
     )

@@ -1,0 +1,108 @@
+"""The lock of graphs: the facts of each backend's graph in one file, a fact a line, whose change a reviewer sees."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from driftgate.builder.graph_facts import GraphFacts
+from driftgate.errors import BaselineError
+
+SCHEMA = 1
+
+Fact = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphLock:
+    """What graphs were when someone last looked at them.
+
+    Args:
+        encoder: `name` and `sha256` of the encoder that they were built from.
+        versions: of the libraries that built them.
+        backends: facts of each backend's graph by dotted name, as `flatten` gives them.
+    """
+
+    encoder: Mapping[str, str]
+    versions: Mapping[str, str]
+    backends: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+
+    def with_backend(self, backend: str, facts: GraphFacts) -> "GraphLock":
+        return replace(self, backends={**self.backends, backend: flatten(facts)})
+
+    def list_changes(self, backend: str, facts: GraphFacts) -> list[str]:
+        """Every fact of a locked backend that is another now: "operators.Softmax: 6 -> 5"."""
+        return _list_changes(self.backends[backend], flatten(facts))
+
+    def list_causes(self, now: "GraphLock") -> list[str]:
+        """What differs beside the graphs and can change them: the encoder, the versions of libraries."""
+        encoder = [] if self.encoder["sha256"] == now.encoder["sha256"] else [f"encoder {self._who} -> {now._who}"]
+        return encoder + [change.replace(":", "", 1) for change in _list_changes(self.versions, now.versions)]
+
+    @property
+    def _who(self) -> str:
+        return f"{self.encoder['name']} ({self.encoder['sha256'][:12]})"
+
+
+def flatten(facts: GraphFacts) -> dict[str, Fact]:
+    """Facts as one table: nested names joined by dots, several values by commas."""
+    return dict(_flatten(asdict(facts)))
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Fact]]:
+    flat: list[tuple[str, Fact]] = []
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            flat += _flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, tuple):
+            flat.append((f"{prefix}{name}", ", ".join(map(str, value)) or "none"))
+        else:
+            flat.append((f"{prefix}{name}", value))
+    return flat
+
+
+def _list_changes(then: Mapping[str, Fact], now: Mapping[str, Fact]) -> list[str]:
+    return [
+        f"{name}: {then.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        for name in sorted({*then, *now})
+        if (name in then, then.get(name)) != (name in now, now.get(name))
+    ]
+
+
+def read_graph_lock(path: Path) -> GraphLock | None:
+    """The lock in `path`, or None where there is none yet.
+
+    Raises:
+        BaselineError: a file that is damaged, or no lock.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}, expected {SCHEMA}")
+        lock = GraphLock(content["encoder"], content["versions"], content["backends"])
+        tables = [lock.encoder, lock.versions, *lock.backends.values()]
+        if not all(isinstance(value, Fact) for table in tables for value in table.values()):
+            raise ValueError("a fact that is a list or a table")
+        _ = lock.encoder["name"] + lock.encoder["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BaselineError(
+            f"{path}: not a readable graph lock ({type(error).__name__}: {error}); restore it from version control, or "
+            "remove it and write it anew with --graph-lock-update"
+        ) from error
+    return lock
+
+
+def write_graph_lock(path: Path, lock: GraphLock) -> None:
+    """Write `lock` to `path`, sorted, whole or not at all."""
+    text = json.dumps({"schema": SCHEMA, **asdict(lock)}, indent=2, sort_keys=True) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

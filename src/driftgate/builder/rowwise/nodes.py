@@ -1,0 +1,192 @@
+"""Every operator of the graph, written anew: on rows where it reads tokens, as it was elsewhere."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute
+from driftgate.builder.rowwise.attention import AttentionWriter
+from driftgate.builder.rowwise.layout import Layout, Rows
+from driftgate.builder.rowwise.products import Products, to_int8
+
+_MIN_TABLE_ROWS = 16
+
+
+class NodeWriter:
+    """One rewrite of one graph. A handler returns whether it wrote the node."""
+
+    def __init__(self, graph: GraphWriter) -> None:
+        self._graph = graph
+        self._layout = Layout(graph)
+        self._products = Products(graph)
+        self._attention = AttentionWriter(graph, self._layout)
+
+    def rewrite(self) -> int:
+        """Rewrite every node in order; how many products were quantized."""
+        for node in self._graph.take_nodes():
+            handler = self._HANDLERS.get(node.op_type)
+            if handler is None or not handler(self, node):
+                for index, name in enumerate(node.input):
+                    node.input[index] = self._layout.as_batch(name)
+                self._graph.append(node)
+        self._graph.finish()
+        return self._products.count
+
+    def _gather(self, node: Any) -> bool:
+        """An embedding table by entry; or the first token of each text."""
+        name, index = node.input
+        table, position = self._graph.matrix(name), self._graph.value(index)
+        if table is not None and len(table) >= _MIN_TABLE_ROWS:
+            self._write_table(node, table)
+            return True
+        first = position is not None and position.ndim == 0 and not int(position)
+        if self._layout.in_rows(name) and attribute(node, "axis", 0) == 1 and first:
+            self._layout.first_tokens(name, node.output[0])
+            return True
+        return False
+
+    def _write_table(self, node: Any, table: NDArray[np.float32]) -> None:
+        graph, (name, index), out = self._graph, node.input, node.output[0]
+        values, scales = to_int8(table, axis=1)
+        entry = graph.node("Gather", [graph.constant(values, f"{name}/int8"), index], f"{out}/int8", axis=0)
+        own = graph.node("Gather", [graph.constant(scales, f"{name}/scale"), index], f"{out}/scale", axis=0)
+        graph.node("Mul", [graph.node("Cast", [entry], f"{out}/float", to=graph.FLOAT), own], out)
+        if index == "input_ids":
+            self._layout.add_tokens(out, table.shape[1])
+
+    def _matmul(self, node: Any) -> bool:
+        (name, weight), out = node.input, node.output[0]
+        matrix = self._graph.matrix(weight)
+        if matrix is None:
+            return False
+        if self._layout.width(name) == len(matrix):
+            product = self._products.write(self._layout.open_rows(name), weight, matrix, out)
+            self._layout.set_rows(out, product, matrix.shape[1])
+        else:
+            self._write_elsewhere(name, weight, matrix, out)
+        return True
+
+    def _write_elsewhere(self, name: str, weight: str, matrix: NDArray[np.float32], out: str) -> None:
+        """A product of what is not known to be (batch, sequence, width): in rows, and back to its own shape."""
+        graph = self._graph
+        flat = graph.constant(np.array([-1, len(matrix)], np.int64))
+        rows = graph.node_once("Reshape", [name, flat], f"{name}/elsewhere")
+        count = graph.node_once("Shape", [rows], f"{name}/elsewhere/count", start=0, end=1)
+        product = self._products.write(Rows(rows, count=count), weight, matrix, out)
+        leading = graph.node_once("Shape", [name], f"{name}/leading", start=0, end=-1)
+        width = graph.constant(np.array([matrix.shape[1]], np.int64))
+        shape = graph.node("Concat", [leading, width], f"{out}/shape", axis=0)
+        graph.node("Reshape", [product.name, shape], out)
+
+    def _add(self, node: Any) -> bool:
+        """A constant is kept back as an offset; so are those of two sums of rows."""
+        layout, (first, second), out = self._layout, node.input, node.output[0]
+        for name, other in ((first, second), (second, first)):
+            value = self._graph.value(other)
+            if value is not None and layout.in_rows(name) and _is_vector(value, layout.width(name)):
+                rows, width = layout.open_rows(name), layout.width(name)
+                offset = _sum(rows.offset, np.broadcast_to(value.astype(np.float64).ravel(), (width,)))
+                layout.set_rows(out, Rows(rows.name, offset), width)
+                return True
+        width = layout.width(first)
+        if not width or layout.width(second) != width or not (layout.in_rows(first) or layout.in_rows(second)):
+            return self._elementwise(node)
+        parts = [layout.open_rows(name) for name in (first, second)]
+        total = self._graph.node("Add", [part.name for part in parts], f"{out}/rows")
+        layout.set_rows(out, Rows(total, _sum(parts[0].offset, parts[1].offset)), width)
+        return True
+
+    def _elementwise(self, node: Any) -> bool:
+        """On rows where every input is rows or a constant vector; on the batch as before where nothing is rows yet."""
+        layout, out = self._layout, node.output[0]
+        width = max(layout.width(name) for name in node.input)
+        if len(node.output) != 1 or not width:
+            return False
+        if not any(layout.in_rows(name) for name in node.input):  # embeddings: positions are added to words
+            layout.add_tokens(out, width)
+            return False
+        if not all(layout.width(name) == width or self._is_constant(name, width) for name in node.input):
+            return False
+        inputs = [layout.rows(name).name if layout.width(name) else name for name in node.input]
+        rows = self._graph.copy(node, inputs, f"{out}/rows")
+        layout.set_rows(out, Rows(rows, from_gelu=node.op_type in {"Gelu", "FastGelu"}), width)
+        return True
+
+    def _is_constant(self, name: str, width: int) -> bool:
+        value = self._graph.value(name)
+        return value is not None and _is_vector(value, width)
+
+    def _bias_gelu(self, node: Any) -> bool:
+        """Add and Gelu, which are faster than the two in one."""
+        layout, (name, bias), out = self._layout, node.input, node.output[0]
+        value = self._graph.value(bias)
+        if not layout.in_rows(name) or value is None:
+            return False
+        shifted, width = f"{out}/shifted", layout.width(name)
+        rows = layout.open_rows(name)
+        layout.set_rows(shifted, Rows(rows.name, _sum(rows.offset, value.astype(np.float64))), width)
+        gelu = self._graph.node("Gelu", [layout.rows(shifted).name], f"{out}/rows", domain=MICROSOFT)
+        layout.set_rows(out, Rows(gelu, from_gelu=True), width)
+        return True
+
+    def _layer_norm(self, node: Any) -> bool:
+        layout, (name, *rest), out = self._layout, node.input, node.output[0]
+        width = layout.width(name)
+        if not width or any(node.output[1:]):
+            return False
+        if not layout.in_rows(name):
+            layout.add_tokens(out, width)
+            return False
+        rows = self._graph.copy(node, [layout.rows(name).name, *rest], f"{out}/rows")
+        layout.set_rows(out, Rows(rows), width)
+        return True
+
+    def _skip_layer_norm(self, node: Any) -> bool:
+        """Add and LayerNormalization, which are faster than the two in one."""
+        first, second, gamma, *rest = node.input
+        scale, out, layout = self._graph.value(gamma), node.output[0], self._layout
+        if scale is None or any(node.output[1:]):
+            return False
+        width = scale.size
+        for name in (first, second):  # the operator takes nothing else
+            layout.add_tokens(name, width)
+        if not (layout.in_rows(first) or layout.in_rows(second)):
+            layout.add_tokens(out, width)
+            return False
+        parts = [layout.open_rows(name) for name in (first, second)]
+        bias = self._graph.value(rest[1]) if len(rest) > 1 and rest[1] else None
+        offset = _sum(_sum(parts[0].offset, parts[1].offset), None if bias is None else bias.astype(np.float64))
+        total = self._graph.node("Add", [parts[1].name, parts[0].name], f"{out}/sum")
+        layout.set_rows(f"{out}/sum", Rows(total, offset), width)
+        inputs = [layout.rows(f"{out}/sum").name, gamma, *rest[:1]]
+        epsilon = attribute(node, "epsilon", 1e-5)
+        rows = self._graph.node("LayerNormalization", inputs, f"{out}/rows", axis=-1, epsilon=epsilon)
+        layout.set_rows(out, Rows(rows), width)
+        return True
+
+    def _multi_head_attention(self, node: Any) -> bool:
+        self._attention.write(node)
+        return True
+
+    _HANDLERS: ClassVar[dict[str, Callable[["NodeWriter", Any], bool]]] = {
+        "Gather": _gather,
+        "MatMul": _matmul,
+        "Add": _add,
+        **dict.fromkeys(("Mul", "Sub", "Div", "Gelu", "FastGelu", "Relu", "Tanh", "Erf"), _elementwise),
+        "BiasGelu": _bias_gelu,
+        "LayerNormalization": _layer_norm,
+        "SkipLayerNormalization": _skip_layer_norm,
+        "MultiHeadAttention": _multi_head_attention,
+    }
+
+
+def _is_vector(value: NDArray[Any], width: int) -> bool:
+    return value.size in (1, width) and value.shape[-1:] in ((), (1,), (width,))
+
+
+def _sum(first: NDArray[np.float64] | None, second: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second

@@ -1,0 +1,74 @@
+"""Integer products of rows and constant matrices, and integer tables."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter
+from driftgate.builder.rowwise.layout import Rows
+
+_MIDDLE = 128
+"""The zero point of rows of either sign."""
+
+_LEAST_GELU = -0.1701
+"""GELU's least value is -0.16997, its tanh approximation's -0.17004."""
+
+_GELU_ZERO_POINT = 24
+"""Of rows that GELU made: 231 steps above zero instead of 127. As its values below zero take no more than 24 steps, a row
+whose largest value is below 231 / 24 * 0.1701 = 1.64 gets steps of that size; fewer or more cost drift on real encoders."""
+
+
+def to_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Values in 8 bits and their scales: `values` is close to `integers * scales`; one scale for each slice along `axis`."""
+    scales = np.abs(values).max(axis=axis, keepdims=True) / 127
+    scales[scales == 0] = 1
+    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
+
+
+class Products:
+    """Writes integer products; rows that several of them read are quantized once."""
+
+    def __init__(self, graph: GraphWriter) -> None:
+        self._graph = graph
+        self._quantized: dict[str, tuple[str, str]] = {}
+        self.count = 0
+
+    def write(self, rows: Rows, name: str, matrix: NDArray[np.float32], out: str) -> Rows:
+        """Write the product of rows and a constant matrix, (row width, outputs)."""
+        graph = self._graph
+        values, scales = to_int8(matrix, axis=0)
+        quantized, own = self._quantize(rows)
+        inputs = [
+            quantized,
+            graph.constant(values, f"{name}/int8"),
+            graph.constant(np.float32(1)),
+            graph.constant(scales[0], f"{name}/scale"),
+            graph.constant(np.uint8(_zero_point(rows))),
+        ]
+        product = graph.node("MatMulIntegerToFloat", inputs, f"{out}/product", domain=MICROSOFT)
+        self.count += 1
+        offset = None if rows.offset is None else rows.offset @ matrix
+        return Rows(graph.node("Mul", [product, own], f"{out}/rows"), offset, count=rows.count)
+
+    def _quantize(self, rows: Rows) -> tuple[str, str]:
+        """Rows (without their offset) in uint8 around their zero point, and the scale of each, (rows, 1)."""
+        if rows.name not in self._quantized:
+            graph, name = self._graph, rows.name
+            zero = _zero_point(rows)
+            if zero == _MIDDLE:
+                largest, floor = graph.node("Abs", [name], f"{name}/abs"), float(np.finfo(np.float32).tiny) * 255
+            else:
+                largest, floor = name, -_LEAST_GELU / zero * (255 - zero)
+            columns = graph.constant(np.array([1], np.int64))
+            peak = graph.node("ReduceMax", [largest, columns], f"{name}/peak", keepdims=1)
+            raised = graph.node("Max", [peak, graph.constant(np.float32(floor))], f"{name}/raised")
+            scale = graph.node("Mul", [raised, graph.constant(np.float32(1 / (255 - zero)))], f"{name}/scale")
+            flat = graph.node("Reshape", [scale, graph.constant(np.array([-1], np.int64))], f"{name}/scales")
+            zeros = graph.node_once(
+                "ConstantOfShape", [rows.count], f"{rows.count}/{zero}", value=graph.tensor(np.array([zero], np.uint8))
+            )
+            self._quantized[name] = graph.node("QuantizeLinear", [name, flat, zeros], f"{name}/uint8", axis=0), scale
+        return self._quantized[rows.name]
+
+
+def _zero_point(rows: Rows) -> int:
+    return _GELU_ZERO_POINT if rows.from_gelu else _MIDDLE
