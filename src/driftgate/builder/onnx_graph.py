@@ -39,11 +39,16 @@ def attribute(node: Any, name: str, default: Any) -> Any:
     return next((helper.get_attribute_value(found) for found in node.attribute if found.name == name), default)
 
 
+def has_external_data(model: Path) -> bool:
+    """Whether the weights of an ONNX file lie in a file of their own, as our exports over 2 GB have them."""
+    return model.with_name(f"{model.name}_data").exists()
+
+
 def save_beside(model: Any, source: Path, target: Path) -> None:
     """Save what was made of `source`: weights go into a file of their own where they did there (over 2 GB they must)."""
     import onnx
 
-    external = source.with_name(source.name + "_data").exists()
+    external = has_external_data(source)
     onnx.save(model, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
 
 

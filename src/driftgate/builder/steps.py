@@ -1,32 +1,44 @@
 """The build steps by name. Each reads one ONNX file, leaves it alone, and writes another."""
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Step
-from driftgate.builder.onnx_graph import makers, save_beside
+from driftgate.builder.duplicates import merge_duplicates
+from driftgate.builder.onnx_graph import has_external_data, makers, save_beside
 from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 
+_LARGEST_FILE = 2**30
+"""Bytes. A file may hold 2 GB; what optimization adds, such as folded constants, has to fit as well."""
+
 
 def optimize_basic(source: Path, target: Path) -> None:
-    """ONNX Runtime's hardware-independent graph optimizations (O1): constant folding, redundant nodes removed.
+    """ONNX Runtime's hardware-independent graph optimizations (O1), then equal weights stored once.
 
-    O2 and above assume right padding unless told otherwise and gain nothing on a CPU, whose session fuses at load.
+    O1 folds constants and removes redundant nodes, such as the Identity nodes that hide ALBERT's shared weights from later
+    steps. O2 and above assume right padding unless told otherwise and gain nothing on a CPU, whose session fuses at load.
     """
+    import onnx
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(target)
-    options.log_severity_level = 3
-    if source.with_name(source.name + "_data").exists() or source.stat().st_size > 2**30:
-        options.add_session_config_entry(
-            "session.optimized_model_external_initializers_file_name", f"{target.name}_data"
-        )
-    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        optimized = Path(scratch) / target.name
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(optimized)
+        options.log_severity_level = 3
+        if has_external_data(source) or source.stat().st_size > _LARGEST_FILE:
+            options.add_session_config_entry(
+                "session.optimized_model_external_initializers_file_name", f"{target.name}_data"
+            )
+        onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        model = onnx.load(optimized)
+        merge_duplicates(model)
+        save_beside(model, optimized, target)
 
 
 def convert_float16(source: Path, target: Path) -> None:
@@ -91,7 +103,7 @@ def _quantize_dynamic(source: Path, target: Path, *, per_channel: bool) -> None:
             target,
             per_channel=per_channel,
             weight_type=QuantType.QInt8,
-            use_external_data_format=source.with_name(source.name + "_data").exists(),
+            use_external_data_format=has_external_data(source),
         )
     finally:
         root.setLevel(level)
@@ -100,7 +112,7 @@ def _quantize_dynamic(source: Path, target: Path, *, per_channel: bool) -> None:
 STEPS: Mapping[str, Step] = {
     step.name: step
     for step in (
-        Step("optimize-basic", "1", optimize_basic),
+        Step("optimize-basic", "2", optimize_basic),
         Step("float16", "2", convert_float16),
         Step("int8-rowwise", "2", quantize_rowwise),
         Step("int8-dynamic", "1", quantize_dynamic_per_channel),
