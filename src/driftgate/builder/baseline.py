@@ -1,0 +1,194 @@
+"""The speed gate's baseline: the artifacts of one accepted run, to be timed again beside later ones.
+
+A folder: `baseline.json` says what was accepted; `artifacts/SHA256/` holds each model under the digest of its files, and
+`tokenizer/SHA256/` the tokenizer. `baseline.json` is replaced last, in one step, and what only the old one named is removed
+after that: a run that is killed leaves the old baseline or the new one, whole.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftgate.backends import Precision
+from driftgate.builder.artifact import Artifact, file_sha256, model_files, open_artifact
+from driftgate.errors import BaselineError
+
+FILE_NAME = "baseline.json"
+SCHEMA = 1
+_DIGEST = re.compile("[0-9a-f]{64}")
+_ARTIFACTS, _TOKENIZER = "artifacts", "tokenizer"
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineBackend:
+    """One backend's artifact and the ids of its gated cells."""
+
+    artifact: Artifact
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateBaseline:
+    """What an accepted run left.
+
+    Args:
+        about: JSON-ready: what the run took place in and on. The gate says which of it has to be the same.
+        backends: by name.
+        tokenizer_sha256: digest over the names and contents of the tokenizer's files.
+    """
+
+    about: Mapping[str, Any]
+    backends: Mapping[str, BaselineBackend]
+    tokenizer_sha256: str
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """sha256 over the names and contents of files, in the order of their names."""
+    lines = "".join(f"{path.name}{file_sha256(path)}" for path in sorted(paths, key=lambda path: path.name))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def write_gate_baseline(
+    folder: Path,
+    backends: Mapping[str, BaselineBackend],
+    tokenizer_files: Sequence[Path],
+    about: Mapping[str, Any],
+) -> None:
+    """Make this the baseline in `folder`, whole or not at all; a new folder tells git to ignore it.
+
+    Raises:
+        BaselineError: the folder cannot be written, or has files that are not a baseline's.
+    """
+    if folder.exists() and not (folder / FILE_NAME).exists() and any(_foreign(folder)):
+        raise BaselineError(f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with --gate-baseline")
+    tokenizer_sha256 = digest_files(tokenizer_files)
+    document = {
+        "schema": SCHEMA,
+        "about": about,
+        "tokenizer_sha256": tokenizer_sha256,
+        "backends": {
+            name: {
+                "precision": str(backend.artifact.precision),
+                "model": backend.artifact.model.name,
+                "sha256": backend.artifact.sha256,
+                "size_bytes": backend.artifact.size_bytes,
+                "cells": list(backend.cells),
+            }
+            for name, backend in backends.items()
+        },
+    }
+    partial = folder / f".{FILE_NAME}.{os.getpid()}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / ".gitignore").exists():
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        for backend in backends.values():
+            _store(folder / _ARTIFACTS / backend.artifact.sha256, model_files(backend.artifact.model))
+        _store(folder / _TOKENIZER / tokenizer_sha256, tokenizer_files)
+        partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(folder / FILE_NAME)
+    except OSError as error:
+        raise BaselineError(
+            f"{folder}: the baseline cannot be written ({error.strerror or error}); the one before, if any, is kept"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    _prune(folder, {tokenizer_sha256, *(backend.artifact.sha256 for backend in backends.values())})
+
+
+def read_gate_baseline(folder: Path) -> GateBaseline:
+    """The baseline in `folder`, after comparing every file with its digest.
+
+    Raises:
+        BaselineError: none there, truncated, written by a newer driftgate, or a file that is missing or changed.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        there = "no such folder" if not folder.exists() else f"no {FILE_NAME} in it"
+        raise BaselineError(f"gate baseline {folder}: {there}; save one with: pytest benchmarks --gate-accept")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        schema = document["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    if schema != SCHEMA:
+        raise BaselineError(
+            f"{path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; use the driftgate that wrote it, or save a "
+            "new baseline with --gate-accept"
+        )
+    try:
+        backends = {
+            str(name): BaselineBackend(_open(folder, entry), tuple(map(str, entry["cells"])))
+            for name, entry in document["backends"].items()
+        }
+        about, tokenizer_sha256 = dict(document["about"]), _checked(document["tokenizer_sha256"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+    tokenizer = folder / _TOKENIZER / tokenizer_sha256
+    if (found := digest_files(tokenizer.glob("*"))) != tokenizer_sha256:
+        raise _changed(tokenizer, found)
+    return GateBaseline(about, backends, tokenizer_sha256)
+
+
+def _open(folder: Path, entry: Mapping[str, Any]) -> Artifact:
+    model = str(entry["model"])
+    if Path(model).name != model:
+        raise ValueError(f"model {model!r} is not a file's name")
+    home = folder / _ARTIFACTS / _checked(entry["sha256"])
+    precision = Precision(entry["precision"])
+    if not (home / model).is_file():
+        raise BaselineError(f"{home / model}: missing from the gate baseline; save a new one with --gate-accept")
+    artifact = open_artifact(home / model, precision)
+    if artifact.sha256 != entry["sha256"]:
+        raise _changed(home, artifact.sha256)
+    return artifact
+
+
+def _checked(digest: object) -> str:
+    """A digest that can be part of a path."""
+    if not _DIGEST.fullmatch(str(digest)):
+        raise ValueError(f"{digest!r} is no sha256")
+    return str(digest)
+
+
+def _unreadable(path: Path, error: Exception) -> BaselineError:
+    return BaselineError(f"{path}: not a readable gate baseline ({error!r}); save a new one with --gate-accept")
+
+
+def _changed(home: Path, found: str) -> BaselineError:
+    return BaselineError(
+        f"{home}: its files have sha256 {found}, not that of its name: damaged or changed; restore the gate baseline, or save "
+        "a new one with --gate-accept"
+    )
+
+
+def _store(home: Path, files: Sequence[Path]) -> None:
+    """Copy files into `home`, whole or not at all. What is there under the same digest is the same, unless damaged."""
+    if home.exists() and digest_files(home.iterdir()) == home.name:
+        return
+    partial = home.with_name(f"{home.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        for path in files:
+            shutil.copy2(path, partial)
+        shutil.rmtree(home, ignore_errors=True)
+        partial.rename(home)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _prune(folder: Path, named: set[str]) -> None:
+    for home in (*(folder / _ARTIFACTS).glob("*"), *(folder / _TOKENIZER).glob("*")):
+        if home.name not in named:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _foreign(folder: Path) -> Iterable[Path]:
+    ours = {".gitignore", _ARTIFACTS, _TOKENIZER}
+    return (path for path in folder.iterdir() if path.name not in ours and not path.name.endswith(".partial"))

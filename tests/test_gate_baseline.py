@@ -1,0 +1,158 @@
+"""The gate's baseline folder: whole or not at all, and checked before it is believed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftgate.backends import Precision
+from driftgate.builder.artifact import open_artifact
+from driftgate.builder.baseline import (
+    BaselineBackend,
+    GateBaseline,
+    digest_files,
+    read_gate_baseline,
+    write_gate_baseline,
+)
+from driftgate.errors import BaselineError
+
+ABOUT = {"software": {"onnxruntime": "1.2.3"}}
+
+
+def make_backend(folder: Path, content: bytes, cells: tuple[str, ...] = ("x-b1",)) -> BaselineBackend:
+    """What the baseline keeps of a model: its bytes; nothing here loads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "model.onnx.data").write_bytes(content * 2)
+    return BaselineBackend(open_artifact(folder / "model.onnx", Precision.FP32), cells)
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> list[Path]:
+    path = tmp_path / "encoder/vocab.json"
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8")
+    return [path]
+
+
+@pytest.fixture
+def saved(tmp_path: Path, tokenizer: list[Path]) -> Path:
+    folder = tmp_path / "baseline"
+    write_gate_baseline(folder, {"x": make_backend(tmp_path / "built", b"one")}, tokenizer, ABOUT)
+    return folder
+
+
+def test_what_was_written_is_read_back_after_what_it_was_made_from_is_gone(
+    saved: Path, tmp_path: Path, tokenizer: list[Path]
+) -> None:
+    digest = digest_files(tokenizer)
+    shutil.rmtree(tmp_path / "built")
+    shutil.rmtree(tmp_path / "encoder")
+    found = read_gate_baseline(saved)
+    assert found.about == ABOUT
+    assert found.tokenizer_sha256 == digest
+    assert found.backends["x"].cells == ("x-b1",)
+    assert found.backends["x"].artifact.precision is Precision.FP32
+    assert found.backends["x"].artifact.model.read_bytes() == b"one"
+    assert found.backends["x"].artifact.model.with_suffix(".onnx.data").read_bytes() == b"oneone"
+
+
+def test_equal_artifacts_are_kept_once(tmp_path: Path, tokenizer: list[Path]) -> None:
+    backends = {name: make_backend(tmp_path / name, b"same", (f"{name}-b1",)) for name in ("x", "y")}
+    write_gate_baseline(tmp_path / "baseline", backends, tokenizer, ABOUT)
+    assert len(list((tmp_path / "baseline/artifacts").iterdir())) == 1
+    assert set(read_gate_baseline(tmp_path / "baseline").backends) == {"x", "y"}
+
+
+def test_a_new_baseline_replaces_the_old_one_and_its_files(saved: Path, tmp_path: Path, tokenizer: list[Path]) -> None:
+    write_gate_baseline(saved, {"y": make_backend(tmp_path / "built", b"two", ("y-b1",))}, tokenizer, ABOUT)
+    assert set(read_gate_baseline(saved).backends) == {"y"}
+    assert len(list((saved / "artifacts").iterdir())) == 1
+
+
+def test_a_write_that_fails_keeps_the_old_baseline_whole(
+    saved: Path, tmp_path: Path, tokenizer: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    new = {"y": make_backend(tmp_path / "new", b"two", ("y-b1",))}
+    monkeypatch.setattr("driftgate.builder.baseline.shutil.copy2", full)
+    with pytest.raises(BaselineError, match=r"No space left on device.*the one before, if any, is kept"):
+        write_gate_baseline(saved, new, tokenizer, ABOUT)
+    assert set(read_gate_baseline(saved).backends) == {"x"}
+    assert not [path for path in saved.rglob("*") if "partial" in path.name]
+
+
+def test_a_damaged_artifact_is_mended_by_the_next_save(saved: Path, tmp_path: Path, tokenizer: list[Path]) -> None:
+    next((saved / "artifacts").rglob("model.onnx")).write_bytes(b"bad")
+    write_gate_baseline(saved, {"x": make_backend(tmp_path / "built", b"one")}, tokenizer, ABOUT)
+    assert read_gate_baseline(saved).backends["x"].artifact.model.read_bytes() == b"one"
+
+
+def test_a_folder_with_other_files_is_not_taken_over(tmp_path: Path, tokenizer: list[Path]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(BaselineError, match="give a new or empty folder"):
+        write_gate_baseline(tmp_path / "mine", {"x": make_backend(tmp_path / "b", b"one")}, tokenizer, ABOUT)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def change(folder: Path, edit: Callable[[Any], Any]) -> None:
+    path = folder / "baseline.json"
+    path.write_text(json.dumps(edit(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+
+
+def remove(folder: Path, pattern: str) -> None:
+    next(folder.rglob(pattern)).unlink()
+
+
+def truncate(folder: Path, pattern: str) -> None:
+    path = next(folder.rglob(pattern))
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+BACKEND = {"precision": "fp32", "model": "model.onnx", "sha256": "../../etc", "size_bytes": 1, "cells": []}
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no folder": (shutil.rmtree, "no such folder; save one with"),
+    "empty": (lambda at: [shutil.rmtree(at), at.mkdir()], "no baseline.json in it; save one with"),
+    "truncated": (
+        lambda at: truncate(at, "baseline.json") or truncate(at, "baseline.json"),
+        "not a readable gate baseline",
+    ),
+    "not an object": (lambda at: change(at, lambda content: []), "not a readable gate baseline"),
+    "newer schema": (lambda at: change(at, lambda content: {**content, "schema": 2}), "this driftgate reads schema 1"),
+    "no backends": (lambda at: change(at, lambda content: {"schema": 1}), "not a readable gate baseline"),
+    "unknown class": (
+        lambda at: change(
+            at, lambda content: {**content, "backends": {"x": {**BACKEND, "sha256": "0" * 64, "precision": "fp1"}}}
+        ),
+        "not a readable gate baseline.*fp1",
+    ),
+    "path in digest": (
+        lambda at: change(at, lambda content: {**content, "backends": {"x": BACKEND}}),
+        "not a readable gate baseline.*no sha256",
+    ),
+    "path in name": (
+        lambda at: change(at, lambda content: {**content, "backends": {"x": {**BACKEND, "model": "../model.onnx"}}}),
+        "not a file's name",
+    ),
+    "no model": (lambda at: remove(at, "model.onnx"), "model.onnx: missing"),
+    "no weights": (lambda at: remove(at, "model.onnx.data"), "damaged or changed"),
+    "model cut short": (lambda at: truncate(at, "model.onnx"), "damaged or changed"),
+    "tokenizer changed": (lambda at: truncate(at, "vocab.json"), "damaged or changed"),
+    "no tokenizer": (lambda at: remove(at, "vocab.json"), "damaged or changed"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_damaged_baseline_is_refused_and_says_what_to_do(saved: Path, name: str) -> None:
+    damage, words = BROKEN[name]
+    assert isinstance(read_gate_baseline(saved), GateBaseline)
+    damage(saved)
+    with pytest.raises(BaselineError, match=words) as caught:
+        read_gate_baseline(saved)
+    assert "--gate-accept" in str(caught.value)
