@@ -1,6 +1,6 @@
 """pytest options, each with an ini twin, read once into a frozen record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from driftgate.run.device import RunSettings, available_threads, parse_device
 
 
 @dataclass(frozen=True, slots=True)
-class _Option:
+class Option:
     """One option: `--encoder` has the ini twin `driftgate_encoder`, `--driftgate-threads` has `driftgate_threads`."""
 
     flag: str
@@ -37,47 +37,47 @@ class _Option:
 
 
 _OPTIONS = (
-    _Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
-    _Option("--corpus", "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet", "FILE"),
-    _Option(
+    Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
+    Option("--corpus", "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet", "FILE"),
+    Option(
         "--backends",
         "comma-separated backends, or published artifacts as name[:class]=PATH",
         "NAMES",
         ",".join(DEFAULT_BACKENDS),
     ),
-    _Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
-    _Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
-    _Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
-    _Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
-    _Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
-    _Option("--allow-pickle", "load pickled weights, which can run code"),
-    _Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
-    _Option(
+    Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
+    Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
+    Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
+    Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
+    Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
+    Option("--allow-pickle", "load pickled weights, which can run code"),
+    Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
+    Option(
         "--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"
     ),
-    _Option("--driftgate-batch-sizes", "batch sizes of the benchmark", "N,N", "1,8,32"),
-    _Option(
+    Option("--driftgate-batch-sizes", "batch sizes of the benchmark", "N,N", "1,8,32"),
+    Option(
         "--driftgate-token-budget", "padded tokens a batch of the budget plan may hold", "N", str(DEFAULT_TOKEN_BUDGET)
     ),
-    _Option("--driftgate-sample-rows", "texts in each benchmark cell", "N", "32"),
-    _Option("--driftgate-throughput-corpus", "normal, long, or corpus for the texts of --corpus", "NAME", "normal"),
-    _Option(
+    Option("--driftgate-sample-rows", "texts in each benchmark cell", "N", "32"),
+    Option("--driftgate-throughput-corpus", "normal, long, or corpus for the texts of --corpus", "NAME", "normal"),
+    Option(
         "--driftgate-corpus-rows",
         "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all",
         "N",
         "0",
     ),
-    _Option(
+    Option(
         "--driftgate-text-column", "column of the texts: a name, or a position where the file has no header", "COLUMN"
     ),
-    _Option("--driftgate-label-column", "column of the labels, likewise", "COLUMN"),
-    _Option("--driftgate-label-separator", "what separates several labels in one field", "TEXT", ","),
-    _Option("--driftgate-problem-type", "single_label_classification or multi_label_classification", "TYPE"),
-    _Option("--driftgate-revision", "revision of a hub encoder", "REVISION"),
-    _Option("--driftgate-results", "folder for results.json", "DIR", ".driftgate"),
-    _Option("--driftgate-rebuild", "build every artifact anew"),
-    _Option("--driftgate-show-texts", "print texts of the corpus in failures; by default row ids stand for them"),
-    _Option("--driftgate-trust-remote-code", "run code that the encoder brings; read it first"),
+    Option("--driftgate-label-column", "column of the labels, likewise", "COLUMN"),
+    Option("--driftgate-label-separator", "what separates several labels in one field", "TEXT", ","),
+    Option("--driftgate-problem-type", "single_label_classification or multi_label_classification", "TYPE"),
+    Option("--driftgate-revision", "revision of a hub encoder", "REVISION"),
+    Option("--driftgate-results", "folder for results.json", "DIR", ".driftgate"),
+    Option("--driftgate-rebuild", "build every artifact anew"),
+    Option("--driftgate-show-texts", "print texts of the corpus in failures; by default row ids stand for them"),
+    Option("--driftgate-trust-remote-code", "run code that the encoder brings; read it first"),
 )
 
 
@@ -109,11 +109,11 @@ class Options:
     trust_remote_code: bool
 
 
-def add_options(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser, options: Iterable[Option] = _OPTIONS) -> None:
     group = parser.getgroup(
         "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
     )
-    for option in _OPTIONS:
+    for option in options:
         if option.is_switch:
             group.addoption(
                 option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=option.help
@@ -133,10 +133,7 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         OptionError: a value that cannot be used.
     """
-    hook_defaults = {
-        name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()
-    }
-    values = {option.name: _value(config, option, hook_defaults) for option in _OPTIONS}
+    values = read_values(config, _OPTIONS)
     registry = dict(REGISTRY)
     for found in config.hook.pytest_driftgate_backends(config=config):
         registry |= {spec.name: spec for spec in found}
@@ -167,7 +164,15 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def _value(config: pytest.Config, option: _Option, hook_defaults: dict[str, str]) -> Any:
+def read_values(config: pytest.Config, options: Iterable[Option]) -> dict[str, Any]:
+    """What was given for each option, by its name."""
+    hook_defaults = {
+        name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()
+    }
+    return {option.name: _value(config, option, hook_defaults) for option in options}
+
+
+def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, str]) -> Any:
     candidates: tuple[Callable[[], Any], ...] = (
         lambda: config.getoption(f"driftgate_{option.name}"),
         lambda: config.getini(option.ini),
