@@ -8,7 +8,14 @@ from typing import Any
 from driftgate.builder.graph_walk import Site, attributes, is_product
 
 _FUSED = frozenset(
-    {"Attention", "GroupQueryAttention", "MultiHeadAttention", "PackedAttention", "PackedMultiHeadAttention", "QAttention"}
+    {
+        "Attention",
+        "GroupQueryAttention",
+        "MultiHeadAttention",
+        "PackedAttention",
+        "PackedMultiHeadAttention",
+        "QAttention",
+    }
 )
 
 

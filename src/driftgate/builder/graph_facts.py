@@ -139,9 +139,7 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
     kept = {site.node.name for site in sites if not site.is_integer(site.node)}
     total = sum(sizes.values())
     return GraphFacts(
-        opset={
-            entry.domain or "ai.onnx": entry.version for entry in loaded.opset_import if entry.domain in domains
-        },
+        opset={entry.domain or "ai.onnx": entry.version for entry in loaded.opset_import if entry.domain in domains},
         inputs={name: _describe(value) for name, value in values.items()},
         outputs={value.name: _describe(value) for value in graph.output},
         fixed_axes=(
@@ -221,7 +219,7 @@ def _find_requantized(sites: Sequence[Site]) -> tuple[str, ...]:
 def _bytes(tensor: Any) -> int:
     from onnx import helper
 
-    return math.prod(tensor.dims) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return int(math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _count_bytes(constants: Sequence[Any]) -> dict[str, int]:
@@ -244,12 +242,13 @@ def _count_duplicate_bytes(constants: Sequence[Any], folder: Path) -> int:
 
 def _digest(tensor: Any, folder: Path) -> bytes:
     from onnx import numpy_helper
+    from onnx.checker import ValidationError
 
     copied = type(tensor)()
     copied.CopyFrom(tensor)  # external data is loaded into the tensor it is asked of, and would stay
     try:
         content = numpy_helper.to_array(copied, str(folder)).tobytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ValidationError) as error:
         raise ArtifactError(
             f"{folder}: the external data of {tensor.name!r} cannot be read ({error}); keep the model's files together"
         ) from error
@@ -260,6 +259,8 @@ def _find_float64(sites: Sequence[Site], constants: Sequence[Any]) -> tuple[str,
     from onnx import TensorProto
 
     casts = {
-        site.node.name for site in sites if site.node.op_type == "Cast" and attributes(site.node)["to"] == TensorProto.DOUBLE
+        site.node.name
+        for site in sites
+        if site.node.op_type == "Cast" and attributes(site.node)["to"] == TensorProto.DOUBLE
     }
     return tuple(sorted(casts | {tensor.name for tensor in constants if tensor.data_type == TensorProto.DOUBLE}))

@@ -117,7 +117,7 @@ def _lint_weights(facts: GraphFacts, precision: Precision) -> Iterator[Finding]:
         yield Finding(
             "excluded names",
             f"expected a float node by each name, found none for {_name(facts.unmatched_excludes)}",
-            "the quantizer renames Gemm nodes before it looks: give NAME and NAME_MatMul",
+            "give names as the quantizer sees them: a Gemm called NAME is NAME_MatMul when it looks",
         )
 
 

@@ -38,12 +38,12 @@ class GraphLock:
 
     def list_causes(self, now: "GraphLock") -> list[str]:
         """What differs beside the graphs and can change them: the encoder, the versions of libraries."""
-        encoder = [] if self.encoder["sha256"] == now.encoder["sha256"] else [f"encoder {self._who} -> {now._who}"]
-        return encoder + [change.replace(":", "", 1) for change in _list_changes(self.versions, now.versions)]
+        then, here = ({"encoder": _who(lock.encoder), **lock.versions} for lock in (self, now))
+        return [change.replace(":", "", 1) for change in _list_changes(then, here)]
 
-    @property
-    def _who(self) -> str:
-        return f"{self.encoder['name']} ({self.encoder['sha256'][:12]})"
+
+def _who(encoder: Mapping[str, str]) -> str:
+    return f"{encoder['name']} (sha256 {encoder['sha256'][:12]})"
 
 
 def flatten(facts: GraphFacts) -> dict[str, Fact]:
@@ -80,19 +80,23 @@ def read_graph_lock(path: Path) -> GraphLock | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}, expected {SCHEMA}")
-        lock = GraphLock(content["encoder"], content["versions"], content["backends"])
-        tables = [lock.encoder, lock.versions, *lock.backends.values()]
-        if not all(isinstance(value, Fact) for table in tables for value in table.values()):
-            raise ValueError("a fact that is a list or a table")
-        _ = lock.encoder["name"] + lock.encoder["sha256"]
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BaselineError(
             f"{path}: not a readable graph lock ({type(error).__name__}: {error}); restore it from version control, or "
             "remove it and write it anew with --graph-lock-update"
         ) from error
+
+
+def _parse(content: Any) -> GraphLock:
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"expected schema {SCHEMA}, found {content['schema']!r}")
+    lock = GraphLock(content["encoder"], content["versions"], content["backends"])
+    _ = _who(lock.encoder)
+    for table in (lock.encoder, lock.versions, *lock.backends.values()):
+        for name, value in table.items():
+            if not isinstance(value, Fact):
+                raise TypeError(f"expected a number, a text or null for {name!r}, found {type(value).__name__}")
     return lock
 
 
