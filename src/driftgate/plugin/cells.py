@@ -12,6 +12,7 @@ from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
@@ -77,6 +78,7 @@ class Cell:
         workload = self.workload
         about = self.session.results.of(self.spec.backend.name).about
         facts = {
+            "cell": self.spec.id,
             "backend": self.spec.backend.name,
             "plan": self.spec.plan.name,
             "corpus": self.corpus_name,
@@ -107,12 +109,16 @@ class Cell:
         self.session.results.add_throughput(self.spec.backend.name, self.corpus_name, self.spec.plan.name, measured)
 
 
+def sample_tokens(session: DriftgateSession, corpus_name: str) -> TokenizedTexts:
+    """The rows that every cell of a corpus is timed on."""
+    tokens = session.tokens(session.throughput_corpus(corpus_name))
+    return tokens.take(spread_sample(tokens, session.options.sample_rows))
+
+
 def prepare_cell(session: DriftgateSession, spec: CellSpec) -> Cell:
-    corpus = session.throughput_corpus(spec.corpus)
-    tokens = session.tokens(corpus)
-    sample = tokens.take(spread_sample(tokens, session.options.sample_rows))
-    backend = session.backend(spec.backend)
-    return Cell(spec, corpus.name, prepare_workload(backend, sample, spec.plan), session)
+    sample = sample_tokens(session, spec.corpus)
+    workload = prepare_workload(session.backend(spec.backend), sample, spec.plan)
+    return Cell(spec, session.throughput_corpus(spec.corpus).name, workload, session)
 
 
 @pytest.fixture

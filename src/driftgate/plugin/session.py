@@ -122,8 +122,8 @@ class DriftgateSession:
     def reference_logits(self) -> Logits:
         from driftgate.run.torch_backend import open_reference
 
-        with self._announce() as announce:
-            announce(f"reference: torch on {len(self.corpus)} rows")
+        with self.announce() as say:
+            say(f"reference: torch on {len(self.corpus)} rows")
             return predict(open_reference(self.encoder, self.options.settings), self.tokens(self.corpus), self.plan)
 
     @cached_property
@@ -139,7 +139,7 @@ class DriftgateSession:
 
     def _open(self, spec: BackendSpec) -> _Opened:
         if spec.name not in self._opened:
-            with self._announce() as announce:
+            with self.announce() as announce:
                 built = prepare_backend(self.encoder, spec, rebuild=self.options.rebuild, announce=announce)
                 if not built.artifact:
                     announce(f"{spec.name}: loading")
@@ -235,7 +235,7 @@ class DriftgateSession:
             require_comparable(self.past, describe_run(self))
 
     @contextmanager
-    def _announce(self) -> Iterator[Announce]:
+    def announce(self) -> Iterator[Announce]:
         """Say what is being built or loaded, past pytest's capture: a spinner on a terminal, plain lines elsewhere."""
         capture = self.config.pluginmanager.getplugin("capturemanager")
         console = Console(stderr=True, highlight=False)
