@@ -316,7 +316,7 @@ def test_a_failed_step_leaves_the_earlier_ones(encoder: Encoder, empty_cache: Pa
 
 
 def test_an_unknown_step_is_answered_with_the_known_ones(encoder: Encoder, warm_cache: Path) -> None:
-    with pytest.raises(BuildError, match=r"unknown build step 'fuse'; known: export, optimize-basic, float16"):
+    with pytest.raises(BuildError, match=r"unknown build step 'fuse'; known: export, optimize-basic, .*float16"):
         build_artifact(encoder, with_steps("export", "fuse"))
 
 

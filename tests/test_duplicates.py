@@ -15,7 +15,7 @@ from tiny_encoders import SENTENCES, make_encoder
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.builder.duplicates import merge_duplicates
-from driftgate.builder.steps import optimize_basic
+from driftgate.builder.optimize import optimize_basic
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize

@@ -28,12 +28,12 @@ from driftgate.errors import (
     OptionError,
     RuntimeConflictError,
 )
-from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, TokenBatch
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, TokenBatch, spread_sample
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
-from driftgate.measure.workload import prepare_workload, spread_sample
+from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import bounds_keys, open_backend, prepare_backend
 from driftgate.run.backend import InForce, Prepared, predict
 from driftgate.run.device import (

@@ -5,7 +5,7 @@ Adding one here (or through the `pytest_driftgate_backends` hook) makes every su
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,15 @@ class Runtime(StrEnum):
 class Step:
     """One build step of a backend that someone else registers.
 
-    `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`. Change
-    `version` whenever `apply` would write something else: it is part of the cache key.
+    `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`; a mapping that
+    it returns goes into the manifest's notes. Change `version` whenever `apply` would write something else: it is part of
+    the cache key. `calibrated` says that `apply` takes a third argument, the `Calibration` to watch the graph on.
     """
 
     name: str
     version: str
-    apply: Callable[[Path, Path], None]
+    apply: Callable[..., Any]
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -99,8 +101,10 @@ class BackendSpec:
         precision: the class its bounds are looked up by.
         runtime: what executes it. With `open_with`, only a label.
         steps: build steps, each reading the previous step's file; empty where nothing is built.
+        cuda_steps: the same for a CUDA device, where they differ.
         published: an ONNX file or folder made elsewhere, used as it is.
         open_with: `(encoder, artifact or None, settings) -> Backend` for a runtime that driftgate does not know.
+        calibration: the `Corpus` that calibrated steps watch the graph on; None for the embedded throughput corpus.
         declared: guarantees other than the usual: `REPEAT` exact, every other invariance bounded.
     """
 
@@ -108,14 +112,20 @@ class BackendSpec:
     precision: Precision
     runtime: Runtime
     steps: tuple[str | Step, ...] = ()
+    cuda_steps: tuple[str | Step, ...] = ()
     published: Path | None = None
     open_with: Callable[..., Any] | None = None
+    calibration: Any = field(default=None, hash=False)
     declared: Mapping[Invariance, Guarantee] = field(default_factory=dict, hash=False)
 
     def guarantee(self, invariance: Invariance) -> Guarantee:
         """What this backend promises about `invariance`."""
         usual = Guarantee.EXACT if invariance is Invariance.REPEAT else Guarantee.BOUNDED
         return self.declared.get(invariance, usual)
+
+    def built_for(self, device: str) -> "BackendSpec":
+        """As it is built for a kind of device, "cpu" or "cuda"."""
+        return replace(self, steps=self.cuda_steps) if device == "cuda" and self.cuda_steps else self
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -133,7 +143,13 @@ REGISTRY: Mapping[str, BackendSpec] = {
         BackendSpec("torch", Precision.FP32, Runtime.TORCH),
         BackendSpec("torch-compile", Precision.FP32, Runtime.TORCH_COMPILE),
         BackendSpec("onnx-fp32", Precision.FP32, Runtime.ONNXRUNTIME, _O1),
-        BackendSpec("onnx-fp16", Precision.FP16, Runtime.ONNXRUNTIME, (*_O1, "float16")),
+        BackendSpec(
+            "onnx-fp16",
+            Precision.FP16,
+            Runtime.ONNXRUNTIME,
+            (*_O1, "float16"),
+            cuda_steps=(*_O1, "fuse-layers", "float16"),
+        ),
         BackendSpec(
             "onnx-int8",
             Precision.INT8_ROWWISE,
@@ -157,10 +173,21 @@ REGISTRY: Mapping[str, BackendSpec] = {
             Runtime.ONNXRUNTIME,
             (*_O1, "int8-dynamic-per-tensor"),
         ),
+        BackendSpec("onnx-int8-static", Precision.INT8_STATIC, Runtime.ONNXRUNTIME, (*_O1, "int8-static")),
+        # As Optimum's users get them, for comparison: from the export as it is.
+        BackendSpec(
+            "onnx-int8-optimum-avx512-vnni",
+            Precision.INT8_DYNAMIC,
+            Runtime.ONNXRUNTIME,
+            ("export", "int8-optimum-avx512-vnni"),
+        ),
+        BackendSpec(
+            "onnx-int8-optimum-avx2", Precision.INT8_DYNAMIC, Runtime.ONNXRUNTIME, ("export", "int8-optimum-avx2")
+        ),
     )
 }
 
-DEFAULT_BACKENDS = ("torch", "torch-compile", "onnx-fp32", "onnx-fp16", "onnx-int8-dynamic")
+DEFAULT_BACKENDS = ("torch", "torch-compile", "onnx-fp32", "onnx-fp16", "onnx-int8")
 
 
 def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) -> tuple[BackendSpec, ...]:

@@ -12,10 +12,9 @@ from driftgate.builder.build import Announce, build_artifact, copy_artifact, req
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.measure.workload import spread_sample
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
 from driftgate.run.open import open_backend as _open

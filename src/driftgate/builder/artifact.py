@@ -4,8 +4,9 @@ import glob
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.errors import ArtifactError
@@ -34,7 +35,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How an artifact was made. `files` maps each file's name to its sha256."""
+    """How an artifact was made. `files` maps each file's name to its sha256, `notes` a step to what it has to say."""
 
     backend: str
     precision: str
@@ -43,6 +44,7 @@ class Manifest:
     encoder_sha256: str
     versions: Mapping[str, str]
     files: Mapping[str, str]
+    notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schema: int = MANIFEST_SCHEMA
 
 
@@ -62,18 +64,27 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of `folder`, believed as it is.
+
+    Raises:
+        ArtifactError: no manifest, or one that cannot be read.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**{**content, "steps": tuple(content["steps"]), "files": dict(content["files"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path}: no readable manifest ({error}); build it again") from error
+
+
 def verify_manifest(folder: Path) -> Manifest:
     """The manifest of `folder`, after comparing every file with it.
 
     Raises:
         ArtifactError: no manifest, or a file that is missing, added or changed.
     """
-    path = folder / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**{**content, "steps": tuple(content["steps"]), "files": dict(content["files"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ArtifactError(f"{path}: no readable manifest ({error}); build it again") from error
+    manifest = read_manifest(folder)
     found = hash_files(folder)
     if found != manifest.files:
         changed = sorted(name for name in {*found, *manifest.files} if found.get(name) != manifest.files.get(name))

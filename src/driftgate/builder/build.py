@@ -4,9 +4,12 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from driftgate.backends import BackendSpec, Step
 from driftgate.builder import export
@@ -18,11 +21,15 @@ from driftgate.builder.artifact import (
     hash_files,
     model_files,
     open_artifact,
+    read_manifest,
     write_manifest,
 )
 from driftgate.builder.cache import cached
+from driftgate.builder.calibration import Calibration, tokenize_calibration
 from driftgate.builder.steps import find_step
 from driftgate.errors import BuildError
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
 
 # Libraries whose release can change what a build writes.
@@ -54,51 +61,75 @@ def build_artifact(
     if not spec.steps or spec.steps[0] != "export":
         raise BuildError(f"backend {spec.name!r}: its build steps start with 'export', found {spec.steps}")
     steps = tuple(step if step == "export" else find_step(step) for step in spec.steps)
-    folder = _entry(encoder, spec, steps, rebuild=rebuild, announce=announce)
-    return open_artifact(folder / MODEL, spec.precision)
+    return open_artifact(_Build(encoder, spec, rebuild, announce).entry(steps) / MODEL, spec.precision)
 
 
-def _entry(
-    encoder: Encoder, spec: BackendSpec, steps: tuple[str | Step, ...], *, rebuild: bool, announce: Announce
-) -> Path:
-    *earlier, last = steps
-    names = tuple(_identity(step) for step in steps)
-    versions = library_versions()
-    recipe = json.dumps([encoder.sha256, names, versions])
-    key = f"{names[-1].partition('@')[0]}-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
+@dataclass(frozen=True)
+class _Build:
+    """One build; entries of the cache are named by what they are made from."""
 
-    def fill(folder: Path) -> Manifest:
-        # Looked up only when needed: a later entry does not depend on earlier ones staying in the cache.
-        source = _entry(encoder, spec, tuple(earlier), rebuild=rebuild, announce=announce) / MODEL if earlier else None
-        announce(f"{spec.name}: {names[-1].partition('@')[0]}")
-        if isinstance(last, Step):
-            if source is None:
-                raise BuildError(f"backend {spec.name!r}: build steps start with 'export'")
-            _apply(last, source, folder / MODEL)
-        else:
-            export.export_onnx(encoder, folder / MODEL)
-        return Manifest(spec.name, spec.precision, names, encoder.name, encoder.sha256, versions, files={})
+    encoder: Encoder
+    spec: BackendSpec
+    rebuild: bool
+    announce: Announce
 
-    return cached(key, fill, rebuild=rebuild)
+    def entry(self, steps: tuple[str | Step, ...]) -> Path:
+        """The folder of what `steps` make."""
+        *earlier, last = steps
+        names = tuple(self._identity(step) for step in steps)
+        versions = library_versions()
+        recipe = json.dumps([self.encoder.sha256, names, versions])
+        key = f"{names[-1].partition('@')[0]}-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
 
+        def fill(folder: Path) -> Manifest:
+            # Looked up only when needed: a later entry does not depend on earlier ones staying in the cache.
+            source = self.entry(tuple(earlier)) if earlier else None
+            self.announce(f"{self.spec.name}: {names[-1].partition('@')[0]}")
+            notes: dict[str, Any] = {}
+            if isinstance(last, Step):
+                if source is None:
+                    raise BuildError(f"backend {self.spec.name!r}: build steps start with 'export'")
+                notes = {**read_manifest(source).notes, **self._apply(last, source / MODEL, folder / MODEL)}
+            else:
+                export.export_onnx(self.encoder, folder / MODEL)
+            return Manifest(
+                self.spec.name, self.spec.precision, names, self.encoder.name, self.encoder.sha256, versions, {}, notes
+            )
 
-def _identity(step: str | Step) -> str:
-    return f"{step.name}@{step.version}" if isinstance(step, Step) else f"export@{export.VERSION}"
+        return cached(key, fill, rebuild=self.rebuild)
 
+    def _identity(self, step: str | Step) -> str:
+        if not isinstance(step, Step):
+            return f"export@{export.VERSION}"
+        return f"{step.name}@{step.version}" + (f":{self._corpus.sha256[:12]}" if step.calibrated else "")
 
-def _apply(step: Step, source: Path, target: Path) -> None:
-    try:
-        step.apply(source, target)
-    except BuildError:
-        raise
-    except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            raise  # the cache says what to do
-        raise BuildError(
-            f"build step {step.name!r} failed on {source.name}: {type(error).__name__}: {error}"
-        ) from error
-    if not target.is_file():
-        raise BuildError(f"build step {step.name!r} wrote no {target.name}")
+    @property
+    def _corpus(self) -> Corpus:
+        corpus: Corpus = self.spec.calibration or throughput_corpus("normal")
+        return corpus
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        found = tokenize_calibration(self.encoder, self._corpus)
+        if warning := found.describe().get("warning"):
+            self.announce(f"{self.spec.name}: calibration on {warning}")
+        return found
+
+    def _apply(self, step: Step, source: Path, target: Path) -> dict[str, Any]:
+        """Run a step; its notes, if it has any."""
+        try:
+            notes = step.apply(source, target, *([self._calibration] if step.calibrated else []))
+        except BuildError:
+            raise
+        except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise  # the cache says what to do
+            raise BuildError(
+                f"build step {step.name!r} failed on {source.name}: {type(error).__name__}: {error}"
+            ) from error
+        if not target.is_file():
+            raise BuildError(f"build step {step.name!r} wrote no {target.name}")
+        return {step.name: dict(notes)} if isinstance(notes, Mapping) else {}
 
 
 def library_versions() -> dict[str, str]:
@@ -141,9 +172,9 @@ def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, targe
             shutil.copy2(path, partial)
         if encoder.thresholds is not None:
             shutil.copy2(encoder.path / "thresholds.json", partial)
-        steps = tuple(_identity(step if step == "export" else find_step(step)) for step in spec.steps)
-        manifest = Manifest(
-            spec.name, artifact.precision, steps, encoder.name, encoder.sha256, library_versions(), hash_files(partial)
+        made = read_manifest(artifact.model.parent)  # perhaps by another backend with the same first steps
+        manifest = replace(
+            made, backend=spec.name, precision=artifact.precision, encoder=encoder.name, files=hash_files(partial)
         )
         write_manifest(partial, manifest)
         if target.exists():

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.errors import BuildError
+
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
 
@@ -37,6 +39,20 @@ def attribute(node: Any, name: str, default: Any) -> Any:
     from onnx import helper
 
     return next((helper.get_attribute_value(found) for found in node.attribute if found.name == name), default)
+
+
+def refuse_quantized(model: Any, source: Path) -> None:
+    """Quantizing what is quantized already multiplies its error, and float16 has nothing to convert in it.
+
+    Raises:
+        BuildError: `model`, read from `source`, has a quantized operator.
+    """
+    found = sorted({node.op_type for node in model.graph.node} & QUANTIZED_OPERATORS)
+    if found:
+        raise BuildError(
+            f"{source.name}: expected a float32 graph, found one that is quantized already ({', '.join(found)}); "
+            "start from the export"
+        )
 
 
 def has_external_data(model: Path) -> bool:
@@ -78,6 +94,10 @@ class GraphWriter:
         """A constant float32 matrix."""
         value = self.value(name)
         return value if value is not None and value.ndim == 2 and value.dtype == np.float32 else None
+
+    def width(self, name: str) -> int:
+        """The last dimension of a constant."""
+        return int(self._values[name].dims[-1])
 
     def tensor(self, value: NDArray[Any]) -> Any:
         from onnx import numpy_helper

@@ -154,3 +154,15 @@ def pad_rows(tokens: TokenizedTexts, rows: Sequence[int], width: int | None = No
 def make_batches(tokens: TokenizedTexts, plan: BatchPlan) -> Iterator[TokenBatch]:
     """The batches of a plan, padded."""
     return (pad_rows(tokens, rows) for rows in plan_rows(tokens.lengths, plan))
+
+
+def spread_sample(tokens: TokenizedTexts, rows: int, seed: int = 0) -> list[int]:
+    """`rows` row numbers whose lengths are evenly spaced quantiles of all lengths, in random but fixed order.
+
+    A plain random sample of a few dozen comments would miss the long ones, which cost most.
+    """
+    order = np.argsort(tokens.lengths, kind="stable")
+    count = min(rows, len(order))
+    middles = ((np.arange(count) + 0.5) / count * len(order)).astype(np.int64)
+    chosen: list[int] = np.random.default_rng(seed).permutation(order[middles]).tolist()
+    return chosen

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from driftgate.arrays import Logits
 from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches
 from driftgate.inputs.tokens import TokenizedTexts
@@ -46,15 +44,3 @@ def prepare_workload(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) 
     """Pad the rows by `plan` and move them to where the backend runs."""
     batches = tuple(make_batches(tokens, plan))
     return Workload(backend, plan, batches, tuple(backend.prepare(batch) for batch in batches))
-
-
-def spread_sample(tokens: TokenizedTexts, rows: int, seed: int = 0) -> list[int]:
-    """`rows` row numbers whose lengths are evenly spaced quantiles of all lengths, in random but fixed order.
-
-    A plain random sample of a few dozen comments would miss the long ones, which cost most.
-    """
-    order = np.argsort(tokens.lengths, kind="stable")
-    count = min(rows, len(order))
-    middles = ((np.arange(count) + 0.5) / count * len(order)).astype(np.int64)
-    chosen: list[int] = np.random.default_rng(seed).permutation(order[middles]).tolist()
-    return chosen

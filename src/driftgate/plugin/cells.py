@@ -11,12 +11,12 @@ import pytest
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.errors import BackendUnavailableError
-from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
-from driftgate.measure.workload import Answers, Workload, prepare_workload, spread_sample
+from driftgate.measure.workload import Answers, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
 

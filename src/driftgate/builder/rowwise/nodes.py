@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute
 from driftgate.builder.rowwise.attention import AttentionWriter
 from driftgate.builder.rowwise.layout import Layout, Rows
-from driftgate.builder.rowwise.products import Products, to_int8
-
-_MIN_TABLE_ROWS = 16
+from driftgate.builder.rowwise.products import Products
+from driftgate.builder.rowwise.tables import write_table
 
 
 class NodeWriter:
@@ -36,25 +35,17 @@ class NodeWriter:
 
     def _gather(self, node: Any) -> bool:
         """An embedding table by entry; or the first token of each text."""
-        name, index = node.input
-        table, position = self._graph.matrix(name), self._graph.value(index)
-        if table is not None and len(table) >= _MIN_TABLE_ROWS:
-            self._write_table(node, table)
+        (name, index), out = node.input, node.output[0]
+        if write_table(self._graph, node):
+            if index == "input_ids":
+                self._layout.add_tokens(out, self._graph.width(name))
             return True
+        position = self._graph.value(index)
         first = position is not None and position.ndim == 0 and not int(position)
         if self._layout.in_rows(name) and attribute(node, "axis", 0) == 1 and first:
-            self._layout.first_tokens(name, node.output[0])
+            self._layout.first_tokens(name, out)
             return True
         return False
-
-    def _write_table(self, node: Any, table: NDArray[np.float32]) -> None:
-        graph, (name, index), out = self._graph, node.input, node.output[0]
-        values, scales = to_int8(table, axis=1)
-        entry = graph.node("Gather", [graph.constant(values, f"{name}/int8"), index], f"{out}/int8", axis=0)
-        own = graph.node("Gather", [graph.constant(scales, f"{name}/scale"), index], f"{out}/scale", axis=0)
-        graph.node("Mul", [graph.node("Cast", [entry], f"{out}/float", to=graph.FLOAT), own], out)
-        if index == "input_ids":
-            self._layout.add_tokens(out, table.shape[1])
 
     def _matmul(self, node: Any) -> bool:
         (name, weight), out = node.input, node.output[0]

@@ -1,10 +1,11 @@
-"""Integer products of rows and constant matrices, and integer tables."""
+"""Integer products of rows and constant matrices."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter
 from driftgate.builder.rowwise.layout import Rows
+from driftgate.builder.rowwise.tables import to_int8
 
 _MIDDLE = 128
 """The zero point of rows of either sign."""
@@ -15,13 +16,6 @@ _LEAST_GELU = -0.1701
 _GELU_ZERO_POINT = 24
 """Of rows that GELU made: 231 steps above zero instead of 127. As its values below zero take no more than 24 steps, a row
 whose largest value is below 231 / 24 * 0.1701 = 1.64 gets steps of that size; fewer or more cost drift on real encoders."""
-
-
-def to_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Values in 8 bits and their scales: `values` is close to `integers * scales`; one scale for each slice along `axis`."""
-    scales = np.abs(values).max(axis=axis, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
 
 
 class Products:

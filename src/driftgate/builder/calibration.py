@@ -1,0 +1,107 @@
+"""The texts that some build steps watch a graph on, and the ranges they see."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import IntArray
+from driftgate.builder.onnx_graph import has_external_data
+from driftgate.errors import BuildError
+from driftgate.inputs.batches import pad_rows, spread_sample
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import tokenize
+
+ROWS = 256
+_FEWEST_ROWS = 32
+_LARGEST_BATCH = 16
+
+Feed = dict[str, IntArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Rows of a corpus, tokenized.
+
+    Args:
+        corpus: its name; `sha256` its digest.
+        rows: ids of the rows that are used.
+        feeds: the model's inputs, int64, (batch, sequence). The texts of a batch are equally long: padding is not text, and
+            its activations are not what ranges are for.
+    """
+
+    corpus: str
+    sha256: str
+    rows: tuple[str, ...]
+    feeds: tuple[Feed, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """What a manifest says about it."""
+        few = len(self.rows) < _FEWEST_ROWS
+        warning = {"warning": f"{len(self.rows)} rows; fewer than {_FEWEST_ROWS} may miss the range"} if few else {}
+        return {"corpus": self.corpus, "sha256": self.sha256, "rows": list(self.rows), **warning}
+
+
+def tokenize_calibration(encoder: Encoder, corpus: Corpus) -> Calibration:
+    """At most `ROWS` rows of `corpus`, of every length.
+
+    Raises:
+        BuildError: no tokens in any of them.
+    """
+    tokens = tokenize(encoder, corpus.texts)
+    chosen = sorted(
+        (row for row in spread_sample(tokens, ROWS) if tokens.lengths[row]), key=lambda row: tokens.lengths[row]
+    )
+    if not chosen:
+        raise BuildError(f"corpus {corpus.name}: none of its rows has a token to calibrate on; give another corpus")
+    feeds = []
+    for _, rows in groupby(chosen, key=lambda row: tokens.lengths[row]):
+        equally_long = list(rows)
+        for start in range(0, len(equally_long), _LARGEST_BATCH):
+            batch = pad_rows(tokens, equally_long[start : start + _LARGEST_BATCH])
+            feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+            feeds.append(feed if batch.token_type_ids is None else {**feed, "token_type_ids": batch.token_type_ids})
+    return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in sorted(chosen)), tuple(feeds))
+
+
+class FeedReader:
+    """Feeds as ONNX Runtime's calibrators take them: one at a time, with the inputs that the graph has."""
+
+    def __init__(self, model: Path, feeds: Sequence[Feed]) -> None:
+        import onnx
+
+        names = {value.name for value in onnx.load(model, load_external_data=False).graph.input}
+        self._feeds = [{name: array for name, array in feed.items() if name in names} for feed in feeds]
+        self.set_range(0, len(feeds))
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Go on with these."""
+        self._next = iter(self._feeds[start_index:end_index])
+
+    def get_next(self) -> Feed | None:
+        return next(self._next, None)
+
+
+def measure_ranges(model: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of every float tensor that the graph computes, by its name."""
+    from onnxruntime.quantization import CalibrationMethod, create_calibrator
+
+    with tempfile.TemporaryDirectory() as scratch:
+        calibrator = create_calibrator(
+            model,
+            augmented_model_path=str(Path(scratch) / "watched.onnx"),
+            calibrate_method=CalibrationMethod.MinMax,
+            use_external_data_format=has_external_data(model),
+        )
+        calibrator.collect_data(FeedReader(model, calibration.feeds))
+        found = calibrator.compute_data().items()
+        ranges = {name: data.range_value for name, data in found}
+        return {name: (float(np.min(low)), float(np.max(high))) for name, (low, high) in ranges.items()}

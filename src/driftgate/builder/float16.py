@@ -1,0 +1,72 @@
+"""Float16 weights and arithmetic."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from driftgate.builder.calibration import Calibration, measure_ranges
+from driftgate.builder.onnx_graph import makers, refuse_quantized, save_beside
+
+_LARGEST = 65504 / 2
+"""Half of float16's greatest value: other texts go further than the ones that were watched."""
+
+_INFINITE = 1e30
+"""Values beyond this stand for minus infinity in attention masks; float16's own least value does as well."""
+
+
+def convert_float16(source: Path, target: Path, calibration: Calibration) -> Mapping[str, Any]:
+    """Float16 weights and arithmetic, float32 inputs and outputs.
+
+    What float16 cannot hold stays float32: weights, and nodes whose inputs or outputs go beyond half its range on the
+    calibration rows. So does what ends as an index: a relative position rounded into the next bucket (DeBERTa-v2, MPNet) is
+    another position, and no small drift.
+
+    Returns:
+        the names of the nodes that were kept for their range, and the rows that were watched.
+    """
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(source)
+    refuse_quantized(model, source)
+    beyond = _beyond_range(model.graph, measure_ranges(source, calibration))
+    kept = sorted({*_index_arithmetic(model.graph), *beyond})
+    save_beside(convert_float_to_float16(model, keep_io_types=True, node_block_list=kept), source, target)
+    return {"kept in float32 for their range": beyond, "calibration": calibration.describe()}
+
+
+def _beyond_range(graph: Any, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names of the nodes that read or write what float16 cannot hold."""
+    largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
+    largest |= _largest_weights(graph)
+    beyond = {name for name, value in largest.items() if _LARGEST < value < _INFINITE}
+    return sorted(node.name for node in graph.node if beyond & {*node.input, *node.output})
+
+
+def _largest_weights(graph: Any) -> dict[str, float]:
+    import numpy as np
+    from onnx import TensorProto, numpy_helper
+
+    weights = (tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT)
+    return {tensor.name: float(np.abs(numpy_helper.to_array(tensor)).max(initial=0)) for tensor in weights}
+
+
+def _index_arithmetic(graph: Any) -> list[str]:
+    """Names of the nodes between integers and what is made an integer again."""
+    from onnx import TensorProto
+
+    producers = makers(graph)
+    found: set[str] = set()
+    pending = [
+        node.input[0]
+        for node in graph.node
+        if node.op_type == "Cast" and node.attribute[0].i in {TensorProto.INT32, TensorProto.INT64}
+    ]
+    while pending:
+        node = producers.get(pending.pop())
+        if node is None or node.name in found or node.op_type == "Shape":  # a shape does not depend on values
+            continue
+        found.add(node.name)
+        if node.op_type != "Cast":  # beyond it are integers
+            pending.extend(node.input)
+    return sorted(found)
