@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-FIXTURES = Path(__file__).parent / "fixtures"
+ROOT = Path(__file__).parent
+FIXTURES = ROOT / "fixtures"
 
 
-def pytest_driftgate_defaults(config: pytest.Config) -> dict[str, str]:  # noqa: ARG001
-    return {
+def pytest_driftgate_defaults(config: pytest.Config) -> dict[str, str]:
+    defaults = {
         "encoder": str(FIXTURES / "encoders/goemotions-roberta-mini"),
         "corpus": str(FIXTURES / "corpora/emotions.jsonl"),
     }
+    if not (config.getoption("driftgate_encoder") or config.getini("driftgate_encoder")):
+        defaults["graph_lock"] = str(ROOT / "accuracy/graphs.lock.json")  # of the embedded encoder's graphs
+    return defaults

@@ -20,11 +20,13 @@ class GraphLock:
     """What graphs were when someone last looked at them.
 
     Args:
+        device: that they were built for, "cpu" or "cuda": recipes may differ.
         encoder: `name` and `sha256` of the encoder that they were built from.
         versions: of the libraries that built them.
         backends: facts of each backend's graph by dotted name, as `flatten` gives them.
     """
 
+    device: str
     encoder: Mapping[str, str]
     versions: Mapping[str, str]
     backends: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
@@ -37,8 +39,8 @@ class GraphLock:
         return _list_changes(self.backends[backend], flatten(facts))
 
     def list_causes(self, now: "GraphLock") -> list[str]:
-        """What differs beside the graphs and can change them: the encoder, the versions of libraries."""
-        then, here = ({"encoder": _who(lock.encoder), **lock.versions} for lock in (self, now))
+        """What differs beside the graphs and can change them: device, encoder, versions of libraries."""
+        then, here = ({"device": lock.device, "encoder": _who(lock.encoder), **lock.versions} for lock in (self, now))
         return [change.replace(":", "", 1) for change in _list_changes(then, here)]
 
 
@@ -91,9 +93,9 @@ def read_graph_lock(path: Path) -> GraphLock | None:
 def _parse(content: Any) -> GraphLock:
     if content["schema"] != SCHEMA:
         raise ValueError(f"expected schema {SCHEMA}, found {content['schema']!r}")
-    lock = GraphLock(content["encoder"], content["versions"], content["backends"])
+    lock = GraphLock(content["device"], content["encoder"], content["versions"], content["backends"])
     _ = _who(lock.encoder)
-    for table in (lock.encoder, lock.versions, *lock.backends.values()):
+    for table in ({"device": lock.device}, lock.encoder, lock.versions, *lock.backends.values()):
         for name, value in table.items():
             if not isinstance(value, Fact):
                 raise TypeError(f"expected a number, a text or null for {name!r}, found {type(value).__name__}")

@@ -26,6 +26,7 @@ from driftgate.plugin.fixtures import (
     reference,
     results,
 )
+from driftgate.plugin.graphs import graph_facts, graph_lock
 from driftgate.plugin.history import keep_logits
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.options import add_options, read_options
@@ -38,7 +39,8 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results", "side_by_side", "tokenizer",
+    "graph_facts", "graph_lock", "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results",
+    "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -79,6 +81,12 @@ def pytest_configure(config: pytest.Config) -> None:
             raise OptionError(
                 "--accuracy-baseline and --save-predictions need all logits in one process; leave out pytest-xdist's -n"
             )
+        if getattr(config.option, "numprocesses", None) and options.graph_lock_update:
+            raise OptionError("--graph-lock-update writes one file from one process; leave out pytest-xdist's -n")
+        if options.graph_lock_update and not options.graph_lock:
+            raise OptionError(
+                "--graph-lock-update: no file to write; name it with --graph-lock (ini: driftgate_graph_lock)"
+            )
         config.stash[SESSION] = DriftgateSession(config, options)
     except DriftgateError as error:
         raise pytest.UsageError(str(error)) from error
@@ -116,10 +124,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline or ledger nobody asked for."""
+    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline, lock or ledger nobody asked for."""
     wanted = config.option.markexpr
     options = config.stash[SESSION].options
-    asked = {"past": options.accuracy_baseline, "ledger": options.ledger}
+    asked = {"past": options.accuracy_baseline, "ledger": options.ledger, "graph_lock": options.graph_lock}
     unasked = {name for name, given in asked.items() if not given}
     left_out = [
         item

@@ -49,6 +49,8 @@ _OPTIONS = (
     Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
     Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
     Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
+    Option("--graph-lock", "hold the facts of each ONNX graph to this file, such as graphs.lock.json", "FILE"),
+    Option("--graph-lock-update", "write the facts of this run's graphs to that file; the run fails all the same"),
     Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
     Option("--allow-pickle", "load pickled weights, which can run code"),
     Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
@@ -92,6 +94,8 @@ class Options:
     save_predictions: Path | None
     accuracy_baseline: Path | None
     accuracy_baseline_update: bool
+    graph_lock: str
+    graph_lock_update: bool
     ledger: bool
     settings: RunSettings
     batch_sizes: tuple[int, ...]
@@ -146,6 +150,8 @@ def read_options(config: pytest.Config) -> Options:
         save_predictions=_under(config, values["save_predictions"]),
         accuracy_baseline=_under(config, values["accuracy_baseline"]),
         accuracy_baseline_update=bool(values["accuracy_baseline_update"]),
+        graph_lock=values["graph_lock"],
+        graph_lock_update=bool(values["graph_lock_update"]),
         ledger=bool(values["ledger"]),
         settings=RunSettings(threads, parse_device(values["device"])),
         batch_sizes=parse_batch_sizes(values["batch_sizes"]),

@@ -13,16 +13,16 @@ from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.build import Announce
 from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
-from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, make_batches
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, make_batches, spread_sample
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bound, load_bounds
 from driftgate.judge.noise import Noise, measure_noise
-from driftgate.measure.workload import spread_sample
 from driftgate.pipeline import Built, answer_exactly, open_built, prepare_backend
 from driftgate.plugin.history import describe_run
+from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
 from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.report.environment import describe_environment
@@ -96,6 +96,14 @@ class DriftgateSession:
         """The baseline to compare with: None where there is none yet, or this run is to become it."""
         folder = self.options.accuracy_baseline
         return read_baseline(folder) if folder and not self.options.accuracy_baseline_update else None
+
+    @cached_property
+    def graph_lock(self) -> HeldLock | None:
+        """The lock that graphs are held to: None where there is none to hold them to."""
+        if not self.options.graph_lock:
+            return None
+        path, device = Path(self._resolve(self.options.graph_lock)), self.options.settings.device
+        return HeldLock.open(path, self.encoder, device.kind, update=self.options.graph_lock_update)
 
     @property
     def multi_label(self) -> bool:
@@ -210,7 +218,7 @@ class DriftgateSession:
             require_writable_format(self.options.save_predictions)
         encoder = self.encoder
         corpus = self.corpus if self.options.corpus else None
-        _ = self.own_bounds  # read now, so that a malformed file is refused before anything is built
+        _ = self.own_bounds, self.graph_lock  # read now, so that a malformed file is refused before anything is built
         self.results.header = {
             "environment": asdict(describe_environment()),
             "options": {
