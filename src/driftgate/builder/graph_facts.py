@@ -1,15 +1,21 @@
 """What a built ONNX graph is: facts that a reviewer can read, compare and lock. Nothing here is timed or run."""
 
-import hashlib
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from driftgate.builder.graph_attention import AttentionFacts, read_attention
-from driftgate.builder.graph_walk import Site, attributes, list_constants, walk
+from driftgate.builder.graph_constants import (
+    count_bytes,
+    count_duplicate_bytes,
+    find_float64,
+    find_requantized,
+    type_name,
+)
+from driftgate.builder.graph_walk import Site, list_constants, walk
 from driftgate.errors import ArtifactError, EncoderError
 from driftgate.inputs.encoder import Encoder
 
@@ -131,7 +137,7 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
     loaded = _load(model)
     graph, sites = loaded.graph, list(walk(loaded.graph))
     constants = list_constants(graph)
-    sizes = _count_bytes(constants)
+    sizes = count_bytes(constants)
     domains = {site.node.domain for site in sites}
     values = {value.name: value for value in graph.input}
     for tensor in graph.initializer:  # old files name their constants as inputs too
@@ -150,11 +156,11 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
         attention=read_attention(sites, model.parent),
         encoder=encoder,
         products=_count_products(sites),
-        requantized_weights=_find_requantized(sites),
+        requantized_weights=find_requantized(sites),
         constant_bytes=sizes,
         bytes_to_parameters=round(total / encoder.parameter_bytes, 4) if encoder.parameter_bytes else None,
-        duplicate_bytes=_count_duplicate_bytes(constants, model.parent),
-        float64=_find_float64(sites, constants),
+        duplicate_bytes=count_duplicate_bytes(constants, model.parent),
+        float64=find_float64(sites, constants),
         unmatched_excludes=tuple(name for name in exclude if name not in kept),
     )
 
@@ -177,17 +183,10 @@ def _operator(node: Any) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else str(node.op_type)
 
 
-def _type_name(data_type: int) -> str:
-    from onnx import TensorProto
-
-    name = str(TensorProto.DataType.Name(data_type)).lower()
-    return {"float": "float32", "double": "float64"}.get(name, name)
-
-
 def _describe(value: Any) -> str:
     tensor = value.type.tensor_type
     axes = (axis.dim_param or (str(axis.dim_value) if axis.HasField("dim_value") else "?") for axis in tensor.shape.dim)
-    return f"{_type_name(tensor.elem_type)}[{', '.join(axes)}]"
+    return f"{type_name(tensor.elem_type)}[{', '.join(axes)}]"
 
 
 def _fixed_axes(value: Any, axes: Sequence[int]) -> list[str]:
@@ -208,59 +207,3 @@ def _count_products(sites: Sequence[Site]) -> ProductFacts:
     every, integer = sum(size for size, _ in work), sum(size for size, is_integer in work if is_integer)
     nodes = sum(is_integer for _, is_integer in work)
     return ProductFacts(len(work), nodes, every, integer, round(integer / every, 4) if every else 0.0)
-
-
-def _find_requantized(sites: Sequence[Site]) -> tuple[str, ...]:
-    quantizers = [site for site in sites if site.node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear")]
-    weights = (site.constant(site.node.input[0]) for site in quantizers)
-    return tuple(sorted({weight.name for weight in weights if weight is not None and len(weight.dims) > 1}))
-
-
-def _bytes(tensor: Any) -> int:
-    from onnx import helper
-
-    return int(math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-
-
-def _count_bytes(constants: Sequence[Any]) -> dict[str, int]:
-    sizes: Counter[str] = Counter()
-    for tensor in constants:
-        sizes[_type_name(tensor.data_type)] += _bytes(tensor)
-    return dict(sorted(sizes.items()))
-
-
-def _count_duplicate_bytes(constants: Sequence[Any], folder: Path) -> int:
-    alike: defaultdict[tuple[int, ...], list[Any]] = defaultdict(list)
-    for tensor in constants:
-        alike[tensor.data_type, *tensor.dims].append(tensor)
-    return sum(
-        _bytes(tensors[0]) * (len(tensors) - len({_digest(tensor, folder) for tensor in tensors}))
-        for tensors in alike.values()
-        if len(tensors) > 1
-    )
-
-
-def _digest(tensor: Any, folder: Path) -> bytes:
-    from onnx import numpy_helper
-    from onnx.checker import ValidationError
-
-    copied = type(tensor)()
-    copied.CopyFrom(tensor)  # external data is loaded into the tensor it is asked of, and would stay
-    try:
-        content = numpy_helper.to_array(copied, str(folder)).tobytes()
-    except (OSError, ValueError, ValidationError) as error:
-        raise ArtifactError(
-            f"{folder}: the external data of {tensor.name!r} cannot be read ({error}); keep the model's files together"
-        ) from error
-    return hashlib.sha256(content).digest()
-
-
-def _find_float64(sites: Sequence[Site], constants: Sequence[Any]) -> tuple[str, ...]:
-    from onnx import TensorProto
-
-    casts = {
-        site.node.name
-        for site in sites
-        if site.node.op_type == "Cast" and attributes(site.node)["to"] == TensorProto.DOUBLE
-    }
-    return tuple(sorted(casts | {tensor.name for tensor in constants if tensor.data_type == TensorProto.DOUBLE}))
