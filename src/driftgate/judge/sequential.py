@@ -9,6 +9,7 @@ independent coins. In simulation, loads that differ by 4% raise the alarms of 20
 pair, and leave them under 1% with a sign a round.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,8 +94,12 @@ def rounds_needed(spread: float, effect: float, level: float, power: float) -> i
 
     The other arguments are those of `detectable_effect`.
     """
-    enough = range(1, MAX_ROUNDS + 1)
-    return next((rounds for rounds in enough if detectable_effect(spread, rounds, level, power) <= effect), None)
+    if not detectable_effect(spread, MAX_ROUNDS, level, power) <= effect:
+        return None
+    # Falling but for steps of a round or two: wins are whole numbers.
+    return 1 + bisect_left(
+        range(1, MAX_ROUNDS), -effect, key=lambda rounds: -detectable_effect(spread, rounds, level, power)
+    )
 
 
 def robust_spread(log_ratios: Sequence[float]) -> float:

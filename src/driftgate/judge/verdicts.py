@@ -128,25 +128,24 @@ def judge_cells(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> dict[str,
 
     A verdict is that of the first round at which one was reached: timing a cell further does not change it.
     """
-    groups = sum(len(backend.cells) > 1 for backend in timed.values())
-    total = sum(len(backend.cells) for backend in timed.values())
-    level = rule.alpha / (2 if groups else 1) / max(total, 1)
+    level, backend_level = _levels(timed, rule)
     verdicts = {}
     for name, backend in timed.items():
         contamination = _contamination(backend.control, rule, CONTROL_ALPHA / 2 / len(timed))
-        decided = {cell: _decide(ratios, rule, level) for cell, ratios in backend.cells.items()}
-        if len(backend.cells) > 1:
-            decided |= _decide_backend(backend.cells, decided, rule, rule.alpha / 2 / groups)
-        for cell, ratios in backend.cells.items():
-            verdict, rounds = decided[cell]
-            verdicts[cell] = _describe(cell, name, verdict, ratios[:rounds], rule, level, contamination)
+        for cell, (verdict, rounds) in _decide_cells(backend.cells, rule, level, backend_level).items():
+            ratios = backend.cells[cell][:rounds]
+            verdicts[cell] = _describe(cell, name, verdict, ratios, rule, level, contamination)
     return verdicts
 
 
 def undecided(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> set[str]:
     """Cells that more rounds may still decide, whatever the control says."""
-    cleared = {name: TimedBackend(backend.cells, ()) for name, backend in timed.items()}
-    return {cell for cell, found in judge_cells(cleared, rule).items() if found.verdict is Verdict.NOT_MEASURABLE}
+    return {
+        cell
+        for backend in timed.values()
+        for cell, (verdict, _) in _decide_cells(backend.cells, rule, *_levels(timed, rule)).items()
+        if verdict is Verdict.NOT_MEASURABLE
+    }
 
 
 def exit_code(verdicts: Iterable[Verdict], *, not_measurable: int = 7) -> int:
@@ -158,6 +157,21 @@ def exit_code(verdicts: Iterable[Verdict], *, not_measurable: int = 7) -> int:
 
 
 _Decision = tuple[Verdict, int]
+
+
+def _levels(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> tuple[float, float]:
+    """Of the test of a cell, and of a backend."""
+    backends = sum(len(backend.cells) > 1 for backend in timed.values())
+    cells = sum(len(backend.cells) for backend in timed.values())
+    return rule.alpha / (2 if backends else 1) / max(cells, 1), rule.alpha / 2 / max(backends, 1)
+
+
+def _decide_cells(
+    cells: Mapping[str, Sequence[float]], rule: SpeedRule, level: float, backend_level: float
+) -> dict[str, _Decision]:
+    """The first verdict that each of a backend's cells reaches, and after how many rounds."""
+    decided = {cell: _decide(ratios, rule, level) for cell, ratios in cells.items()}
+    return decided | (_decide_backend(cells, decided, rule, backend_level) if len(cells) > 1 else {})
 
 
 def _decide(ratios: Sequence[float], rule: SpeedRule, level: float) -> _Decision:

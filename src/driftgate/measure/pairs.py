@@ -146,7 +146,6 @@ def _time_round(
     clock: Clock,
 ) -> list[Pair]:
     """Load both sides and the control anew, in random order; time each cell `PAIRS_A_ROUND` times."""
-    gc.collect()  # the previous round's sessions
     loads = {"baseline": contest.baseline, "candidate": contest.candidate, "control": contest.baseline}
     sides = {side: loads[side]() for side in generator.permutation(list(loads)).tolist()}
     pairs = []
@@ -157,9 +156,6 @@ def _time_round(
             key = contest.backend, cell
             units[key] = units.get(key) or _cut_units(sides["baseline"][cell], clock)
             drawn[cell, side] = _draw(units[key], generator)
-            for unit in drawn[cell, side]:  # memory for these shapes is found now, not while the clock runs
-                _run(sides["baseline"][cell][unit])
-                _run(sides[side][cell][unit])
         for index in range(PAIRS_A_ROUND):
             for at in generator.permutation(len(tasks)).tolist():
                 cell, side = tasks[at]
@@ -202,7 +198,9 @@ def _cut_units(calls: Sequence[Callable[[], object]], clock: Clock) -> list[slic
 
 
 def _time(calls: Sequence[Callable[[], object]], clock: Clock) -> int:
-    """Nanoseconds of the calls, after an untimed turn of the same: the other side's data is out of the caches then."""
+    """Nanoseconds of the calls, after an untimed turn of the same: the other side's data is out of the caches then, and a
+    fresh session has found memory for these shapes. A further turn before a load's first pair made no ratio steadier.
+    """
     _run(calls)
     started = clock()
     _run(calls)

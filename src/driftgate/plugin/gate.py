@@ -1,0 +1,232 @@
+"""The speed gate of one run: which cells have a baseline, timing them beside it, and what comes of it."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from driftgate.backends import BackendSpec
+from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
+from driftgate.errors import BaselineError, OptionError
+from driftgate.judge.verdicts import CellVerdict, Verdict, exit_code, judge_cells, undecided
+from driftgate.measure.pairs import Clock, Contest, Pair, Timing, time_pairs
+from driftgate.pipeline import Built
+from driftgate.plugin.cells import CellSpec
+from driftgate.plugin.gate_options import GateOptions
+from driftgate.plugin.gate_sides import (
+    by_backend,
+    cell_times,
+    describe_sides,
+    gated_cells,
+    is_gateable,
+    list_encoder_changes,
+    list_software_changes,
+    load_side,
+)
+from driftgate.plugin.session import DriftgateSession
+from driftgate.report.gate import GateReport, write_gate_report
+
+CLOCK: Clock = time.perf_counter_ns
+
+
+class SpeedGate:
+    """Times this run's artifacts beside the baseline's, once, when the first gated test asks."""
+
+    def __init__(self, session: DriftgateSession, options: GateOptions) -> None:
+        self.options = options
+        self.cells: tuple[CellSpec, ...] = ()
+        self.failed_as_not_measurable = 0
+        self.report: GateReport | None = None
+        self.said: list[str] = []
+        self._session = session
+        self._timing: Timing | None = None
+        self._specs = tuple(spec for spec in session.options.backends if is_gateable(spec))
+
+    @cached_property
+    def baseline(self) -> GateBaseline:
+        return read_gate_baseline(self.options.baseline)
+
+    def check(self, cells: Sequence[CellSpec]) -> None:
+        """Take the cells to gate; refuse what cannot be compared, before anything is built.
+
+        Raises:
+            OptionError: there is nothing to gate.
+            BaselineError: no baseline, a damaged one, or one of another tokenizer, labels or length limit.
+        """
+        self.cells = tuple(cells)
+        if not cells:
+            raise OptionError(
+                "--gate: no gated test was collected; run it as: pytest benchmarks --gate, with at least one ONNX backend in "
+                "--backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
+            )
+        differences = list_encoder_changes(self.baseline.about, describe_sides(self._session))
+        if differences:
+            raise BaselineError(
+                f"gate baseline {self.options.baseline}: taken on another encoder ({'; '.join(differences)}); both sides have to "
+                "answer the same tokens: give that encoder's baseline, or save a new one with --gate-accept"
+            )
+
+    @cached_property
+    def verdicts(self) -> dict[str, CellVerdict]:
+        """By cell id, in the order of the run's cells, then vanished ones. Builds and times on first use."""
+        settled = self._settle()
+        open_cells = [cell for cell in self.cells if cell.id not in settled]
+        timed = self._time(open_cells) if open_cells else {}
+        ids = [cell.id for cell in self.cells]
+        vanished = {
+            cell: CellVerdict(cell, name, Verdict.VANISHED, "in the baseline, not in this run")
+            for name, backend in self.baseline.backends.items()
+            for cell in backend.cells
+            if cell not in ids
+        }
+        found = settled | timed
+        return {cell: found[cell] for cell in ids} | vanished
+
+    def _settle(self) -> dict[str, CellVerdict]:
+        """Verdicts that need no timing: cells that are new, or the same bytes under the same software."""
+        found = {}
+        same_software = not self._software_changes
+        for cell in self.cells:
+            name = cell.backend.name
+            then = self.baseline.backends.get(name)
+            artifact = self._session.built(cell.backend).artifact
+            if artifact is None:
+                reason = "runs a checkpoint's weights: no artifact to keep"
+                found[cell.id] = CellVerdict(cell.id, name, Verdict.NEW, reason)
+            elif then is None or cell.id not in then.cells:
+                found[cell.id] = CellVerdict(cell.id, name, Verdict.NEW, "not in the baseline")
+            elif artifact.sha256 == then.artifact.sha256 and same_software and not self.options.measure_identical:
+                reason = "the baseline's bytes and software"
+                found[cell.id] = CellVerdict(cell.id, name, Verdict.IDENTICAL, reason)
+        return found
+
+    def _time(self, cells: Sequence[CellSpec]) -> dict[str, CellVerdict]:
+        specs = {cell.backend.name: cell.backend for cell in cells}
+        contests = [self._contest(spec, [cell for cell in cells if cell.backend == spec]) for spec in specs.values()]
+        rule = self.options.rule
+        with self._session.announce() as announce:
+
+            def still_open(pairs: Sequence[Pair]) -> set[str]:
+                left = undecided(by_backend(contests, pairs), rule)
+                announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {len(cells)} cells undecided")
+                return left
+
+            self._timing = time_pairs(
+                contests,
+                still_open,
+                budget_seconds=self.options.budget_seconds,
+                least_rounds=rule.least_rounds,
+                clock=CLOCK,
+            )
+        return judge_cells(by_backend(contests, self._timing.pairs), rule)
+
+    def _contest(self, spec: BackendSpec, cells: Sequence[CellSpec]) -> Contest:
+        built = self._session.built(spec)
+        artifact = self.baseline.backends[spec.name].artifact
+        return Contest(
+            spec.name,
+            load_side(self._session, Built(built.spec, built.encoder, artifact), cells),
+            load_side(self._session, built, cells),
+            tuple(cell.id for cell in cells),
+            control=cells[0].id,
+        )
+
+    def exit_code(self, tests: int, failed: int) -> int:
+        """The run's exit code, from what pytest would return and the number of failed tests.
+
+        A verdict does not hide another test's failure, and a run that pytest itself broke off keeps its code.
+        """
+        if not self.options.wanted or tests not in (0, 1):
+            return tests
+        code = exit_code(
+            (found.verdict for found in self.verdicts.values()) if "verdicts" in vars(self) else (),
+            not_measurable=7 if self.options.not_measurable_fails else 0,
+        )
+        return 1 if failed > self.failed_as_not_measurable else code
+
+    def finish(self, code: int) -> None:
+        """Write the reports, and keep this run's artifacts if they are to be kept and the run ended with 0.
+
+        Raises:
+            BaselineError: the baseline cannot be written.
+        """
+        if "verdicts" in vars(self):
+            self.report = self._make_report()
+            self._session.results.header["gate"] = self.report.to_json()
+            for path in self.options.reports:
+                write_gate_report(self.report, path)
+                self.said.append(f"report: {path}")
+        if self.options.accept:
+            self.said.append(self._accept(code))
+
+    def keep_violation(self, said: str) -> None:
+        self._session.results.violations.append(said)
+
+    def _accept(self, code: int) -> str:
+        """Keep the artifacts as the baseline if the run passed whole; what was done, in a sentence."""
+        if code != 0:
+            return f"gate baseline not saved: a run that ends with {code} does not become one"
+        found = vars(self).get("verdicts", {}).values()
+        if any(cell.verdict is Verdict.NOT_MEASURABLE for cell in found):
+            return "gate baseline not saved: some cells could not be measured"
+        built = {spec.name: self._session.built(spec) for spec in self._specs}
+        backends = {
+            name: BaselineBackend(one.artifact, tuple(cell.id for cell in self._all_cells(name)))
+            for name, one in built.items()
+            if one.artifact is not None
+        }
+        if not backends:
+            return "gate baseline not saved: no backend of this run has an artifact to keep"
+        about, tokenizer_files = describe_sides(self._session), self._session.encoder.tokenizer_files
+        write_gate_baseline(self.options.baseline, backends, tokenizer_files, about)
+        return f"gate baseline saved: {self.options.baseline} ({', '.join(backends)}); later runs compare with it"
+
+    def _all_cells(self, name: str) -> list[CellSpec]:
+        return [cell for cell in gated_cells(self._session) if cell.backend.name == name]
+
+    def _make_report(self) -> GateReport:
+        pairs = self._timing.pairs if self._timing else ()
+        seconds = self._timing.seconds if self._timing else 0.0
+        return GateReport(
+            self.options.rule,
+            tuple(self.verdicts.values()),
+            cell_times(pairs),
+            seconds,
+            self.options.budget_seconds,
+            self._notes(),
+            describe_sides(self._session),
+            self.baseline.about,
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        left_out = [spec.name for spec in self._session.options.backends if spec not in self._specs]
+        if left_out:
+            notes.append(f"not gated, for they have no artifact to keep: {', '.join(left_out)}")
+        if not any(found.verdict is not Verdict.NEW for found in self.verdicts.values()):
+            notes.append("nothing was compared: no cell of this run is in the baseline")
+        if self._software_changes:
+            notes.append(
+                f"since the baseline: {'; '.join(self._software_changes)}. Both sides ran on what is installed now: this says "
+                "what the artifacts do to speed, not what that change does"
+            )
+        if self._timing and self._timing.out_of_time:
+            notes.append(self._time_needed(self._timing))
+        return notes
+
+    def _time_needed(self, timing: Timing) -> str:
+        open_cells = [found for found in self.verdicts.values() if found.verdict is Verdict.NOT_MEASURABLE]
+        needed = [found.rounds_needed for found in open_cells if found.rounds_needed]
+        said = f"out of time after {timing.seconds:.0f} s of --gate-budget {self.options.budget_seconds:g}"
+        if len(needed) < len(open_cells):
+            return f"{said}; rounds differ so much from each other that no budget would do: quieten the machine"
+        rounds = max([self.options.rule.least_rounds, *needed])
+        return (
+            f"{said}; {len(open_cells)} undecided cells would take about {rounds} rounds, {timing.seconds_a_round:.1f} s each: "
+            f"--gate-budget {np.ceil(1.2 * rounds * timing.seconds_a_round):.0f}"
+        )
+
+    @cached_property
+    def _software_changes(self) -> list[str]:
+        return list_software_changes(self.baseline.about, describe_sides(self._session))

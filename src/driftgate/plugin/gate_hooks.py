@@ -1,0 +1,141 @@
+"""Wiring of the speed gate: `pytest benchmarks --gate`."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driftgate.errors import DriftgateError
+from driftgate.plugin.cells import CellSpec
+from driftgate.plugin.distortion import refuse_distortions
+from driftgate.plugin.gate_options import GATE_OPTIONS, read_gate_options
+from driftgate.plugin.keys import SESSION
+from driftgate.plugin.options import add_options
+from driftgate.plugin.session import DriftgateSession, reported
+
+if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
+    from driftgate.judge.verdicts import CellVerdict
+    from driftgate.plugin.gate import SpeedGate
+
+GATE: "pytest.StashKey[SpeedGate | None]" = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser, GATE_OPTIONS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[GATE] = None
+    try:
+        options = read_gate_options(config)
+    except DriftgateError as error:
+        raise pytest.UsageError(str(error)) from error
+    if options is None:
+        return
+    refuse_distortions(config, "--gate" if options.wanted else "--gate-accept")
+    from driftgate.plugin.gate import SpeedGate
+
+    config.stash[GATE] = SpeedGate(config.stash[SESSION], options)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if {"driftgate", "speed_verdicts", "speed_verdict"} <= set(metafunc.fixturenames):
+        from driftgate.plugin.gate_sides import gated_cells
+
+        cells = gated_cells(metafunc.config.stash[SESSION])
+        metafunc.parametrize("speed_verdict", cells, ids=[cell.id for cell in cells], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the gated tests where nobody asked for a gate."""
+    gate = config.stash[GATE]
+    if gate is not None and gate.options.wanted:
+        return
+    gated = [item for item in items if "speed_verdicts" in getattr(item, "fixturenames", ())]
+    if gated:
+        config.hook.pytest_deselected(items=gated)
+        items[:] = [item for item in items if item not in gated]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a baseline that cannot be compared with before anything is built or timed."""
+    gate = session.config.stash[GATE]
+    if gate is None or not gate.options.wanted or session.config.option.collectonly:
+        return
+    given = [item.callspec.params.get("speed_verdict") for item in session.items if hasattr(item, "callspec")]
+    try:
+        gate.check([cell for cell in given if isinstance(cell, CellSpec)])
+    except DriftgateError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatedCell:
+    """One cell's verdict."""
+
+    verdict: "CellVerdict"
+    gate: "SpeedGate"
+
+    def require(self) -> None:
+        """Fail on a regression, and on a cell that could not be measured unless that only warns; skip a new cell."""
+        __tracebackhide__ = True
+        from driftgate.judge.verdicts import Verdict
+        from driftgate.report.gate import explain
+
+        said = explain(self.verdict)
+        if self.verdict.verdict is Verdict.REGRESSION:
+            self.gate.keep_violation(said)
+            pytest.fail(said, pytrace=False)
+        if self.verdict.verdict is Verdict.NEW:
+            pytest.skip(said)
+        if self.verdict.verdict is Verdict.NOT_MEASURABLE:
+            if not self.gate.options.not_measurable_fails:
+                pytest.skip(said)
+            self.gate.failed_as_not_measurable += 1
+            pytest.fail(said, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def speed_verdicts(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> "dict[str, CellVerdict]":  # noqa: ARG001
+    """Verdicts on all gated cells of the run, timed once."""
+    gate = request.config.stash[GATE]
+    if gate is None:
+        pytest.skip("nothing is gated without --gate")
+    with reported():
+        return gate.verdicts
+
+
+@pytest.fixture
+def speed_verdict(speed_verdicts: "dict[str, CellVerdict]", request: pytest.FixtureRequest) -> GatedCell:
+    """The verdict on one cell of backend x plan."""
+    gate = request.config.stash[GATE]
+    assert gate is not None
+    return GatedCell(speed_verdicts[request.param.id], gate)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Set the exit code and keep the baseline before anyone writes down how the run ended."""
+    gate = session.config.stash[GATE]
+    if gate is not None and not session.config.option.collectonly:
+        session.exitstatus = gate.exit_code(int(session.exitstatus), session.testsfailed)
+        try:
+            gate.finish(int(session.exitstatus))
+        except DriftgateError as error:
+            session.exitstatus = 4
+            gate.said.append(f"{type(error).__name__}: {error}")
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    gate = config.stash[GATE]
+    if gate is None or not (gate.report or gate.said):
+        return
+    terminalreporter.section("driftgate speed gate")
+    if gate.report is not None:
+        from driftgate.report.gate import render_gate
+
+        terminalreporter.write(render_gate(gate.report, terminalreporter._tw.fullwidth))  # noqa: SLF001
+    for line in gate.said:
+        terminalreporter.write_line(line)

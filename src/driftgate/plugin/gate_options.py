@@ -1,0 +1,98 @@
+"""Options of the speed gate."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driftgate.errors import OptionError
+from driftgate.plugin.options import Option, read_values
+
+if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
+    from driftgate.judge.verdicts import SpeedRule
+
+GATE_OPTIONS = (
+    Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
+    Option("--gate-baseline", "folder of the baseline's artifacts", "DIR", ".driftgate-baseline"),
+    Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones"),
+    Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
+    Option("--gate-alpha", "false alarms of a run, over all its cells", "PERCENT", "1%"),
+    Option("--gate-beta", "slowdowns of that size that may pass", "PERCENT", "5%"),
+    Option("--gate-budget", "seconds to time pairs for", "SECONDS", "300"),
+    Option(
+        "--gate-not-measurable", "what becomes of cells left undecided: fail (exit code 7) or warn", "POLICY", "fail"
+    ),
+    Option("--gate-measure-identical", "time artifacts that are the baseline's byte for byte too"),
+    Option("--gate-report", "write the verdicts to these files, .md or .json, separated by commas", "FILES"),
+)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
+_REPORT_SUFFIXES = (".md", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What the gate was asked for.
+
+    Args:
+        wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
+    """
+
+    wanted: bool
+    accept: bool
+    baseline: Path
+    rule: "SpeedRule"
+    budget_seconds: float
+    not_measurable_fails: bool
+    measure_identical: bool
+    reports: tuple[Path, ...]
+
+
+def read_gate_options(config: pytest.Config) -> GateOptions | None:
+    """The options named `--gate...`, parsed; None where neither a gate nor a baseline was asked for.
+
+    Raises:
+        OptionError: a value that cannot be used.
+    """
+    values = read_values(config, GATE_OPTIONS)
+    if not (values["gate"] or values["gate_accept"]):
+        return None
+    from driftgate.judge.verdicts import SpeedRule
+
+    policy = values["gate_not_measurable"]
+    if policy not in ("fail", "warn"):
+        raise OptionError(f"--gate-not-measurable {policy!r}: expected fail or warn")
+    base = config.invocation_params.dir
+    reports = tuple(base / name.strip() for name in values["gate_report"].split(",") if name.strip())
+    for report in reports:
+        if report.suffix not in _REPORT_SUFFIXES:
+            raise OptionError(f"--gate-report {report.name}: expected a file that ends in .md or .json")
+    shares = {name: _share(name, values[f"gate_{name}"]) for name in ("detect", "alpha", "beta")}
+    try:
+        rule = SpeedRule(**shares)
+    except ValueError as error:
+        raise OptionError(f"--gate-{error}") from error
+    return GateOptions(
+        wanted=bool(values["gate"]),
+        accept=bool(values["gate_accept"]),
+        baseline=base / values["gate_baseline"],
+        rule=rule,
+        budget_seconds=_seconds(values["gate_budget"]),
+        not_measurable_fails=policy == "fail",
+        measure_identical=bool(values["gate_measure_identical"]),
+        reports=reports,
+    )
+
+
+def _share(name: str, text: str) -> float:
+    found = _PERCENT.fullmatch(text)
+    if not found:
+        raise OptionError(f"--gate-{name} {text!r}: expected a percentage such as 10% or 2.5%")
+    return float(found[1]) / 100
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d+(?:\.\d+)?", text) or not float(text) > 0:
+        raise OptionError(f"--gate-budget {text!r}: expected a positive number of seconds")
+    return float(text)

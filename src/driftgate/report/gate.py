@@ -1,0 +1,142 @@
+"""The speed gate's verdicts as people see them: on the terminal, in a pull request, as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from driftgate.judge.verdicts import CellVerdict, SpeedRule
+from driftgate.report.terminal import render
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CellTimes:
+    """Medians over pairs, in milliseconds a timed unit: one or more batches."""
+
+    baseline_ms: float
+    candidate_ms: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateReport:
+    """One gated run.
+
+    Args:
+        verdicts: in the order in which cells are shown.
+        times: of the cells that were timed, by cell id.
+        seconds: that timing took. `budget_seconds`: that it might take.
+        notes: sentences for below the table.
+        environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
+    """
+
+    rule: SpeedRule
+    verdicts: Sequence[CellVerdict]
+    times: Mapping[str, CellTimes]
+    seconds: float
+    budget_seconds: float
+    notes: Sequence[str]
+    environment: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "rule": asdict(self.rule),
+            "seconds": self.seconds,
+            "budget_seconds": self.budget_seconds,
+            "cells": [
+                {**asdict(found), **(asdict(self.times[found.cell]) if found.cell in self.times else {})}
+                for found in self.verdicts
+            ],
+            "notes": list(self.notes),
+            "environment": dict(self.environment),
+            "baseline": dict(self.baseline),
+        }
+
+
+_HEADINGS = ("cell", "verdict", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
+
+
+def render_gate(report: GateReport, width: int) -> str:
+    """The table and the notes, as plain text."""
+    table = Table(box=box.SIMPLE_HEAD, title=_promise(report.rule), title_justify="left", pad_edge=False)
+    for heading in _HEADINGS:
+        number = heading not in ("cell", "verdict", "why")
+        table.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
+    for found in report.verdicts:
+        table.add_row(*_row(found, report.times.get(found.cell)))
+    return render(table, width) + "".join(f"{note}\n" for note in _sentences(report))
+
+
+def render_markdown(report: GateReport) -> str:
+    """The same for a pull request comment, with the environment in a fold."""
+    rows = [_HEADINGS, tuple("---" for _ in _HEADINGS)]
+    rows += [tuple(_row(found, report.times.get(found.cell))) for found in report.verdicts]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    notes = "\n".join(f"- {note}" for note in _sentences(report))
+    environment = json.dumps({"this run": report.environment, "baseline": report.baseline}, indent=2)
+    fold = f"<details><summary>environment</summary>\n\n```json\n{environment}\n```\n\n</details>"
+    return f"### driftgate speed gate\n\n{_promise(report.rule)}\n\n{table}\n\n{notes}\n\n{fold}\n"
+
+
+def write_gate_report(report: GateReport, path: Path) -> None:
+    """Write `path`, Markdown or JSON by its suffix.
+
+    Raises:
+        ValueError: a number that is not finite, which JSON cannot say.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    json_text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
+    path.write_text(render_markdown(report) if path.suffix == ".md" else json_text, encoding="utf-8")
+
+
+def explain(found: CellVerdict) -> str:
+    """A verdict in one sentence, for a failed test."""
+    what = f"{found.cell}: {found.verdict}"
+    if found.slowdown is not None:
+        what += f", slowdown {_percent(found.slowdown)} {_interval(found)} over {found.rounds} rounds"
+    return f"{what} ({found.reason})" if found.reason else what
+
+
+def _row(found: CellVerdict, times: CellTimes | None) -> list[str]:
+    return [
+        found.cell,
+        str(found.verdict),
+        "-" if found.slowdown is None else _percent(found.slowdown),
+        _interval(found),
+        str(found.rounds) if found.rounds else "-",
+        str(times.pairs) if times else "-",
+        f"{times.baseline_ms:.2f}" if times else "-",
+        f"{times.candidate_ms:.2f}" if times else "-",
+        found.reason,
+    ]
+
+
+def _interval(found: CellVerdict) -> str:
+    if found.slowdown is None:
+        return "-"
+    low, high = ("?" if bound is None else _percent(bound) for bound in (found.low, found.high))
+    return f"[{low}, {high}]"
+
+
+def _percent(share: float) -> str:
+    return f"{share:+.1%}"
+
+
+def _promise(rule: SpeedRule) -> str:
+    return (
+        f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, an equal artifact fails in "
+        f"{100 * rule.alpha:g}% of runs at most; interval: {1 - 2 * rule.beta:.0%} confidence sequence of the median slowdown"
+    )
+
+
+def _sentences(report: GateReport) -> list[str]:
+    timed = [f"timed for {report.seconds:.0f} s of at most {report.budget_seconds:.0f} s"] if report.times else []
+    return [*report.notes, *timed]

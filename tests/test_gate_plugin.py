@@ -1,0 +1,326 @@
+"""pytest inside pytest: `--gate` on a tiny encoder, on a machine whose clock only moves when work is done."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nested_pytest import run_pytest
+
+from driftgate.pipeline import Built
+from driftgate.plugin.cells import CellSpec
+
+REPOSITORY = Path(__file__).parents[1]
+MS = 1_000_000
+FP32, BOTH = "--backends=onnx-fp32", "--backends=onnx-fp32,onnx-int8-dynamic"
+FP32_CELLS = ["onnx-fp32-b1", "onnx-fp32-b2", "onnx-fp32-budget"]
+
+
+@dataclass
+class Machine:
+    """Calls take 30 ms; of this run's artifacts `slower` times that; each load and call is off by chance."""
+
+    slower: float = 1.0
+    noise: float = 0.01
+    now: int = 0
+    loads: int = 0
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
+
+    def clock(self) -> int:
+        return self.now
+
+    def load_side(self, session: object, built: Built, cells: Sequence[CellSpec]) -> Callable[[], Mapping[str, Any]]:
+        assert built.artifact is not None
+        factor = 1.0 if "artifacts" in built.artifact.model.parts else self.slower
+
+        def call() -> None:
+            self.now += int(30 * MS * factor * np.exp(self.noise * self.generator.standard_normal()))
+
+        def load() -> Mapping[str, Any]:
+            self.loads += 1
+            return {cell.id: [call] for cell in cells}
+
+        return load
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    output: str
+    folder: Path
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        document = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+        return {cell["cell"]: cell["verdict"] for cell in document["gate"]["cells"]}
+
+
+@dataclass(frozen=True)
+class Project:
+    folder: Path
+    encoder: Path
+    cache: Path
+
+    def pytest(self, *arguments: str, suite: str = "benchmarks/test_gate.py", plugins: Sequence[object] = ()) -> Run:
+        small = ["--driftgate-sample-rows=4", "--driftgate-batch-sizes=1,2", f"--encoder={self.encoder}"]
+        command = [suite, *small, "-p", "no:cacheprovider", "--import-mode=importlib", *arguments]
+        return Run(*run_pytest(self.folder, command, self.cache, plugins), self.folder)
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / ".driftgate-baseline/baseline.json"
+
+    def change_manifest(self, edit: Callable[[Any], object]) -> None:
+        content = json.loads(self.manifest.read_text(encoding="utf-8"))
+        edit(content)
+        self.manifest.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def accepted(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
+    """A project whose baseline has both backends: copied, never changed."""
+    folder = tmp_path_factory.mktemp("accepted")
+    (folder / "benchmarks").mkdir()
+    for name in ("test_gate.py", "test_throughput.py", "bounds.toml"):
+        shutil.copy2(REPOSITORY / "benchmarks" / name, folder / "benchmarks")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    project = Project(folder, tiny_encoder, shared_cache)
+    return project, project.pytest(BOTH, "--gate-accept", "-k", "artifact", suite="benchmarks")
+
+
+@pytest.fixture
+def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
+    first, run = accepted
+    assert run.code == 0, run.output
+    shutil.copytree(first.folder, tmp_path / "project")
+    return Project(tmp_path / "project", first.encoder, first.cache)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr("driftgate.plugin.gate.load_side", machine.load_side)
+    monkeypatch.setattr("driftgate.plugin.gate.CLOCK", machine.clock)
+    return machine
+
+
+def test_an_accepted_run_leaves_its_artifacts_as_the_baseline(accepted: tuple[Project, Run]) -> None:
+    project, run = accepted
+    assert run.code == 0, run.output
+    assert "gate baseline saved" in run.output
+    content = json.loads(project.manifest.read_text(encoding="utf-8"))
+    assert content["backends"]["onnx-fp32"]["cells"] == FP32_CELLS
+    assert content["about"]["environment"]["versions"]["onnxruntime"]
+    assert (project.folder / ".driftgate-baseline/.gitignore").read_text(encoding="utf-8") == "*\n"
+
+
+def test_the_same_bytes_under_the_same_software_pass_without_timing(project: Project, machine: Machine) -> None:
+    run = project.pytest(BOTH, "--gate")
+    assert run.code == 0, run.output
+    assert set(run.verdicts.values()) == {"IDENTICAL"}
+    assert machine.loads == 0
+
+
+def test_artifacts_as_fast_as_the_baseline_pass_and_the_report_says_how(project: Project, machine: Machine) -> None:
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-report=out/gate.md,out/gate.json")
+    assert run.code == 0, run.output
+    assert set(run.verdicts.values()) == {"PASS"}
+    assert machine.loads > 0
+    report = json.loads((project.folder / "out/gate.json").read_text(encoding="utf-8"))
+    cell = next(cell for cell in report["cells"] if cell["cell"] == "onnx-fp32-b1")
+    assert cell["low"] <= cell["slowdown"] <= cell["high"] < 0.10
+    assert cell["pairs"] == 4 * cell["rounds"] >= 28
+    assert cell["baseline_ms"] == pytest.approx(30, rel=0.05)
+    markdown = (project.folder / "out/gate.md").read_text(encoding="utf-8")
+    assert "| onnx-fp32-b1 | PASS |" in markdown
+    assert "<details><summary>environment</summary>" in markdown
+
+
+def test_a_slower_artifact_fails_its_cells_and_does_not_become_the_baseline(project: Project, machine: Machine) -> None:
+    machine.slower = 1.15
+    before = project.manifest.read_bytes()
+    run = project.pytest(FP32, "--gate", "--gate-measure-identical", "--gate-accept", "-rf")
+    assert run.code == 1, run.output
+    assert {run.verdicts[cell] for cell in FP32_CELLS} == {"REGRESSION"}
+    assert "FAILED benchmarks/test_gate.py::test_no_slower_than_the_baseline[onnx-fp32-b1]" in run.output
+    assert re.search(r"onnx-fp32-b1: REGRESSION, slowdown \+1[3-7]\.\d% \[", run.output)
+    assert "Traceback" not in run.output
+    assert "gate baseline not saved: a run that ends with 1" in run.output
+    assert project.manifest.read_bytes() == before
+
+
+def test_what_the_noise_hides_is_not_measurable_and_says_what_it_would_take(project: Project, machine: Machine) -> None:
+    machine.noise = 0.5
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=60")
+    assert run.code == 7, run.output
+    assert "NOT MEASURABLE" in set(run.verdicts.values()) <= {"NOT MEASURABLE", "PASS"}
+    assert re.search(r"out of time after \d+ s of --gate-budget 60; ", run.output)
+
+
+def test_a_budget_too_small_for_any_verdict_ends_at_once(project: Project, machine: Machine) -> None:
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=20", "--gate-accept")
+    assert run.code == 7, run.output
+    assert machine.loads == 6  # one round of two backends: two sides and a control each
+    needed = re.search(r"would take about \d+ rounds, \d+\.\d s each: --gate-budget (\d+)", run.output)
+    assert needed
+    assert int(needed[1]) > 20
+    assert project.pytest(BOTH, "--gate", "--gate-measure-identical", f"--gate-budget={needed[1]}").code == 0
+
+
+def test_not_measurable_only_warns_where_that_is_the_policy(project: Project, machine: Machine) -> None:
+    before = project.manifest.read_bytes()
+    policy = ("--gate-not-measurable=warn", "--gate-accept", "-rs")
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=20", *policy)
+    assert run.code == 0, run.output
+    assert "SKIPPED" in run.output
+    assert "NOT MEASURABLE" in run.output
+    assert "gate baseline not saved: some cells could not be measured" in run.output
+    assert project.manifest.read_bytes() == before
+
+
+def test_not_measurable_does_not_hide_another_failure(project: Project, machine: Machine) -> None:
+    (project.folder / "benchmarks/test_other.py").write_text("def test_other():\n    assert False\n", encoding="utf-8")
+    chosen = ("-k", "other or slower")
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=20", *chosen, suite="benchmarks")
+    assert run.code == 1, run.output
+
+
+def test_a_backend_without_a_baseline_is_new_and_not_gated(project: Project) -> None:
+    project.change_manifest(lambda content: content["backends"].pop("onnx-int8-dynamic"))
+    run = project.pytest(BOTH, "--gate", "-rs")
+    assert run.code == 0, run.output
+    assert run.verdicts["onnx-int8-dynamic-b1"] == "NEW"
+    assert run.verdicts["onnx-fp32-b1"] == "IDENTICAL"
+
+
+def test_a_run_that_compared_nothing_is_not_green(project: Project) -> None:
+    project.change_manifest(lambda content: content["backends"].clear())
+    run = project.pytest(FP32, "--gate")
+    assert run.code == 1, run.output
+    assert "nothing was compared" in run.output
+
+
+def test_a_vanished_cell_is_not_a_pass(project: Project) -> None:
+    run = project.pytest(FP32, "--gate")
+    assert run.code == 1, run.output
+    assert run.verdicts["onnx-int8-dynamic-b1"] == "VANISHED"
+    assert run.verdicts["onnx-fp32-b1"] == "IDENTICAL"
+
+
+def test_other_software_is_timed_and_named(project: Project, machine: Machine) -> None:
+    project.change_manifest(lambda content: content["about"]["software"].update(onnxruntime="1.0.0"))
+    run = project.pytest(BOTH, "--gate")
+    assert run.code == 0, run.output
+    assert set(run.verdicts.values()) == {"PASS"}
+    assert re.search(r"since the baseline: onnxruntime: baseline 1\.0\.0, now \d", run.output)
+
+
+def test_a_baseline_of_another_tokenizer_is_refused_by_field(
+    project: Project, make_tiny_encoder: Any, tmp_path: Path
+) -> None:
+    other = make_tiny_encoder(tmp_path / "other", labels=("joy", "anger"))
+    run = project.pytest(BOTH, "--gate", f"--encoder={other}")
+    assert run.code == 4, run.output
+    assert "labels: baseline ['" in run.output
+    assert "now ['joy', 'anger']" in run.output
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda at: shutil.rmtree(at.parent), "save one with: pytest benchmarks --gate-accept"),
+        (
+            lambda at: at.write_text(at.read_text(encoding="utf-8")[:100], encoding="utf-8"),
+            "not a readable gate baseline",
+        ),
+    ],
+    ids=["missing", "truncated"],
+)
+def test_a_baseline_that_cannot_be_read_is_refused_before_anything_is_timed(
+    project: Project, machine: Machine, damage: Callable[[Path], object], words: str
+) -> None:
+    damage(project.manifest)
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical")
+    assert run.code == 4, run.output
+    assert words in run.output
+    assert "Traceback" not in run.output
+    assert machine.loads == 0
+
+
+class Coverage:
+    """What pytest-cov does when it is active: register a plugin of this name."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(object(), "_cov")
+
+
+class Tracer:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self) -> None:
+        sys.settrace(lambda frame, event, argument: None)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    before = sys.gettrace()
+    yield
+    sys.settrace(before)
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize(
+    ("arguments", "plugins", "words"),
+    [
+        (["--benchmark-disable"], [], "--benchmark-disable"),
+        (["--benchmark-skip"], [], "--benchmark-skip"),
+        (["-n2"], [], "pytest-xdist"),
+        (["--pdb"], [], "a debugger"),
+        (["--trace"], [], "a debugger"),
+        ([], [Coverage()], "coverage"),
+        ([], [Tracer()], "sys.settrace"),
+    ],
+    ids=["disable", "skip", "xdist", "pdb", "trace", "coverage", "settrace"],
+)
+@pytest.mark.parametrize("gate", ["--gate"])
+def test_a_gate_is_refused_together_with_what_distorts_times(
+    project: Project, gate: str, arguments: list[str], plugins: list[object], words: str
+) -> None:
+    if arguments == ["-n2"]:
+        pytest.importorskip("xdist")
+    run = project.pytest(BOTH, gate, *arguments, plugins=plugins)
+    assert run.code == 4, run.output
+    assert f"{gate.partition('=')[0]}: refused together with" in run.output
+    assert words in run.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--gate", "--gate-detect=0.1"], "--gate-detect '0.1': expected a percentage such as 10%"),
+        (["--gate", "--gate-detect=0%"], "--gate-detect 0.0: expected a positive share"),
+        (["--gate", "--gate-alpha=60%"], "--gate-alpha 0.6: expected a share between 0 and 0.5"),
+        (["--gate", "--gate-budget=soon"], "--gate-budget 'soon': expected a positive number of seconds"),
+        (["--gate", "--gate-not-measurable=ignore"], "expected fail or warn"),
+        (["--gate", "--gate-report=gate.txt"], "expected a file that ends in .md or .json"),
+        (["--gate", "--backends=torch"], "no gated test was collected"),
+        (["--gate", "-k", "nothing"], "no gated test was collected"),
+    ],
+)
+def test_a_mistake_ends_the_run_at_once_with_one_clear_line(project: Project, arguments: list[str], words: str) -> None:
+    run = project.pytest(*([] if any("--backends" in argument for argument in arguments) else [BOTH]), *arguments)
+    assert run.code == 4, run.output
+    assert words in run.output
+    assert "Traceback" not in run.output
+
+
+def test_without_gate_its_tests_are_left_out(project: Project) -> None:
+    run = project.pytest(BOTH)
+    assert run.code == 5, run.output
+    assert "6 deselected" in run.output
