@@ -1,6 +1,6 @@
 """The only place where stages are connected: encoder and backend name to a loaded backend, corpus to predictions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import BatchPlan, spread_sample
+from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.run.backend import Backend
@@ -74,11 +75,23 @@ def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = 
     Raises:
         OptionError: more than one name.
     """
-    specs = parse_backends(backend)
+    settings = settings or RunSettings(available_threads())
+    specs = choose_backends(backend, device=settings.device.kind)
     if len(specs) > 1:
         raise OptionError(f"{backend!r}: expected one backend, found {len(specs)}; open them one by one")
     (spec,) = specs
-    return open_built(prepare_backend(encoder, spec), settings or RunSettings(available_threads()))
+    return open_built(prepare_backend(encoder, spec), settings)
+
+
+def choose_backends(
+    backends: str, *, device: str = "cpu", calibration: Corpus | None = None
+) -> tuple[BackendSpec, ...]:
+    """Backends by name, as they are built for a kind of device ("cpu" or "cuda") and calibrated on a corpus.
+
+    Raises:
+        UnknownBackendError, OptionError: see `parse_backends`.
+    """
+    return tuple(replace(spec.built_for(device), calibration=calibration) for spec in parse_backends(backends))
 
 
 def build(
@@ -87,12 +100,16 @@ def build(
     out: str | Path,
     *,
     rebuild: bool = False,
+    device: str = "cpu",
+    calibration: Corpus | None = None,
     announce: Announce = lambda message: None,  # noqa: ARG005
 ) -> dict[str, Path]:
     """Write artifacts that others can load: model.onnx, config.json, tokenizer, manifest.json.
 
     Args:
         backends: comma-separated names. One goes to `out` itself, several to a folder each, named by backend.
+        device: "cpu" or "cuda", what they are built for.
+        calibration: texts that calibrated steps watch the graph on; None for the embedded ones.
 
     Returns:
         the folder of each backend, by name.
@@ -101,7 +118,7 @@ def build(
         OptionError: a backend without files of its own (torch, torch-compile).
         BuildError: a build failed, or `out` is not empty; nothing half-made is left.
     """
-    specs = parse_backends(backends)
+    specs = choose_backends(backends, device=device, calibration=calibration)
     without = [spec.name for spec in specs if not spec.steps]
     if without:
         raise OptionError(

@@ -61,7 +61,11 @@ def build_artifact(
     if not spec.steps or spec.steps[0] != "export":
         raise BuildError(f"backend {spec.name!r}: its build steps start with 'export', found {spec.steps}")
     steps = tuple(step if step == "export" else find_step(step) for step in spec.steps)
-    return open_artifact(_Build(encoder, spec, rebuild, announce).entry(steps) / MODEL, spec.precision)
+    folder = _Build(encoder, spec, rebuild, announce).entry(steps)
+    for name, note in read_manifest(folder).notes.items():
+        if warning := note.get("calibration", {}).get("warning"):
+            announce(f"{spec.name}: {name} was calibrated on {warning}")
+    return open_artifact(folder / MODEL, spec.precision)
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,7 @@ class _Build:
 
     @cached_property
     def _calibration(self) -> Calibration:
-        found = tokenize_calibration(self.encoder, self._corpus)
-        if warning := found.describe().get("warning"):
-            self.announce(f"{self.spec.name}: calibration on {warning}")
-        return found
+        return tokenize_calibration(self.encoder, self._corpus)
 
     def _apply(self, step: Step, source: Path, target: Path) -> dict[str, Any]:
         """Run a step; its notes, if it has any."""

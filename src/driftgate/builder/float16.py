@@ -1,11 +1,11 @@
 """Float16 weights and arithmetic."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration import Calibration, measure_ranges
-from driftgate.builder.onnx_graph import makers, refuse_quantized, save_beside
+from driftgate.builder.onnx_graph import attribute, makers, refuse_quantized, save_beside
 
 _LARGEST = 65504 / 2
 """Half of float16's greatest value: other texts go further than the ones that were watched."""
@@ -26,13 +26,39 @@ def convert_float16(source: Path, target: Path, calibration: Calibration) -> Map
     """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     model = onnx.load(source)
     refuse_quantized(model, source)
     beyond = _beyond_range(model.graph, measure_ranges(source, calibration))
     kept = sorted({*_index_arithmetic(model.graph), *beyond})
-    save_beside(convert_float_to_float16(model, keep_io_types=True, node_block_list=kept), source, target)
+    converted = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=kept))
+    _join_float32(converted.model.graph, kept)
+    converted.prune_graph()
+    converted.topological_sort()  # casts were put at the end
+    save_beside(converted.model, source, target)
     return {"kept in float32 for their range": beyond, "calibration": calibration.describe()}
+
+
+def _join_float32(graph: Any, kept: Collection[str]) -> None:
+    """Between neighbours that stay float32 the converter goes through float16, and what is beyond its range is lost there."""
+    from onnx import TensorProto
+
+    producers = makers(graph)
+    joined = {}
+    for node in graph.node:
+        before = producers.get(node.input[0]) if _is_cast(node, TensorProto.FLOAT) else None
+        if before is None or not _is_cast(before, TensorProto.FLOAT16):
+            continue
+        source = producers.get(before.input[0])
+        if source is not None and source.name in kept:
+            joined[node.output[0]] = before.input[0]
+    for node in graph.node:
+        node.input[:] = [joined.get(name, name) for name in node.input]
+
+
+def _is_cast(node: Any, to: int) -> bool:
+    return bool(node.op_type == "Cast" and attribute(node, "to", 0) == to)
 
 
 def _beyond_range(graph: Any, ranges: Mapping[str, tuple[float, float]]) -> list[str]:

@@ -29,6 +29,10 @@ QUANTIZED_OPERATORS = frozenset(
 """A graph that has one of these is quantized."""
 
 
+_EXTERNAL = ("_data", ".data")
+"""How torch, Optimum and we name that file, and how ONNX Runtime's quantizers do."""
+
+
 def makers(graph: Any) -> dict[str, Any]:
     """The node that computes each tensor, by the tensor's name."""
     return {name: node for node in graph.node for name in node.output}
@@ -56,8 +60,8 @@ def refuse_quantized(model: Any, source: Path) -> None:
 
 
 def has_external_data(model: Path) -> bool:
-    """Whether the weights of an ONNX file lie in a file of their own, as our exports over 2 GB have them."""
-    return model.with_name(f"{model.name}_data").exists()
+    """Whether the weights of an ONNX file lie in a file of their own, as they must over 2 GB."""
+    return any(model.with_name(f"{model.name}{suffix}").exists() for suffix in _EXTERNAL)
 
 
 def save_beside(model: Any, source: Path, target: Path) -> None:

@@ -55,7 +55,7 @@ def fuse(source: Path, *, multi_head_attention: bool = False) -> Any:
     from onnxruntime.transformers.optimizer import optimize_model
 
     options = FusionOptions("bert")
-    options.use_raw_attention_mask = True  # else texts are taken to be padded behind, and are wrong where they are not
+    options.use_raw_attention_mask()  # else texts are taken to be padded behind, and are wrong where they are not
     options.use_multi_head_attention = multi_head_attention
     options.enable_embed_layer_norm = False
     before = logging.root.manager.disable

@@ -55,7 +55,9 @@ def quantize_static(source: Path, target: Path, calibration: Calibration) -> Map
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    _refuse_quantized_file(source)
+    graph = _refuse_quantized_file(source).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    of_activations = [node.name for node in graph.node if node.op_type == "MatMul" and not constants & set(node.input)]
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
         products = Path(scratch) / target.name
         quantize_static(
@@ -70,7 +72,8 @@ def quantize_static(source: Path, target: Path, calibration: Calibration) -> Map
             use_external_data_format=has_external_data(source),
             calibrate_method=CalibrationMethod.Entropy,
             # One feed at a time: batches of different shapes cannot be stacked (as of onnxruntime 1.31).
-            extra_options={"MatMulConstBOnly": True, "CalibStridedMinMax": 1},
+            extra_options={"CalibStridedMinMax": 1},
+            nodes_to_exclude=of_activations,
         )
         model = onnx.load(products)
         quantize_tables(model)
@@ -107,10 +110,13 @@ def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
             path.rename(target.parent / path.name.replace(source.name, target.name))
 
 
-def _refuse_quantized_file(source: Path) -> None:
+def _refuse_quantized_file(source: Path) -> Any:
+    """The model, without its external data, unless it is quantized."""
     import onnx
 
-    refuse_quantized(onnx.load(source, load_external_data=False), source)
+    model = onnx.load(source, load_external_data=False)
+    refuse_quantized(model, source)
+    return model
 
 
 @contextlib.contextmanager

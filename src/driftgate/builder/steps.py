@@ -19,8 +19,8 @@ STEPS: Mapping[str, Step] = {
     step.name: step
     for step in (
         Step("optimize-basic", "2", optimize_basic),
-        Step("fuse-layers", "1", fuse_layers),
-        Step("float16", "3", convert_float16, calibrated=True),
+        Step("fuse-layers", "2", fuse_layers),
+        Step("float16", "5", convert_float16, calibrated=True),
         Step("int8-rowwise", "2", quantize_rowwise),
         Step("int8-dynamic", "1", quantize_dynamic_per_channel),
         Step("int8-dynamic-per-tensor", "1", quantize_dynamic_per_tensor),

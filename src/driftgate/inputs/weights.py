@@ -15,7 +15,7 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
         attention: transformers' attention implementation ("eager"), or None for the library's own choice.
 
     Raises:
-        EncoderError: weights missing from the file, or shapes that do not fit the configuration.
+        EncoderError: weights missing from the file, NaN or infinite, or of shapes that do not fit the configuration.
     """
     import torch
     import transformers
@@ -45,5 +45,11 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
         missing = ", ".join(sorted(loading["missing_keys"])[:5])
         raise EncoderError(
             f"{encoder.path}: the weights lack {missing}: they would be random; use a fine-tuned classifier"
+        )
+    broken = [name for name, weight in module.named_parameters() if not torch.isfinite(weight).all()]
+    if broken:
+        raise EncoderError(
+            f"{encoder.path}: NaN or infinity in {len(broken)} weights: {', '.join(broken[:5])}; every answer would be NaN, "
+            "or would follow from a number that training did not give; take the checkpoint before"
         )
     return module.eval()

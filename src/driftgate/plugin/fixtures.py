@@ -150,7 +150,7 @@ def ledger(driftgate: DriftgateSession, backend_spec: BackendSpec) -> "Ledger":
         reference = ReferenceAnswers(
             driftgate.encoder, driftgate.corpus, tokens, driftgate.plan, driftgate.reference_logits, *driftgate.exact
         )
-        return measure_ledger(reference, backend_spec, driftgate.options.settings)
+        return measure_ledger(reference, driftgate.built(backend_spec).spec, driftgate.options.settings)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ _OPTIONS = (
     Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
     Option("--allow-pickle", "load pickled weights, which can run code"),
     Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
+    Option("--driftgate-calibration", "texts that calibrated build steps watch the graph on; default: embedded ones", "FILE"),
     Option(
         "--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"
     ),
@@ -97,6 +98,7 @@ class Options:
     graph_lock: str
     graph_lock_update: bool
     ledger: bool
+    calibration: str
     settings: RunSettings
     batch_sizes: tuple[int, ...]
     token_budget: int
@@ -142,10 +144,11 @@ def read_options(config: pytest.Config) -> Options:
     for found in config.hook.pytest_driftgate_backends(config=config):
         registry |= {spec.name: spec for spec in found}
     threads = _whole(values, "threads", least=0) or available_threads()
+    device = parse_device(values["device"])
     return Options(
         encoder=values["encoder"],
         corpus=values["corpus"],
-        backends=parse_backends(values["backends"], registry),
+        backends=tuple(spec.built_for(device.kind) for spec in parse_backends(values["backends"], registry)),
         bounds=Path(values["bounds"]) if values["bounds"] else None,
         save_predictions=_under(config, values["save_predictions"]),
         accuracy_baseline=_under(config, values["accuracy_baseline"]),
@@ -153,7 +156,8 @@ def read_options(config: pytest.Config) -> Options:
         graph_lock=values["graph_lock"],
         graph_lock_update=bool(values["graph_lock_update"]),
         ledger=bool(values["ledger"]),
-        settings=RunSettings(threads, parse_device(values["device"])),
+        calibration=values["calibration"],
+        settings=RunSettings(threads, device),
         batch_sizes=parse_batch_sizes(values["batch_sizes"]),
         token_budget=_whole(values, "token_budget", least=1),
         sample_rows=_whole(values, "sample_rows", least=1),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,10 +71,18 @@ class DriftgateSession:
         options = self.options
         if not options.corpus:
             raise OptionError("no corpus to judge on; give a file with --corpus (ini: driftgate_corpus)")
-        path = Path(self._resolve(options.corpus))
-        embedded = path.resolve().parent == corpora_folder().resolve()
-        corpus = load_corpus(path, self.encoder, options.columns, private=not embedded)
+        corpus = self._load_corpus(options.corpus)
         return corpus.sample(options.corpus_rows) if options.corpus_rows else corpus
+
+    @cached_property
+    def calibration(self) -> Corpus | None:
+        """What calibrated build steps watch the graph on; None for the embedded texts."""
+        return self._load_corpus(self.options.calibration) if self.options.calibration else None
+
+    def _load_corpus(self, given: str) -> Corpus:
+        path = Path(self._resolve(given))
+        embedded = path.resolve().parent == corpora_folder().resolve()
+        return load_corpus(path, self.encoder, self.options.columns, private=not embedded)
 
     def _resolve(self, given: str) -> str:
         """A path as seen from where pytest was started, or from the root of the project; else the text itself."""
@@ -148,7 +156,8 @@ class DriftgateSession:
     def _open(self, spec: BackendSpec) -> _Opened:
         if spec.name not in self._opened:
             with self.announce() as announce:
-                built = prepare_backend(self.encoder, spec, rebuild=self.options.rebuild, announce=announce)
+                calibrated = replace(spec, calibration=self.calibration)
+                built = prepare_backend(self.encoder, calibrated, rebuild=self.options.rebuild, announce=announce)
                 if not built.artifact:
                     announce(f"{spec.name}: loading")
                 try:
@@ -218,7 +227,7 @@ class DriftgateSession:
             require_writable_format(self.options.save_predictions)
         encoder = self.encoder
         corpus = self.corpus if self.options.corpus else None
-        _ = self.own_bounds, self.graph_lock  # read now, so that a malformed file is refused before anything is built
+        _ = self.own_bounds, self.graph_lock, self.calibration  # so that a malformed file is refused before anything is built
         self.results.header = {
             "environment": asdict(describe_environment()),
             "options": {
