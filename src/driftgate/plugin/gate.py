@@ -132,18 +132,17 @@ class SpeedGate:
             control=cells[0].id,
         )
 
-    def exit_code(self, tests: int, failed: int) -> int:
-        """The run's exit code, from what pytest would return and the number of failed tests.
+    def exit_code(self, status: int, *, failed_tests: int, failed_otherwise: bool) -> int:
+        """The run's exit code, from pytest's and what else went wrong.
 
-        A verdict does not hide another test's failure, and a run that pytest itself broke off keeps its code.
+        A verdict does not hide another failure, and a run that was refused or broken off keeps its code.
         """
-        if not self.options.wanted or tests not in (0, 1):
-            return tests
-        code = exit_code(
-            (found.verdict for found in self.verdicts.values()) if "verdicts" in vars(self) else (),
-            not_measurable=7 if self.options.not_measurable_fails else 0,
-        )
-        return 1 if failed > self.failed_as_not_measurable else code
+        if not self.options.wanted or status not in (0, 1):
+            return status
+        if failed_otherwise or failed_tests > self.failed_as_not_measurable:
+            return 1
+        verdicts = (found.verdict for found in self.verdicts.values()) if "verdicts" in vars(self) else ()
+        return exit_code(verdicts, not_measurable=7 if self.options.not_measurable_fails else 0)
 
     def finish(self, code: int) -> None:
         """Write the reports, and keep this run's artifacts if they are to be kept and the run ended with 0.

@@ -8,6 +8,7 @@ import pytest
 
 from driftgate.errors import DriftgateError
 from driftgate.plugin.cells import CellSpec
+from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions
 from driftgate.plugin.gate_options import GATE_OPTIONS, read_gate_options
 from driftgate.plugin.keys import SESSION
@@ -119,7 +120,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Set the exit code and keep the baseline before anyone writes down how the run ended."""
     gate = session.config.stash[GATE]
     if gate is not None and not session.config.option.collectonly:
-        session.exitstatus = gate.exit_code(int(session.exitstatus), session.testsfailed)
+        session.exitstatus = gate.exit_code(
+            int(session.exitstatus),
+            failed_tests=session.testsfailed,
+            failed_otherwise=bool(session.config.stash[COMPARED].failures),
+        )
         try:
             gate.finish(int(session.exitstatus))
         except DriftgateError as error:

@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import DriftgateError, OptionError
-from driftgate.plugin import gate_hooks, hookspecs
+from driftgate.plugin import compare_hooks, gate_hooks, hookspecs
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, side_by_side
 from driftgate.plugin.fixtures import (
     backend,
@@ -58,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
     pluginmanager.register(gate_hooks, "driftgate-gate")
+    pluginmanager.register(compare_hooks, "driftgate-compare")
 
 
 @pytest.hookimpl(tryfirst=True)
