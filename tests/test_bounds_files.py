@@ -36,7 +36,6 @@ GATED = {
     ),
     "benchmarks": ("best_ratio_to_torch",),
 }
-GATED_CLASSES = [precision for precision in PRECISION_CLASSES if precision is not Precision.INT8_STATIC]
 CELLS = [pytest.param(suite, metric, id=f"{suite}-{metric}") for suite, metrics in GATED.items() for metric in metrics]
 SUITES = pytest.mark.parametrize("suite", list(GATED))
 
@@ -50,7 +49,7 @@ def test_bounds_file_loads(suite: str) -> None:
     assert bounds_of(suite)
 
 
-@pytest.mark.parametrize("precision", GATED_CLASSES, ids=str)
+@pytest.mark.parametrize("precision", PRECISION_CLASSES, ids=str)
 @pytest.mark.parametrize(("suite", "metric"), CELLS)
 def test_every_class_has_every_gated_metric(suite: str, metric: str, precision: Precision) -> None:
     assert find_bound(bounds_of(suite), (str(precision),), metric).metric == metric
@@ -79,7 +78,7 @@ def test_every_bound_gives_a_reason_of_more_than_twenty_characters(suite: str) -
     assert not short
 
 
-@pytest.mark.parametrize("precision", GATED_CLASSES, ids=str)
+@pytest.mark.parametrize("precision", PRECISION_CLASSES, ids=str)
 def test_drift_bounds_of_a_class_are_ordered_mean_p99_largest(precision: Precision) -> None:
     """A looser mean than maximum could never fail."""
     bounds = bounds_of("accuracy")

@@ -142,6 +142,13 @@ def test_calibration_batches_hold_no_padding_and_every_length(encoder: Encoder) 
     assert lengths == sorted(tokenize(encoder, TEXTS).lengths.tolist())
 
 
+@pytest.mark.parametrize("spec", [STATIC, FLOAT16], ids=lambda spec: spec.name)
+def test_a_graph_may_take_segments_that_its_tokenizer_does_not_give(tmp_path: Path, spec: BackendSpec) -> None:
+    encoder = load_encoder(make_encoder(tmp_path / "mixed", "albert", tokenizer="roberta"))
+    assert tokenize(encoder, TEXTS).token_type_ids is None
+    assert "token_type_ids" in [value.name for value in graph_of(encoder, spec).input]
+
+
 # Float16
 
 

@@ -64,8 +64,10 @@ def tokenize_calibration(encoder: Encoder, corpus: Corpus) -> Calibration:
         equally_long = list(rows)
         for start in range(0, len(equally_long), _LARGEST_BATCH):
             batch = pad_rows(tokens, equally_long[start : start + _LARGEST_BATCH])
-            feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-            feeds.append(feed if batch.token_type_ids is None else {**feed, "token_type_ids": batch.token_type_ids})
+            # A graph may take segments that its tokenizer does not give: then all is one segment.
+            types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
+            names = ("input_ids", "attention_mask", "token_type_ids")
+            feeds.append(dict(zip(names, (batch.input_ids, batch.attention_mask, types), strict=True)))
     return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in sorted(chosen)), tuple(feeds))
 
 
