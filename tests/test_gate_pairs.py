@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from driftgate.judge.sequential import wins_needed
-from driftgate.measure.pairs import PAIRS_A_ROUND, Contest, Load, Pair, log_ratios, time_pairs
+from driftgate.measure.pairs import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND, Contest, Load, Pair, log_ratios, time_pairs
 
 MS = 1_000_000
 
@@ -129,6 +129,28 @@ def test_short_calls_are_timed_together_and_long_ones_alone() -> None:
         contest = Contest("x", load, load, ("b1",), "b1")
         timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
         assert {pair.baseline_ns for pair in timing.pairs} == {expected_ns}
+
+
+def test_long_calls_are_paired_less_often_and_primed_once_a_load() -> None:
+    bench = Bench()
+    load = bench.load("A", 150, cells=["b32"], batches=1)
+    contest = Contest("x", load, load, ("b32",), "b32")
+    timing = time_pairs(
+        [contest], lambda pairs: {"b32"} if pairs[-1].round < 1 else set(), budget_seconds=1e9, clock=bench.clock
+    )
+    counted = Counter((pair.round, pair.is_control) for pair in timing.pairs)
+    assert set(counted.values()) == {LONG_PAIRS_A_ROUND}
+    cutting, primed, timed = 3 * 2, 2 * 4, 2 * 4 * LONG_PAIRS_A_ROUND
+    assert len(bench.calls) == cutting + primed + timed
+
+
+def test_sides_are_run_equally_often() -> None:
+    """Else the one that has run more is ahead: its memory is found, its caches are warm."""
+    bench = Bench()
+    contest = Contest("x", bench.load("A", 10), bench.load("B", 10), ("b8",), "b1")
+    time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
+    counted = Counter(name for name, cell, _ in bench.calls if cell == "b8")
+    assert counted["A"] == counted["B"] + 2 * 6  # the control's load was only run to see how long calls are
 
 
 def test_all_work_of_a_cell_gets_its_turn() -> None:

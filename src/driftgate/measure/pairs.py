@@ -18,6 +18,9 @@ import numpy as np
 PAIRS_A_ROUND = 4
 UNIT_NS = 20_000_000
 """What is timed at once takes about 20 ms where a cell's calls are shorter: long against the clock, short against drift."""
+LONG_UNIT_NS = 100_000_000
+LONG_PAIRS_A_ROUND = 2
+"""A round's time is mostly that of the cells with the longest calls, which vary less."""
 MAX_ROUNDS = 200
 
 Clock = Callable[[], int]
@@ -102,7 +105,7 @@ def time_pairs(
     generator = np.random.default_rng(seed)
     started = clock()
     pairs: list[Pair] = []
-    units: dict[tuple[str, str], list[slice]] = {}
+    units: dict[tuple[str, str], _Units] = {}
     wanted = {cell for contest in contests for cell in contest.cells}
     round_ns = first_round_ns = 0
     for number in range(MAX_ROUNDS):
@@ -137,15 +140,32 @@ def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]]
     return dict(cells), controls
 
 
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """How a cell's calls are timed: these slices of them at once, and so many pairs a round."""
+
+    slices: tuple[slice, ...]
+    is_long: bool
+
+    @property
+    def pairs(self) -> int:
+        return LONG_PAIRS_A_ROUND if self.is_long else PAIRS_A_ROUND
+
+    def draw(self, generator: np.random.Generator) -> list[slice]:
+        """One for each pair of a round, each as often as any other, give or take one."""
+        turns = [generator.permutation(len(self.slices)) for _ in range(-(-self.pairs // len(self.slices)))]
+        return [self.slices[index] for index in np.concatenate(turns).tolist()[: self.pairs]]
+
+
 def _time_round(
     contest: Contest,
     cells: Sequence[str],
     number: int,
-    units: dict[tuple[str, str], list[slice]],
+    units: dict[tuple[str, str], _Units],
     generator: np.random.Generator,
     clock: Clock,
 ) -> list[Pair]:
-    """Load both sides and the control anew, in random order; time each cell `PAIRS_A_ROUND` times."""
+    """Load both sides and the control anew, in random order, and time every cell's pairs, in random order too."""
     loads = {"baseline": contest.baseline, "candidate": contest.candidate, "control": contest.baseline}
     sides = {side: loads[side]() for side in generator.permutation(list(loads)).tolist()}
     pairs = []
@@ -154,54 +174,51 @@ def _time_round(
         drawn = {}
         for cell, side in tasks:
             key = contest.backend, cell
-            units[key] = units.get(key) or _cut_units(sides["baseline"][cell], clock)
-            drawn[cell, side] = _draw(units[key], generator)
-        for index in range(PAIRS_A_ROUND):
-            for at in generator.permutation(len(tasks)).tolist():
-                cell, side = tasks[at]
-                unit = drawn[cell, side][index]
-                baseline, other = sides["baseline"][cell][unit], sides[side][cell][unit]
-                other_first = bool(generator.random() < 0.5)
-                first_ns, second_ns = (
-                    _time(calls, clock) for calls in ((other, baseline) if other_first else (baseline, other))
-                )
-                baseline_ns, other_ns = (second_ns, first_ns) if other_first else (first_ns, second_ns)
-                pairs.append(
-                    Pair(
-                        contest.backend, cell, number, baseline_ns, other_ns, other_first, is_control=side == "control"
-                    )
-                )
+            if key not in units:  # all sides, so that none is ahead; what the one loaded first says
+                units[key], *_ = [_cut_units(calls[cell], clock) for calls in sides.values()]
+            drawn[cell, side] = units[key].draw(generator)
+        turns = [(index, task) for index in range(PAIRS_A_ROUND) for task in generator.permutation(len(tasks)).tolist()]
+        for index, task in turns:
+            cell, side = tasks[task]
+            if index >= len(drawn[cell, side]):
+                continue
+            part = drawn[cell, side][index]
+            # A long unit outlasts what the other side left behind; a fresh session still has to find memory for its shapes.
+            primes = not units[contest.backend, cell].is_long or part not in drawn[cell, side][:index]
+            times = {}
+            order = ("baseline", side) if generator.random() < 0.5 else (side, "baseline")
+            for name in order:
+                times[name] = _time(sides[name][cell][part], clock, primes=primes)
+            is_control = side == "control"
+            pairs.append(
+                Pair(contest.backend, cell, number, times["baseline"], times[side], order[0] == side, is_control)
+            )
     return pairs
 
 
-def _draw(units: Sequence[slice], generator: np.random.Generator) -> list[slice]:
-    """A unit for each pair of a round, each as often as any other, give or take one."""
-    order = [generator.permutation(len(units)) for _ in range(-(-PAIRS_A_ROUND // len(units)))]
-    return [units[index] for index in np.concatenate(order).tolist()[:PAIRS_A_ROUND]]
-
-
-def _cut_units(calls: Sequence[Callable[[], object]], clock: Clock) -> list[slice]:
+def _cut_units(calls: Sequence[Callable[[], object]], clock: Clock) -> _Units:
     """Consecutive calls of at least `UNIT_NS` together, as far as there are enough."""
     _run(calls)
-    units, start, spent = [], 0, 0
+    slices, start, spent, total = [], 0, 0, 0
     for index, call in enumerate(calls):
-        before = clock()
-        call()
-        spent += clock() - before
+        took = _time([call], clock, primes=False)
+        spent, total = spent + took, total + took
         if spent >= UNIT_NS:
-            units.append(slice(start, index + 1))
+            slices.append(slice(start, index + 1))
             start, spent = index + 1, 0
-    if not units:
-        return [slice(0, len(calls))]
-    units[-1] = slice(units[-1].start, len(calls))  # a short rest belongs to the last
-    return units
+    if slices:
+        slices[-1] = slice(slices[-1].start, len(calls))  # a short rest belongs to the last
+    else:
+        slices = [slice(0, len(calls))]
+    return _Units(tuple(slices), is_long=total / len(slices) >= LONG_UNIT_NS)
 
 
-def _time(calls: Sequence[Callable[[], object]], clock: Clock) -> int:
-    """Nanoseconds of the calls, after an untimed turn of the same: the other side's data is out of the caches then, and a
-    fresh session has found memory for these shapes. A further turn before a load's first pair made no ratio steadier.
+def _time(calls: Sequence[Callable[[], object]], clock: Clock, *, primes: bool) -> int:
+    """Nanoseconds of the calls; where it primes, after an untimed turn of the same, which brings their data back into the
+    caches from where the other side drove it. A further turn before a load's first pair made no ratio steadier.
     """
-    _run(calls)
+    if primes:
+        _run(calls)
     started = clock()
     _run(calls)
     return clock() - started
