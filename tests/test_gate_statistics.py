@@ -187,6 +187,27 @@ def test_a_time_that_is_not_a_number_never_passes(broken: float) -> None:
     assert (verdicts["whole"].verdict, verdicts["broken"].verdict) == (Verdict.PASS, Verdict.NOT_MEASURABLE)
 
 
+def test_a_cell_passes_exactly_when_its_interval_ends_below_what_is_to_be_detected() -> None:
+    generator = np.random.default_rng(6)
+    for _ in range(200):
+        ratios = generator.normal(generator.uniform(-0.05, 0.09), 0.06, 12).tolist()
+        (found,) = judge_cells({"b": TimedBackend({"cell": ratios}, [])}, RULE).values()
+        if found.verdict is Verdict.PASS:
+            assert found.high is not None
+            assert found.high < RULE.detect
+        elif found.verdict is Verdict.NOT_MEASURABLE:
+            assert found.high is None or found.high >= RULE.detect
+
+
+def test_the_fewest_rounds_of_a_regression_are_those_the_documentation_names() -> None:
+    many = {
+        f"b{number}": TimedBackend({f"b{number}-{cell}": [0.5] * 30 for cell in range(4)}, []) for number in range(5)
+    }
+    assert {found.rounds for found in judge_cells(many, RULE).values()} == {13}
+    assert judge_cells({"b": TimedBackend({"cell": [0.5] * 30}, [])}, RULE)["cell"].rounds == 9
+    assert RULE.least_rounds == 7
+
+
 def test_a_small_slowdown_however_certain_is_no_regression() -> None:
     assert judge_one([0.02] * 60) is Verdict.PASS
 
