@@ -107,6 +107,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr("driftgate.plugin.gate.load_side", machine.load_side)
     monkeypatch.setattr("driftgate.plugin.gate.CLOCK", machine.clock)
+    monkeypatch.setattr("driftgate.plugin.gate.draw_seed", lambda: 5)
     return machine
 
 

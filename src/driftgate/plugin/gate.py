@@ -30,6 +30,11 @@ from driftgate.report.gate import GateReport, write_gate_report
 CLOCK: Clock = time.perf_counter_ns
 
 
+def draw_seed() -> int:
+    """A seed nobody chose: the verdicts' error rates rest on the order of pairs being chance. Reports name it."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
 class SpeedGate:
     """Times this run's artifacts beside the baseline's, once, when the first gated test asks."""
 
@@ -37,6 +42,7 @@ class SpeedGate:
         self.options = options
         self.cells: tuple[CellSpec, ...] = ()
         self.failed_as_not_measurable = 0
+        self.seed = draw_seed()
         self.report: GateReport | None = None
         self.said: list[str] = []
         self._session = session
@@ -117,6 +123,7 @@ class SpeedGate:
                 still_open,
                 budget_seconds=self.options.budget_seconds,
                 least_rounds=rule.least_rounds,
+                seed=self.seed,
                 clock=CLOCK,
             )
         return judge_cells(by_backend(contests, self._timing.pairs), rule)
@@ -193,6 +200,7 @@ class SpeedGate:
             cell_times(pairs),
             seconds,
             self.options.budget_seconds,
+            self.seed,
             self._notes(),
             describe_sides(self._session),
             self.baseline.about,

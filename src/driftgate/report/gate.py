@@ -31,7 +31,7 @@ class GateReport:
     Args:
         verdicts: in the order in which cells are shown.
         times: of the cells that were timed, by cell id.
-        seconds: that timing took. `budget_seconds`: that it might take.
+        seconds: that timing took. `budget_seconds`: that it might take. `seed`: of the order of pairs.
         notes: sentences for below the table.
         environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
     """
@@ -41,6 +41,7 @@ class GateReport:
     times: Mapping[str, CellTimes]
     seconds: float
     budget_seconds: float
+    seed: int
     notes: Sequence[str]
     environment: Mapping[str, Any]
     baseline: Mapping[str, Any]
@@ -51,6 +52,7 @@ class GateReport:
             "rule": asdict(self.rule),
             "seconds": self.seconds,
             "budget_seconds": self.budget_seconds,
+            "seed": self.seed,
             "cells": [
                 {**asdict(found), **(asdict(self.times[found.cell]) if found.cell in self.times else {})}
                 for found in self.verdicts
