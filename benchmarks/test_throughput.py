@@ -33,3 +33,10 @@ def test_artifact_size(built, results):
     assert about["size_bytes"] > 0
     if built.spec.runtime is Runtime.ONNXRUNTIME and built.artifact is not None:
         assert about["size_bytes"] == built.artifact.size_bytes
+
+
+def test_weights_are_as_small_as_their_class_says(graph_facts, gate):
+    """Constants of the graph relative to the encoder's own parameters in float32: what was stored twice or not converted."""
+    if graph_facts.bytes_to_parameters is None:
+        pytest.skip("the encoder's weights are pickled: their number is unknown without loading them")
+    gate({"bytes_to_float32_parameters": graph_facts.bytes_to_parameters})
