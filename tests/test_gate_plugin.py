@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from nested_pytest import run_pytest
 
+from driftgate.errors import WorkerError
+from driftgate.measure.software import timed_software
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
 
@@ -105,7 +108,7 @@ def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr("driftgate.plugin.gate.load_side", machine.load_side)
+    monkeypatch.setattr("driftgate.plugin.gate_workers.load_side", machine.load_side)
     monkeypatch.setattr("driftgate.plugin.gate.CLOCK", machine.clock)
     monkeypatch.setattr("driftgate.plugin.gate.draw_seed", lambda: 5)
     return machine
@@ -237,7 +240,7 @@ def test_other_software_is_timed_and_named(project: Project, machine: Machine) -
     run = project.pytest(BOTH, "--gate")
     assert run.code == 0, run.output
     assert set(run.verdicts.values()) == {"PASS"}
-    assert re.search(r"since the baseline: onnxruntime: baseline 1\.0\.0, now \d", run.output)
+    assert re.search(r"onnxruntime: baseline 1\.0\.0, now \d", run.output)
 
 
 def test_a_baseline_of_another_tokenizer_is_refused_by_field(
@@ -342,3 +345,64 @@ def test_without_gate_its_tests_are_left_out(project: Project) -> None:
     run = project.pytest(BOTH)
     assert run.code == 5, run.output
     assert "6 deselected" in run.output
+
+
+# The baseline's side in a worker of another Python
+
+
+class Worker:
+    """Stands in for a worker: its calls move the machine's clock."""
+
+    def __init__(self, machine: Machine, name: str, factor: float = 1.0, dies_at: str = "") -> None:
+        self.machine, self.name, self.factor, self.dies_at = machine, name, factor, dies_at
+
+    def ask(self, request: dict[str, Any]) -> object:
+        if request["do"] == self.dies_at:
+            raise WorkerError(f"{self.name}: it died at {request['do']!r}")
+        if request["do"] == "describe":
+            return timed_software() | {"onnxruntime": "1.0.0"}
+        self.machine.now += int(30 * MS * self.factor) if request["do"] == "run" else 0
+        return 1
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, machine: Machine, **how: Any) -> None:
+    @contextmanager
+    def start_worker(python: str | Path, name: str) -> Iterator[Worker]:
+        yield Worker(machine, name, **(how if python == sys.executable else {}))
+
+    monkeypatch.setattr("driftgate.plugin.gate_workers.start_worker", start_worker)
+
+
+def test_a_slower_runtime_is_a_regression_of_the_same_bytes(
+    project: Project, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, machine, factor=1.2)
+    run = project.pytest(BOTH, "--gate", "--gate-baseline-python=/elsewhere/python")
+    assert run.code == 1, run.output
+    assert set(run.verdicts.values()) == {"REGRESSION"}
+    assert re.search(r"onnxruntime: baseline 1\.0\.0, now \d.*Each side ran on its own", run.output)
+
+
+def test_an_even_runtime_passes(project: Project, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, machine)
+    run = project.pytest(BOTH, "--gate", "--gate-baseline-python=/elsewhere/python")
+    assert run.code == 0, run.output
+    assert set(run.verdicts.values()) == {"PASS"}
+
+
+@pytest.mark.parametrize("request_name", ["load", "run"])
+def test_a_worker_that_dies_leaves_its_cells_not_measurable(
+    project: Project, machine: Machine, monkeypatch: pytest.MonkeyPatch, request_name: str
+) -> None:
+    stand_in(monkeypatch, machine, dies_at=request_name)
+    run = project.pytest(BOTH, "--gate", "--gate-baseline-python=/elsewhere/python")
+    assert run.code == 7, run.output
+    assert set(run.verdicts.values()) == {"NOT MEASURABLE"}
+    assert f"this run's worker: it died at '{request_name}'" in run.output
+
+
+def test_a_python_that_is_not_there_is_refused(project: Project) -> None:
+    run = project.pytest(BOTH, "--gate", "--gate-baseline-python=elsewhere/bin/python")
+    assert run.code == 4, run.output
+    assert "elsewhere/bin/python cannot be started" in run.output
+    assert "Traceback" not in run.output

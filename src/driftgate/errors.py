@@ -64,5 +64,9 @@ class NonFiniteLogitsError(DriftgateError):
     """A backend answered NaN or infinity."""
 
 
+class WorkerError(DriftgateError):
+    """A process that runs one side of a comparison cannot be started, died or hangs."""
+
+
 class BoundsError(DriftgateError):
     """A bounds file is malformed or has no bound for something that is gated."""

@@ -1,14 +1,13 @@
 """The speed gate of one run: which cells have a baseline, timing them beside it, and what comes of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from driftgate.backends import BackendSpec
 from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
-from driftgate.errors import BaselineError, OptionError
+from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.judge.verdicts import CellVerdict, Verdict, exit_code, judge_cells, undecided
 from driftgate.measure.pairs import Clock, Contest, Pair, Timing, time_pairs
 from driftgate.pipeline import Built
@@ -22,8 +21,8 @@ from driftgate.plugin.gate_sides import (
     is_gateable,
     list_encoder_changes,
     list_software_changes,
-    load_side,
 )
+from driftgate.plugin.gate_workers import OpenSide, describe_worker, open_sides
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.gate import GateReport, write_gate_report
 
@@ -58,6 +57,7 @@ class SpeedGate:
 
         Raises:
             OptionError: there is nothing to gate.
+            WorkerError: the Python of the baseline's side cannot be used.
             BaselineError: no baseline, a damaged one, or one of another tokenizer, labels or length limit.
         """
         self.cells = tuple(cells)
@@ -66,6 +66,7 @@ class SpeedGate:
                 "--gate: no gated test was collected; run it as: pytest benchmarks --gate, with at least one ONNX backend in "
                 "--backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
             )
+        _ = self._software_changes  # asks the worker's Python: whatever is wrong with it is said now
         differences = list_encoder_changes(self.baseline.about, describe_sides(self._session))
         if differences:
             raise BaselineError(
@@ -109,13 +110,22 @@ class SpeedGate:
 
     def _time(self, cells: Sequence[CellSpec]) -> dict[str, CellVerdict]:
         specs = {cell.backend.name: cell.backend for cell in cells}
-        contests = [self._contest(spec, [cell for cell in cells if cell.backend == spec]) for spec in specs.values()]
-        rule = self.options.rule
-        with self._session.announce() as announce:
+        contested = {name: [cell for cell in cells if cell.backend == spec] for name, spec in specs.items()}
+        try:
+            return self._time_contests(contested)
+        except WorkerError as error:
+            return {
+                cell.id: CellVerdict(cell.id, cell.backend.name, Verdict.NOT_MEASURABLE, str(error)) for cell in cells
+            }
+
+    def _time_contests(self, contested: Mapping[str, Sequence[CellSpec]]) -> dict[str, CellVerdict]:
+        rule, total = self.options.rule, sum(map(len, contested.values()))
+        with open_sides(self.options.baseline_python) as sides, self._session.announce() as announce:
+            contests = [self._contest(cells, *sides) for cells in contested.values()]
 
             def still_open(pairs: Sequence[Pair]) -> set[str]:
                 left = undecided(by_backend(contests, pairs), rule)
-                announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {len(cells)} cells undecided")
+                announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {total} cells undecided")
                 return left
 
             self._timing = time_pairs(
@@ -128,13 +138,14 @@ class SpeedGate:
             )
         return judge_cells(by_backend(contests, self._timing.pairs), rule)
 
-    def _contest(self, spec: BackendSpec, cells: Sequence[CellSpec]) -> Contest:
+    def _contest(self, cells: Sequence[CellSpec], open_baseline: OpenSide, open_candidate: OpenSide) -> Contest:
+        spec = cells[0].backend
         built = self._session.built(spec)
         artifact = self.baseline.backends[spec.name].artifact
         return Contest(
             spec.name,
-            load_side(self._session, Built(built.spec, built.encoder, artifact), cells),
-            load_side(self._session, built, cells),
+            open_baseline(self._session, Built(built.spec, built.encoder, artifact), cells),
+            open_candidate(self._session, built, cells),
             tuple(cell.id for cell in cells),
             control=cells[0].id,
         )
@@ -214,10 +225,7 @@ class SpeedGate:
         if not any(found.verdict is not Verdict.NEW for found in self.verdicts.values()):
             notes.append("nothing was compared: no cell of this run is in the baseline")
         if self._software_changes:
-            notes.append(
-                f"since the baseline: {'; '.join(self._software_changes)}. Both sides ran on what is installed now: this says "
-                "what the artifacts do to speed, not what that change does"
-            )
+            notes.append(f"{'; '.join(self._software_changes)}. {self._what_changes_mean}")
         if self._timing and self._timing.out_of_time:
             notes.append(self._time_needed(self._timing))
         return notes
@@ -236,4 +244,13 @@ class SpeedGate:
 
     @cached_property
     def _software_changes(self) -> list[str]:
-        return list_software_changes(self.baseline.about, describe_sides(self._session))
+        then, python = self.baseline.about, self.options.baseline_python
+        if python:
+            then = {**then, "software": describe_worker(python)}
+        return list_software_changes(then, describe_sides(self._session))
+
+    @property
+    def _what_changes_mean(self) -> str:
+        if self.options.baseline_python:
+            return "Each side ran on its own: verdicts say what artifacts and software do together"
+        return "Both sides ran on what is installed now: verdicts say what the artifacts do, not what that change does"

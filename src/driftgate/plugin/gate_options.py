@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run
 GATE_OPTIONS = (
     Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
     Option("--gate-baseline", "folder of the baseline's artifacts", "DIR", ".driftgate-baseline"),
+    Option(
+        "--gate-baseline-python", "Python whose environment runs the baseline's side, in a worker process", "PYTHON"
+    ),
     Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones"),
     Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
     Option("--gate-alpha", "false alarms of a run, over all its cells", "PERCENT", "1%"),
@@ -37,11 +40,13 @@ class GateOptions:
 
     Args:
         wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
+        baseline_python: program that runs the baseline's side; "" for this process.
     """
 
     wanted: bool
     accept: bool
     baseline: Path
+    baseline_python: str
     rule: "SpeedRule"
     budget_seconds: float
     not_measurable_fails: bool
@@ -77,6 +82,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
         wanted=bool(values["gate"]),
         accept=bool(values["gate_accept"]),
         baseline=base / values["gate_baseline"],
+        baseline_python=_program(base, values["gate_baseline_python"]),
         rule=rule,
         budget_seconds=_seconds(values["gate_budget"]),
         not_measurable_fails=policy == "fail",
@@ -96,3 +102,8 @@ def _seconds(text: str) -> float:
     if not re.fullmatch(r"\d+(?:\.\d+)?", text) or not float(text) > 0:
         raise OptionError(f"--gate-budget {text!r}: expected a positive number of seconds")
     return float(text)
+
+
+def _program(base: Path, given: str) -> str:
+    """A path as seen from where pytest was started, or a name to be looked up on PATH."""
+    return str(base / given) if "/" in given or "\\" in given else given

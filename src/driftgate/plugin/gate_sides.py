@@ -1,29 +1,24 @@
 """What the gate times: cells with an artifact, and both sides of them, opened anew whenever asked."""
 
 import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import driftgate.run
 from driftgate.backends import BackendSpec, Runtime
 from driftgate.builder.baseline import digest_files
 from driftgate.judge.verdicts import TimedBackend
 from driftgate.measure.pairs import Contest, Load, Pair, log_ratios
+from driftgate.measure.software import timed_software
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import Built, open_built
 from driftgate.plugin.cells import CellSpec, sample_tokens
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.environment import describe_environment
 from driftgate.report.gate import CellTimes
-
-# What can change the time of the same bytes in this process.
-_TIMED_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "numpy", "driftgate")
 
 
 def is_gateable(spec: BackendSpec) -> bool:
@@ -75,9 +70,6 @@ def cell_times(pairs: Sequence[Pair]) -> dict[str, CellTimes]:
 
 def describe_sides(session: DriftgateSession) -> dict[str, Any]:
     """What a baseline of this run is taken on, as JSON has it."""
-    environment = asdict(describe_environment())
-    versions = {name: environment["versions"].get(name) for name in _TIMED_SOFTWARE}
-    code = Path(driftgate.run.__file__).parent.glob("*.py")
     about = {
         "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "encoder": {
@@ -86,16 +78,16 @@ def describe_sides(session: DriftgateSession) -> dict[str, Any]:
             "max_tokens": session.encoder.max_tokens,
             "tokenizer_sha256": digest_files(session.encoder.tokenizer_files),
         },
-        "software": {"python": platform.python_version(), **versions, "driftgate.run": digest_files(code)[:12]},
+        "software": timed_software(),
         "settings": {"threads": session.options.settings.threads, "device": str(session.options.settings.device)},
-        "environment": environment,
+        "environment": asdict(describe_environment()),
     }
     as_json: dict[str, Any] = json.loads(json.dumps(about))
     return as_json
 
 
 def list_software_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What can change the time of the same bytes and is not as it was: a change of it cannot be seen in one process.
+    """What can change the time of the same bytes and is not as it was.
 
     Args:
         then, now: as `describe_sides` has it.

@@ -1,0 +1,137 @@
+"""The parent's end of a worker: a process of another Python that loads and runs one side when it is asked to."""
+
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, overload
+
+from driftgate.errors import WorkerError
+
+TIMEOUT_SECONDS = 120.0
+_MODULE = "driftgate.measure.worker"
+
+
+class Worker:
+    """A running worker. `ask` waits for its answer; nothing is sent to two workers at once."""
+
+    def __init__(self, process: "subprocess.Popen[str]", log: Path, name: str, timeout_seconds: float) -> None:
+        self._process = process
+        self._log = log
+        self._name = name
+        self._timeout_seconds = timeout_seconds
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put("")
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """Send one request; what the worker found.
+
+        Raises:
+            WorkerError: it died, failed, or did not answer in time (then it is ended).
+        """
+        assert self._process.stdin is not None
+        try:
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+            line = self._answers.get(timeout=self._timeout_seconds)
+        except OSError:
+            line = ""
+        except queue.Empty:
+            self._process.kill()
+            raise WorkerError(
+                f"{self._name}: no answer to {request['do']!r} in {self._timeout_seconds:g} s; it was ended{self._said()}"
+            ) from None
+        if not line:
+            raise WorkerError(
+                f"{self._name}: it died at {request['do']!r}, exit code {self._process.wait()}{self._said()}"
+            )
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(f"{self._name}: {request['do']!r} failed:\n{answer['error']}")
+        return answer["found"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not sent cannot be sent any more
+                    pipe.close()
+
+    def _said(self) -> str:
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip()[-1000:]
+        return f"; its last words:\n{said}" if said else ""
+
+
+class RemoteCalls(Sequence[Callable[[], object]]):
+    """A cell's calls in a worker's session; a slice of them is made at one request."""
+
+    def __init__(self, worker: Worker, load: int, cell: str, start: int, stop: int) -> None:
+        self._run = {"do": "run", "load": load, "cell": cell}
+        self._worker, self._start, self._stop = worker, start, stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @overload
+    def __getitem__(self, at: int) -> Callable[[], object]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Callable[[], object]]: ...
+    def __getitem__(self, at: int | slice) -> Callable[[], object] | Sequence[Callable[[], object]]:
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(len(self))
+            return [self._request(start, stop)]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return self._request(at % len(self), at % len(self) + 1)
+
+    def _request(self, start: int, stop: int) -> Callable[[], object]:
+        request = {**self._run, "start": self._start + start, "stop": self._start + stop}
+        return lambda: self._worker.ask(request)
+
+
+@contextmanager
+def start_worker(
+    python: str | Path, name: str, *, module: str = _MODULE, timeout_seconds: float = TIMEOUT_SECONDS
+) -> Iterator[Worker]:
+    """A worker of the interpreter `python`, ended at exit.
+
+    Raises:
+        WorkerError: there is no such program.
+    """
+    # The same for every worker: hash order and idle OpenMP threads change times.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "stderr"
+        with log.open("w", encoding="utf-8") as stderr:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the interpreter that the user named
+                    [str(python), "-m", module],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    text=True,
+                    env=environment,
+                )
+            except OSError as error:
+                raise WorkerError(
+                    f"{name}: {python} cannot be started ({error.strerror}); give the path of a Python"
+                ) from error
+        worker = Worker(process, log, name, timeout_seconds)
+        try:
+            yield worker
+        finally:
+            worker.close()

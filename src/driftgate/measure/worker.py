@@ -1,0 +1,115 @@
+"""One side of a comparison in a process of its own: `python -m driftgate.measure.worker`, asked in lines of JSON.
+
+`{"do": "describe"}` answers what is installed; `"load"` opens a model in a fresh session; `"run"` makes some of a cell's calls.
+It waits for its turn in `read()`: a worker that spins while the other is timed would take its core.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec, Precision, Runtime
+from driftgate.builder.artifact import Artifact
+from driftgate.inputs.batches import TokenBatch
+from driftgate.measure.software import timed_software
+
+_ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
+_Calls = Mapping[str, Sequence[Callable[[], Logits]]]
+
+
+def write_batches(path: Path, batches: Mapping[str, Sequence[TokenBatch]]) -> None:
+    """Write the batches of each cell, by cell id, for `"load"` to read."""
+    arrays = {
+        f"{cell}/{index}/{name}": getattr(batch, name)
+        for cell, of_cell in batches.items()
+        for index, batch in enumerate(of_cell)
+        for name in _ARRAYS
+        if getattr(batch, name) is not None
+    }
+    np.savez(path, **arrays)
+
+
+def read_batches(path: Path) -> dict[str, list[TokenBatch]]:
+    """The batches that `write_batches` wrote; their rows are counted from 0."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    with np.load(path, allow_pickle=False) as content:
+        for key in content.files:
+            cell, index, name = key.rsplit("/", 2)
+            found.setdefault(cell, {}).setdefault(int(index), {})[name] = content[key]
+    return {cell: [_to_batch(arrays) for _, arrays in sorted(of_cell.items())] for cell, of_cell in found.items()}
+
+
+def _to_batch(arrays: Mapping[str, Any]) -> TokenBatch:
+    ids, mask, types = (arrays.get(name) for name in _ARRAYS)
+    if ids is None or mask is None:
+        raise ValueError(f"a batch has {', '.join(arrays)}, expected input_ids and attention_mask")
+    return TokenBatch(tuple(range(len(ids))), ids, mask, types)
+
+
+class _Loads:
+    """The latest sessions, by number: older ones are closed."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._calls: OrderedDict[int, _Calls] = OrderedDict()
+
+    def load(self, request: Mapping[str, Any]) -> int:
+        from driftgate.inputs.encoder import load_encoder
+        from driftgate.run.device import RunSettings, parse_device
+        from driftgate.run.open import open_backend
+
+        while len(self._calls) >= request["keep"]:
+            self._calls.popitem(last=False)
+        encoder = load_encoder(**request["encoder"])
+        precision = Precision(request["precision"])
+        spec = BackendSpec(request["backend"], precision, Runtime.ONNXRUNTIME)
+        settings = RunSettings(request["threads"], parse_device(request["device"]))
+        backend = open_backend(encoder, spec, Artifact(Path(request["model"]), precision, "", 0), settings)
+        self._next += 1
+        self._calls[self._next] = {
+            cell: [backend.prepare(batch) for batch in batches]
+            for cell, batches in read_batches(Path(request["batches"])).items()
+        }
+        return self._next
+
+    def run(self, request: Mapping[str, Any]) -> None:
+        for call in self._calls[request["load"]][request["cell"]][request["start"] : request["stop"]]:
+            call()
+
+
+def _answer(request: Mapping[str, Any], loads: _Loads) -> object:
+    if request["do"] == "describe":
+        return timed_software()
+    if request["do"] == "load":
+        return loads.load(request)
+    loads.run(request)
+    return None
+
+
+def _serve(requests: TextIO, answers: TextIO) -> None:
+    loads = _Loads()
+    for line in requests:
+        try:
+            answer = {"found": _answer(json.loads(line), loads)}
+        except Exception:  # noqa: BLE001 - whatever it is, the parent reports it
+            answer = {"error": traceback.format_exc()[-2000:]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _main() -> None:
+    # What a library prints goes to standard error: standard output carries the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    _serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    _main()
