@@ -26,7 +26,7 @@ class Project:
 
     def pytest(self, *arguments: str, path: Sequence[str] = ("benchmarks",)) -> tuple[int, str]:
         small = ["--driftgate-sample-rows=2", "--driftgate-batch-sizes=2", f"--encoder={self.encoder}"]
-        chosen = [] if "-k" in arguments else ["-k", "throughput"]
+        chosen = [] if "-k" in arguments else ["-k", "fp32-b"]
         quiet = ["-p", "no:cacheprovider", "--import-mode=importlib", "--backends=onnx-fp32"]
         return run_pytest(self.folder, [*path, *small, *chosen, *quiet, *arguments], self.cache)
 
@@ -56,7 +56,8 @@ def first(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempP
     """One saved run: copied, never changed. Its times are made long enough that only a test makes a regression."""
     folder = tmp_path_factory.mktemp("compare")
     (folder / "benchmarks").mkdir()
-    shutil.copy2(REPOSITORY / "benchmarks/test_throughput.py", folder / "benchmarks")
+    for name in ("test_throughput.py", "bounds.toml"):
+        shutil.copy2(REPOSITORY / "benchmarks" / name, folder / "benchmarks")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     project = Project(folder, tiny_encoder, shared_cache)
     code, output = project.pytest("--benchmark-autosave")
@@ -115,10 +116,8 @@ def test_a_rejected_run_can_still_be_named(project: Project) -> None:
 
 
 def test_a_run_that_failed_otherwise_is_rejected_too(project: Project) -> None:
-    (project.folder / "benchmarks/test_other.py").write_text(
-        "def test_throughput():\n    assert False\n", encoding="utf-8"
-    )
-    code, output = project.pytest("--benchmark-autosave")
+    (project.folder / "benchmarks/test_other.py").write_text("def test_other():\n    assert False\n", encoding="utf-8")
+    code, output = project.pytest("--benchmark-autosave", "-k", "fp32-b or other")
     assert code == 1, output
     assert json.loads(project.saved[-1].read_text(encoding="utf-8"))["driftgate"]["status"] == "rejected"
 
@@ -132,7 +131,7 @@ def test_a_renamed_test_keeps_the_history_of_its_cells(project: Project) -> None
 
 
 def test_a_vanished_cell_is_not_a_pass(project: Project) -> None:
-    code, output = project.pytest(*COMPARE, "-k", "throughput and b2")
+    code, output = project.pytest(*COMPARE, "-k", "fp32-b2")
     assert code == 1, output
     assert "onnx-fp32-budget: in the saved run, not in this one" in output
 
@@ -156,7 +155,7 @@ def test_a_gated_run_that_timed_nothing_is_not_green(project: Project) -> None:
 
 
 def test_comparing_without_a_gate_only_says_what_is_missing(project: Project) -> None:
-    code, output = project.pytest("--benchmark-compare", "-k", "throughput and b2")
+    code, output = project.pytest("--benchmark-compare", "-k", "fp32-b2")
     assert code == 0, output
     assert "onnx-fp32-budget: in the saved run, not in this one" in output
 

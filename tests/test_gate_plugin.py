@@ -196,7 +196,7 @@ def test_not_measurable_does_not_hide_another_failure(project: Project, machine:
 
 
 def test_a_pass_does_not_hide_a_regression_against_stored_times(project: Project) -> None:
-    saving = (FP32, "--gate-accept", "--benchmark-autosave", "-k", "throughput")
+    saving = (FP32, "--gate-accept", "--benchmark-autosave", "-k", "fp32-b")
     assert project.pytest(*saving, suite="benchmarks").code == 0
     (saved,) = (project.folder / ".benchmarks").rglob("*.json")
     content = json.loads(saved.read_text(encoding="utf-8"))
@@ -205,7 +205,7 @@ def test_a_pass_does_not_hide_a_regression_against_stored_times(project: Project
     saved.write_text(json.dumps(content), encoding="utf-8")
     before = project.manifest.read_bytes()
     stock = ("--benchmark-compare", "--benchmark-compare-fail=mean:300%")
-    chosen = (FP32, "--gate", "--gate-accept", "-k", "throughput or slower")
+    chosen = (FP32, "--gate", "--gate-accept", "-k", "fp32-b")
     run = project.pytest(*chosen, *stock, suite="benchmarks")
     assert run.code == 1, run.output
     assert set(run.verdicts.values()) == {"IDENTICAL"}
