@@ -16,7 +16,8 @@ from driftgate.judge.sequential import (
     rounds_needed,
     wins_needed,
 )
-from driftgate.judge.verdicts import SpeedRule, TimedBackend, Verdict, exit_code, judge_cells, undecided
+from driftgate.judge.speed_rule import SpeedRule, Verdict, exit_code
+from driftgate.judge.verdicts import TimedBackend, judge_cells, undecided
 
 RULE = SpeedRule()
 BACKENDS, CELLS, ROUNDS, PAIRS = 5, 4, 60, 4
@@ -232,8 +233,28 @@ def test_the_control_alone_voids_verdicts_and_only_its_backends() -> None:
     assert verdicts["clean-1"].verdict is Verdict.REGRESSION
 
 
-def test_a_control_as_far_from_itself_as_a_regression_voids_verdicts() -> None:
-    assert judge_one([0.0] * 9, control=[0.3, -0.2, 0.3, -0.2, 0.06, 0.06, 0.06]) is Verdict.NOT_MEASURABLE
+def test_a_control_surely_as_far_from_itself_as_a_regression_voids_verdicts() -> None:
+    assert judge_one([0.0] * 9, control=[0.06] * 7) is Verdict.NOT_MEASURABLE
+    assert judge_one([0.0] * 9, control=[0.02] * 7) is Verdict.PASS
+
+
+def test_a_control_that_is_only_noisy_does_not() -> None:
+    assert judge_one([0.0] * 9, control=[0.3, -0.2, 0.3, -0.2, 0.06, 0.06, 0.06]) is Verdict.PASS
+
+
+def test_runs_without_a_fault_are_seldom_voided_however_noisy() -> None:
+    generator = np.random.default_rng(15)
+    control = generator.normal(0, 0.10, (60, BACKENDS, 14))
+    voided = sum(
+        any(
+            found.verdict is not Verdict.PASS
+            for found in judge_cells(
+                {str(b): TimedBackend({str(b): [0.0] * 14}, own) for b, own in enumerate(run.tolist())}, RULE
+            ).values()
+        )
+        for run in control
+    )
+    assert voided <= 3
 
 
 def test_a_contaminated_backend_is_not_measured_further_for_that() -> None:

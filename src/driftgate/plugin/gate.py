@@ -8,7 +8,8 @@ import numpy as np
 
 from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
 from driftgate.errors import BaselineError, OptionError, WorkerError
-from driftgate.judge.verdicts import CellVerdict, Verdict, exit_code, judge_cells, undecided
+from driftgate.judge.speed_rule import Verdict, exit_code
+from driftgate.judge.verdicts import CellVerdict, judge_cells, undecided
 from driftgate.measure.pairs import Clock, Contest, Pair, Timing, time_pairs
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec

@@ -81,7 +81,7 @@ class GatedCell:
     def require(self) -> None:
         """Fail on a regression, and on a cell that could not be measured unless that only warns; skip a new cell."""
         __tracebackhide__ = True
-        from driftgate.judge.verdicts import Verdict
+        from driftgate.judge.speed_rule import Verdict
         from driftgate.report.gate import explain
 
         said = explain(self.verdict)

@@ -11,7 +11,7 @@ from driftgate.errors import OptionError
 from driftgate.plugin.options import Option, read_values
 
 if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
-    from driftgate.judge.verdicts import SpeedRule
+    from driftgate.judge.speed_rule import SpeedRule
 
 GATE_OPTIONS = (
     Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
@@ -63,7 +63,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     values = read_values(config, GATE_OPTIONS)
     if not (values["gate"] or values["gate_accept"]):
         return None
-    from driftgate.judge.verdicts import SpeedRule
+    from driftgate.judge.speed_rule import SpeedRule
 
     policy = values["gate_not_measurable"]
     if policy not in ("fail", "warn"):

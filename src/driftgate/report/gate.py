@@ -9,7 +9,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from driftgate.judge.verdicts import CellVerdict, SpeedRule
+from driftgate.judge.speed_rule import SpeedRule
+from driftgate.judge.verdicts import CellVerdict
 from driftgate.report.terminal import render
 
 SCHEMA = 1

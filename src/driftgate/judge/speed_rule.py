@@ -1,0 +1,75 @@
+"""What the speed gate promises, and what it says of a cell."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from driftgate.judge.sequential import wins_needed
+
+
+class Verdict(StrEnum):
+    """What the gate says of a cell."""
+
+    PASS = "PASS"  # noqa: S105
+    """Timed beside its baseline: a slowdown of `detect` is ruled out."""
+    REGRESSION = "REGRESSION"
+    """Slower than its baseline, by half of `detect` or more."""
+    NOT_MEASURABLE = "NOT MEASURABLE"
+    """Undecided when the time was up, or timed on a machine that cannot tell a backend from itself."""
+    NEW = "NEW"
+    """No baseline to compare with."""
+    IDENTICAL = "IDENTICAL"
+    """The same bytes under the same software: not timed."""
+    VANISHED = "VANISHED"
+    """In the baseline, but not in this run."""
+
+
+COMPARED = frozenset({Verdict.PASS, Verdict.REGRESSION, Verdict.NOT_MEASURABLE, Verdict.IDENTICAL})
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedRule:
+    """What the gate promises.
+
+    Args:
+        detect: relative slowdown that has to be found, 0.1 for 10%.
+        alpha: false alarms, a run. `beta`: slowdowns of `detect` called a pass, a cell.
+
+    Raises:
+        ValueError: `detect` is not positive and finite, or an error rate not between 0 and a half.
+    """
+
+    detect: float = 0.10
+    alpha: float = 0.01
+    beta: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.detect < np.inf:
+            raise ValueError(f"detect {self.detect}: expected a positive share, such as 0.1")
+        for name in ("alpha", "beta"):
+            if not 0 < getattr(self, name) < 0.5:
+                raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 0.5, such as 0.01")
+
+    @property
+    def log_detect(self) -> float:
+        return float(np.log1p(self.detect))
+
+    @property
+    def least_effect(self) -> float:
+        """Half of `detect`, as a log ratio: what is called a regression has to be at least that large."""
+        return self.log_detect / 2
+
+    @property
+    def least_rounds(self) -> int:
+        """No cell can pass in fewer rounds."""
+        return next(rounds for rounds in range(1, 10_000) if wins_needed(rounds, self.beta) is not None)
+
+
+def exit_code(verdicts: Iterable[Verdict], *, not_measurable: int = 7) -> int:
+    """0: every compared cell passed, and there was one. 1: a regression, a vanished cell, or nothing was compared. Else 7."""
+    found = set(verdicts)
+    if found & {Verdict.REGRESSION, Verdict.VANISHED} or not found & COMPARED:
+        return 1
+    return not_measurable if Verdict.NOT_MEASURABLE in found else 0
