@@ -32,7 +32,13 @@ def convert_float16(source: Path, target: Path, calibration: Calibration) -> Map
     refuse_quantized(model, source)
     beyond = _beyond_range(model.graph, measure_ranges(source, calibration))
     kept = sorted({*_index_arithmetic(model.graph), *beyond})
-    converted = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=kept))
+    # Types are inferred from the graph alone: inference takes no more than 2 GB, and needs no weights.
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(source, load_external_data=False))
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inferred.graph.value_info)
+    converted = OnnxModel(
+        convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, node_block_list=kept)
+    )
     _join_float32(converted.model.graph, kept)
     converted.prune_graph()
     converted.topological_sort()  # casts were put at the end

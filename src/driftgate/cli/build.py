@@ -25,7 +25,7 @@ _EMBEDDED_ROWS = 200
 
 def build(
     encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
-    backend: Annotated[str, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8-dynamic")],
+    backend: Annotated[str, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8")],
     out: Annotated[Path, typer.Option(help="a new or empty folder; several backends get a folder each in it")],
     rebuild: Annotated[bool, typer.Option("--rebuild", help="do not use what the cache holds")] = False,
     ledger: Annotated[
@@ -50,7 +50,7 @@ def build(
 
     `driftgate build fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 --out int8 --ledger`
 
-    `driftgate build SamLowe/roberta-base-go_emotions --backend onnx-fp32,onnx-int8-dynamic --out artifacts`
+    `driftgate build SamLowe/roberta-base-go_emotions --backend onnx-fp32,onnx-int8 --out artifacts`
     """
     if corpus is not None and not ledger:
         raise OptionError(f"--corpus {corpus}: only the ledger reads a corpus; add --ledger")

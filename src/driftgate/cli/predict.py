@@ -40,7 +40,7 @@ def predict(
 
     Examples:
 
-    `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-int8-dynamic "Thanks, that made my day!"`
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 "Thanks, that made my day!"`
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-fp32 --json < comments.txt`
     """
