@@ -9,11 +9,9 @@ from driftgate.backends import Precision
 from driftgate.builder.published import infer_precision
 from driftgate.judge.arbiter import measure_error
 from driftgate.judge.drift import measure_drift
-from driftgate.judge.slices import measure_slices
+from driftgate.judge.slices import MIN_ROWS, measure_slices
 from driftgate.report.terminal import render_worst_rows
 from driftgate.run.torch_backend import open_reference
-
-MIN_SLICE_ROWS = 100
 
 
 def test_backend_is_what_its_name_says(backend, built, driftgate):
@@ -80,9 +78,9 @@ def test_no_slice_drifts_much_more_than_the_corpus(predictions, gate, results, d
     results.of(predictions.backend).slices = {}
     for name, found in slices.items():
         results.add(predictions.backend, "slices", found, name)
-    large = {name: found for name, found in slices.items() if found.rows >= MIN_SLICE_ROWS}
+    large = {name: found for name, found in slices.items() if found.rows >= MIN_ROWS}
     if not large:
-        pytest.skip(f"no slice of corpus {predictions.corpus.name} has {MIN_SLICE_ROWS} rows")
+        pytest.skip(f"no slice of corpus {predictions.corpus.name} has {MIN_ROWS} rows")
     worst = max(large, key=lambda name: large[name].mean_of_largest)
     gate(
         {"mean_of_largest_probability_drift_in_worst_slice": large[worst].mean_of_largest},

@@ -379,7 +379,7 @@ def test_nothing_is_built_for_a_conflicting_runtime(
 
 def test_torch_does_not_need_an_onnx_runtime(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_installed(monkeypatch)
-    assert open_backend(encoder, "torch", SETTINGS).spec is REGISTRY["torch"]
+    assert open_backend(encoder, "torch", SETTINGS).spec == REGISTRY["torch"]
 
 
 # torch.compile

@@ -12,8 +12,7 @@ from driftgate.arrays import LabelMatrix
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
-
-_ROWS_NAMED_IN_ERRORS = 10
+from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +80,7 @@ def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = No
     without_text = [not isinstance(row.text, str) or not row.text.strip() for row in rows]
     _refuse_rows(path, rows, without_text, "empty or missing text")
     _refuse_rows(
-        path, rows, [not _encodable(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
+        path, rows, [has_lone_surrogate(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
     )
     labels = _label_matrix(path, rows, encoder, columns.label_separator) if has_labels else None
     name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
@@ -91,16 +90,9 @@ def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = No
 def _refuse_rows(path: Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:
     bad = [row.where for row, refused in zip(rows, is_bad, strict=True) if refused]
     if bad:
-        shown = ", ".join(bad[:_ROWS_NAMED_IN_ERRORS]) + (" ..." if len(bad) > _ROWS_NAMED_IN_ERRORS else "")
-        raise CorpusError(f"corpus {path}: {len(bad)} of {len(rows)} rows have {what}: {shown}; mend or remove them")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        raise CorpusError(
+            f"corpus {path}: {len(bad)} of {len(rows)} rows have {what}: {name_rows(bad)}; mend or remove them"
+        )
 
 
 def _label_matrix(path: Path, rows: Sequence[RawRow], encoder: Encoder, separator: str) -> LabelMatrix:

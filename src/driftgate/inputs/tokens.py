@@ -1,7 +1,6 @@
 """Texts to token ids, once per corpus."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +12,8 @@ import numpy as np
 from driftgate.arrays import IntArray
 from driftgate.errors import CorpusError, EncoderError
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_ROWS_NAMED_IN_ERRORS = 10
 # Truncation is state of the tokenizer: in another thread's call it would raise "Already borrowed", or cut its texts
 # (tokenizers #537). Threads lose little, since a call uses every core itself.
 _ONE_AT_A_TIME = Lock()
@@ -96,12 +94,11 @@ def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
 
 
 def _refuse_lone_surrogates(texts: Sequence[str]) -> None:
-    bad = [str(row) for row, text in enumerate(texts) if _LONE_SURROGATE.search(text)]
+    bad = [str(row) for row, text in enumerate(texts) if has_lone_surrogate(text)]
     if bad:
-        shown = ", ".join(bad[:_ROWS_NAMED_IN_ERRORS]) + (" ..." if len(bad) > _ROWS_NAMED_IN_ERRORS else "")
         raise CorpusError(
-            f"{len(bad)} of {len(texts)} texts have a lone surrogate, which no encoding can carry: rows {shown}, counted "
-            "from 0; mend or remove them"
+            f"{len(bad)} of {len(texts)} texts have a lone surrogate, which no encoding can carry: rows {name_rows(bad)}, "
+            "counted from 0; mend or remove them"
         )
 
 

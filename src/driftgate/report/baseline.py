@@ -1,7 +1,7 @@
 """An accuracy baseline: the logits of one accepted run, with what they were taken on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,16 +102,13 @@ def require_same_kernels(baseline: AccuracyBaseline, backend: str, about: Mappin
 def list_changes(baseline: AccuracyBaseline, about: Mapping[str, Any], backend: str) -> list[str]:
     """What differs between then and now that can move logits: library versions, CPU, threads, the artifact."""
     then, now = baseline.about["environment"], about["environment"]
-    changes = [
-        f"{name} {then['versions'].get(name)} -> {now['versions'].get(name)}"
-        for name in sorted({*then["versions"], *now["versions"]})
-        if then["versions"].get(name) != now["versions"].get(name)
-    ]
-    changes += [f"{name} {then[name]} -> {now[name]}" for name in ("cpu",) if then[name] != now[name]]
     before, after = baseline.about["backends"].get(backend, {}), about["backends"].get(backend, {})
-    changes += [
-        f"{name} {before.get(name)} -> {after.get(name)}"
-        for name in ("artifact_sha256", "threads", "provider", "arithmetic")
-        if before.get(name) != after.get(name)
+    return [
+        *_changes(then["versions"], now["versions"], sorted({*then["versions"], *now["versions"]})),
+        *_changes(then, now, ("cpu",)),
+        *_changes(before, after, ("artifact_sha256", "threads", "provider", "arithmetic")),
     ]
-    return changes
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]

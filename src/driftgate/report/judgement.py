@@ -8,13 +8,13 @@ from rich.table import Table
 
 from driftgate.judge.bootstrap import PairedLoss
 from driftgate.judge.equivalence import MARGIN, judge_equivalence
+from driftgate.judge.slices import MIN_ROWS
 from driftgate.judge.subset_accuracy import SubsetAccuracyChange
 from driftgate.report.record import BackendResults, Results
 from driftgate.report.terminal import render
 
 _WIDTH = 190
 _METRIC_WIDTH, _COLUMN_WIDTH = 45, 30
-_MIN_SLICE_ROWS = 100
 _DETAILS: dict[str, Callable[[BackendResults], str]] = {
     "largest logit drift": lambda entry: f"{entry.drift['max_abs_logit']:.1e}",
     "p50, p99, p99.9 of largest per text": lambda entry: " ".join(
@@ -122,7 +122,7 @@ def _detail(read: Callable[[BackendResults], str], entry: BackendResults) -> str
 
 
 def _worst_slice(entry: BackendResults) -> str:
-    large = {name: found for name, found in entry.slices.items() if found["rows"] >= _MIN_SLICE_ROWS}
+    large = {name: found for name, found in entry.slices.items() if found["rows"] >= MIN_ROWS}
     if not large:
         return "-"
     name = max(large, key=lambda name: large[name]["mean_of_largest"])
