@@ -31,7 +31,15 @@ from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import open_reference
 
 SETTINGS = RunSettings(threads=1)
-BACKENDS = ("torch", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-dynamic", "onnx-int8-dynamic-per-tensor")
+BACKENDS = (
+    "torch",
+    "onnx-fp32",
+    "onnx-fp16",
+    "onnx-int8",
+    "onnx-int8-dynamic",
+    "onnx-int8-dynamic-per-tensor",
+    "onnx-int8-static",
+)
 ENCODERS = [(family, MULTI_LABEL) for family in FAMILIES]
 ENCODERS += [(family, SINGLE_LABEL) for family in ("roberta", "bert", "distilbert")]
 
@@ -40,7 +48,8 @@ ENCODERS += [(family, SINGLE_LABEL) for family in ("roberta", "bert", "distilber
 # stands in front), 0.26 elsewhere. Single INT8 answers move by more than an SD, since random weights have none of the
 # redundancy of trained ones: only their average tells a coarse answer from a wrong one, which is an SD away.
 MAX_DRIFT = {Precision.FP32: 1e-4, Precision.FP16: 6e-2}
-MEAN_DRIFT = {Precision.INT8_DYNAMIC: 0.35, Precision.INT8_ROWWISE: 0.35}
+# Ranges that were fixed on texts fit random ids badly; an unrelated answer would be 1.13 away, and a wrong one is.
+MEAN_DRIFT = {Precision.INT8_DYNAMIC: 0.35, Precision.INT8_ROWWISE: 0.35, Precision.INT8_STATIC: 0.95}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
