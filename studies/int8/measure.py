@@ -21,6 +21,7 @@ from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.drift import measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.probabilities import decide, to_probabilities
+from driftgate.judge.quality import measure_quality
 from driftgate.report.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.run.torch_backend import open_reference
@@ -80,7 +81,7 @@ def race(
     expected = np.concatenate([reference.prepare(batch)() for batch in batches])[order]
     table = {
         name: {
-            **_compare(encoder, expected, answer_all(contestant, tokens, BudgetPlan())),
+            **_compare(encoder, corpus, expected, answer_all(contestant, tokens, BudgetPlan())),
             "bytes": contestant.size_bytes,
         }
         for name, contestant in contestants.items()
@@ -107,13 +108,19 @@ def take_sample(encoder: Encoder) -> TokenizedTexts:
     return every.take(spread_sample(every, SAMPLE_ROWS))
 
 
-def _compare(encoder: Encoder, expected: Any, found: Any) -> dict[str, float]:
+def _compare(encoder: Encoder, corpus: Corpus, expected: Any, found: Any) -> dict[str, float | None]:
     drift = measure_drift(Logits(expected), Logits(found), encoder.labels, multi_label=True)
     sides = [
         decide(to_probabilities(Logits(side), multi_label=True), 0.5, multi_label=True) for side in (expected, found)
     ]
-    flips = count_flips(sides[0], sides[1], encoder.labels, multi_label=True)
-    return {"drift": drift.largest_per_text.mean, "largest": drift.largest_per_text.max, "flips": flips.total}
+    truth = corpus.labels
+    quality = None if truth is None else measure_quality(sides[1], truth, encoder.labels, multi_label=True)
+    return {
+        "drift": drift.largest_per_text.mean,
+        "largest": drift.largest_per_text.max,
+        "flips": count_flips(sides[0], sides[1], encoder.labels, multi_label=True).total,
+        "macro_f1": quality and quality.macro_f1,
+    }
 
 
 def _alternate(
@@ -141,12 +148,13 @@ def print_table(found: dict[str, Any]) -> None:
         table.add_column(heading, no_wrap=True)
     for name, entry in found["contestants"].items():
         speeds = [
-            f"{entry[plan]['median']:.2f} [{entry[plan]['low']:.2f}, {entry[plan]['high']:.2f}]" for plan in PLANS
+            f"{entry[plan]['median']:.2f} [{entry[plan]['low']:.2f}, {entry[plan]['high']:.2f}]" for plan in plans
         ]
         numbers = (
             f"{entry['drift']:.4f}",
             f"{entry['largest']:.3f}",
             str(entry["flips"]),
+            "-" if entry["macro_f1"] is None else f"{entry['macro_f1']:.4f}",
             f"{entry['bytes'] / 1e6:.1f}",
         )
         table.add_row(name, *numbers, *speeds)
