@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from driftgate.judge.sequential import wins_needed
-from driftgate.measure.pairs import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND, Contest, Load, Pair, log_ratios, time_pairs
+from driftgate.measure.pairs import Contest, Load, Pair, log_ratios, time_pairs
+from driftgate.measure.units import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND
 
 MS = 1_000_000
 
@@ -92,7 +93,8 @@ def test_a_penalty_on_the_second_place_does_not_favour_a_side() -> None:
         def call() -> None:
             nonlocal turn
             turn += 1
-            bench.now += round(30 * MS * (1.05 if turn % 4 == 0 else 1))  # prime, time, prime, time
+            second = turn > 1 and turn % 4 == 1  # after one turn to see how long it is: prime, time, prime, time
+            bench.now += round(30 * MS * (1.05 if second else 1))
 
         return {"b1": [call]}
 
@@ -140,17 +142,17 @@ def test_long_calls_are_paired_less_often_and_primed_once_a_load() -> None:
     )
     counted = Counter((pair.round, pair.is_control) for pair in timing.pairs)
     assert set(counted.values()) == {LONG_PAIRS_A_ROUND}
-    cutting, primed, timed = 3 * 2, 2 * 4, 2 * 4 * LONG_PAIRS_A_ROUND
+    cutting, primed, timed = 1, 2 * 4, 2 * 4 * LONG_PAIRS_A_ROUND
     assert len(bench.calls) == cutting + primed + timed
 
 
-def test_sides_are_run_equally_often() -> None:
-    """Else the one that has run more is ahead: its memory is found, its caches are warm."""
+def test_very_long_calls_are_timed_once_a_side_and_round() -> None:
     bench = Bench()
-    contest = Contest("x", bench.load("A", 10), bench.load("B", 10), ("b8",), "b1")
-    time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
-    counted = Counter(name for name, cell, _ in bench.calls if cell == "b8")
-    assert counted["A"] == counted["B"] + 2 * 6  # the control's load was only run to see how long calls are
+    load = bench.load("A", 1500, cells=["b32"], batches=1)
+    contest = Contest("x", load, load, ("b32",), "b32")
+    timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
+    assert [pair.is_control for pair in timing.pairs].count(False) == 1
+    assert len(bench.calls) == 1 + 2 * len(timing.pairs)
 
 
 def test_all_work_of_a_cell_gets_its_turn() -> None:
@@ -187,10 +189,22 @@ def test_no_round_is_begun_that_the_budget_does_not_cover() -> None:
 
 def test_a_budget_for_fewer_rounds_than_any_verdict_takes_ends_after_the_first() -> None:
     bench = Bench()
-    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=5, least_rounds=7, clock=bench.clock)
+    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=2, least_rounds=7, clock=bench.clock)
     assert timing.out_of_time
     assert {pair.round for pair in timing.pairs} == {0}
-    assert timing.seconds_a_round * 7 > 5
+    assert timing.seconds_a_round * 7 > 2
+
+
+def test_cells_too_dear_for_the_budget_are_given_up_and_the_others_go_on() -> None:
+    bench = Bench()
+    dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
+    open_ = lambda pairs: {"b1", "b8", "y32"} if max(pair.round for pair in pairs) < 9 else set()  # noqa: E731
+    timing = time_pairs([bench.contest(), dear], open_, budget_seconds=60, least_rounds=7, clock=bench.clock)
+    cells, _ = log_ratios(timing.pairs)
+    assert len(cells["y"]["y32"]) == 1
+    assert len(cells["x"]["b1"]) == len(cells["x"]["b8"]) == 10
+    assert timing.out_of_time
+    assert timing.seconds <= 60
 
 
 def test_a_clock_that_stands_still_gives_no_ratio_rather_than_a_good_one() -> None:

@@ -168,12 +168,12 @@ def test_what_the_noise_hides_is_not_measurable_and_says_what_it_would_take(proj
 
 
 def test_a_budget_too_small_for_any_verdict_ends_at_once(project: Project, machine: Machine) -> None:
-    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=20", "--gate-accept")
+    run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=5", "--gate-accept")
     assert run.code == 7, run.output
     assert machine.loads == 6  # one round of two backends: two sides and a control each
     needed = re.search(r"would take about \d+ rounds, \d+\.\d s each: --gate-budget (\d+)", run.output)
     assert needed
-    assert int(needed[1]) > 20
+    assert int(needed[1]) > 5
     assert project.pytest(BOTH, "--gate", "--gate-measure-identical", f"--gate-budget={needed[1]}").code == 0
 
 
@@ -232,6 +232,12 @@ def test_a_vanished_cell_is_not_a_pass(project: Project) -> None:
     run = project.pytest(FP32, "--gate")
     assert run.code == 1, run.output
     assert run.verdicts["onnx-int8-dynamic-b1"] == "VANISHED"
+    assert "a vanished cell fails the run: time it too" in run.output
+    assert project.pytest(FP32, "--gate-accept", "-k", "artifact", suite="benchmarks").code == 0
+    assert project.pytest(FP32, "--gate").code == 0
+    run = project.pytest(FP32, "--gate", "-k", "b1")
+    assert run.code == 1, run.output
+    assert run.verdicts["onnx-fp32-b2"] == "VANISHED"
     assert run.verdicts["onnx-fp32-b1"] == "IDENTICAL"
 
 

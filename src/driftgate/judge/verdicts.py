@@ -126,7 +126,7 @@ def _describe(
         verdict, reason = Verdict.NOT_MEASURABLE, contamination
     elif verdict is Verdict.NOT_MEASURABLE:
         needed = rounds_needed(spread, rule.log_detect, level, 1 - rule.beta)
-        reason = f"undecided after {len(ratios)} rounds"
+        reason = f"undecided after {len(ratios)} round{'s' * (len(ratios) > 1)}"
     else:
         reason = ""
     return CellVerdict(

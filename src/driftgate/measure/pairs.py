@@ -11,21 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-PAIRS_A_ROUND = 4
-UNIT_NS = 20_000_000
-"""What is timed at once takes about 20 ms where a cell's calls are shorter: long against the clock, short against drift."""
-LONG_UNIT_NS = 100_000_000
-LONG_PAIRS_A_ROUND = 2
-"""A round's time is mostly that of the cells with the longest calls, which vary less."""
+from driftgate.measure.units import PAIRS_A_ROUND, Calls, Clock, Units, cut_units, time_calls
+
 MAX_ROUNDS = 200
 
-Clock = Callable[[], int]
-"""Nanoseconds since some moment; never runs backwards."""
-Load = Callable[[], Mapping[str, Sequence[Callable[[], object]]]]
+Load = Callable[[], Mapping[str, Calls]]
 """Opens a fresh session and prepares every cell: its calls, one a batch, by cell id."""
 
 
@@ -77,7 +71,7 @@ class Timing:
 
     Args:
         seconds: the run took. `seconds_a_round`: its first round, with every cell, took.
-        out_of_time: cells were left undecided because there was no time for another round.
+        out_of_time: cells were given up because there was no time for more rounds of them.
     """
 
     pairs: tuple[Pair, ...]
@@ -99,29 +93,29 @@ def time_pairs(
 
     Args:
         undecided: asked after each round, with all pairs so far, for the ids of cells to time further.
-        least_rounds: no cell can be decided in fewer; where the first round shows that the budget does not suffice for
-            them, the run ends there.
+        least_rounds: no cell can be decided in fewer. Cells for which the budget does not suffice, the dearest first, are
+            given up after the round that shows it, and do not come back.
     """
     generator = np.random.default_rng(seed)
     started = clock()
     pairs: list[Pair] = []
-    units: dict[tuple[str, str], _Units] = {}
-    wanted = {cell for contest in contests for cell in contest.cells}
-    round_ns = first_round_ns = 0
+    units: dict[tuple[str, str], Units] = {}
+    bill = _Bill({cell: contest.backend for contest in contests for cell in contest.cells})
+    wanted, left_out = set(bill.backends), False
     for number in range(MAX_ROUNDS):
-        left_ns = budget_seconds * 1e9 - (clock() - started)
-        if not wanted or round_ns * max(1, least_rounds - number) > left_ns:
+        if number:
+            left_ns = budget_seconds * 1e9 - (clock() - started)
+            affordable = bill.affordable(wanted, max(1, least_rounds - number), left_ns)
+            wanted, left_out = affordable, left_out or affordable != wanted
+        if not wanted:
             break
-        round_started = clock()
         for index in generator.permutation(len(contests)).tolist():
             contest = contests[index]
             cells = [cell for cell in contest.cells if cell in wanted]
             if cells:
-                pairs += _time_round(contest, cells, number, units, generator, clock)
-        round_ns = clock() - round_started
-        first_round_ns = first_round_ns or round_ns
+                pairs += _time_round(contest, cells, number, units, bill, generator, clock)
         wanted &= set(undecided(pairs))
-    return Timing(tuple(pairs), (clock() - started) / 1e9, first_round_ns / 1e9, out_of_time=bool(wanted))
+    return Timing(tuple(pairs), (clock() - started) / 1e9, bill.round_ns / 1e9, out_of_time=left_out or bool(wanted))
 
 
 def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]], dict[str, list[float]]]:
@@ -140,42 +134,60 @@ def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]]
     return dict(cells), controls
 
 
-@dataclass(frozen=True, slots=True)
-class _Units:
-    """How a cell's calls are timed: these slices of them at once, and so many pairs a round."""
+@dataclass(slots=True)
+class _Bill:
+    """What a round costs, in nanoseconds: each cell, and for each backend its loads and its control.
 
-    slices: tuple[slice, ...]
-    is_long: bool
+    Args:
+        backends: by cell id.
+    """
+
+    backends: Mapping[str, str]
+    cells_ns: dict[str, int] = field(default_factory=dict)
+    fixed_ns: dict[str, int] = field(default_factory=dict)
 
     @property
-    def pairs(self) -> int:
-        return LONG_PAIRS_A_ROUND if self.is_long else PAIRS_A_ROUND
+    def round_ns(self) -> int:
+        """Of a round with every cell."""
+        return sum(self.cells_ns.values()) + sum(self.fixed_ns.values())
 
-    def draw(self, generator: np.random.Generator) -> list[slice]:
-        """One for each pair of a round, each as often as any other, give or take one."""
-        turns = [generator.permutation(len(self.slices)) for _ in range(-(-self.pairs // len(self.slices)))]
-        return [self.slices[index] for index in np.concatenate(turns).tolist()[: self.pairs]]
+    def affordable(self, wanted: Collection[str], rounds: int, left_ns: float) -> set[str]:
+        """The cells, cheapest first, of which so many rounds take no longer than what is left."""
+        chosen: set[str] = set()
+        loaded: set[str] = set()
+        spent = 0
+        for cell in sorted(wanted, key=self.cells_ns.__getitem__):
+            backend = self.backends[cell]
+            more = self.cells_ns[cell] + (0 if backend in loaded else self.fixed_ns[backend])
+            if (spent + more) * rounds <= left_ns:
+                chosen.add(cell)
+                loaded.add(backend)
+                spent += more
+        return chosen
 
 
 def _time_round(
     contest: Contest,
     cells: Sequence[str],
     number: int,
-    units: dict[tuple[str, str], _Units],
+    units: dict[tuple[str, str], Units],
+    bill: _Bill,
     generator: np.random.Generator,
     clock: Clock,
 ) -> list[Pair]:
     """Load both sides and the control anew, in random order, and time every cell's pairs, in random order too."""
+    started = clock()
     loads = {"baseline": contest.baseline, "candidate": contest.candidate, "control": contest.baseline}
     sides = {side: loads[side]() for side in generator.permutation(list(loads)).tolist()}
+    fixed_ns, cells_ns = clock() - started, dict.fromkeys(cells, 0)
     pairs = []
     with _no_collection():
         tasks = [*((cell, "candidate") for cell in cells), (contest.control, "control")]
         drawn = {}
         for cell, side in tasks:
             key = contest.backend, cell
-            if key not in units:  # all sides, so that none is ahead; what the one loaded first says
-                units[key], *_ = [_cut_units(calls[cell], clock) for calls in sides.values()]
+            if key not in units:  # on the side loaded first: which one it is was drawn by lot
+                units[key] = cut_units(next(iter(sides.values()))[cell], clock)
             drawn[cell, side] = units[key].draw(generator)
         turns = [(index, task) for index in range(PAIRS_A_ROUND) for task in generator.permutation(len(tasks)).tolist()]
         for index, task in turns:
@@ -183,50 +195,23 @@ def _time_round(
             if index >= len(drawn[cell, side]):
                 continue
             part = drawn[cell, side][index]
-            # A long unit outlasts what the other side left behind; a fresh session still has to find memory for its shapes.
-            primes = not units[contest.backend, cell].is_long or part not in drawn[cell, side][:index]
-            times = {}
+            primes = units[contest.backend, cell].primes(first=part not in drawn[cell, side][:index])
+            began, times = clock(), {}
             order = ("baseline", side) if generator.random() < 0.5 else (side, "baseline")
             for name in order:
-                times[name] = _time(sides[name][cell][part], clock, primes=primes)
+                times[name] = time_calls(sides[name][cell][part], clock, primes=primes)
             is_control = side == "control"
             pairs.append(
                 Pair(contest.backend, cell, number, times["baseline"], times[side], order[0] == side, is_control)
             )
+            if is_control:
+                fixed_ns += clock() - began
+            else:
+                cells_ns[cell] += clock() - began
+    bill.fixed_ns.setdefault(contest.backend, fixed_ns)
+    for cell, took_ns in cells_ns.items():
+        bill.cells_ns.setdefault(cell, took_ns)
     return pairs
-
-
-def _cut_units(calls: Sequence[Callable[[], object]], clock: Clock) -> _Units:
-    """Consecutive calls of at least `UNIT_NS` together, as far as there are enough."""
-    _run(calls)
-    slices, start, spent, total = [], 0, 0, 0
-    for index, call in enumerate(calls):
-        took = _time([call], clock, primes=False)
-        spent, total = spent + took, total + took
-        if spent >= UNIT_NS:
-            slices.append(slice(start, index + 1))
-            start, spent = index + 1, 0
-    if slices:
-        slices[-1] = slice(slices[-1].start, len(calls))  # a short rest belongs to the last
-    else:
-        slices = [slice(0, len(calls))]
-    return _Units(tuple(slices), is_long=total / len(slices) >= LONG_UNIT_NS)
-
-
-def _time(calls: Sequence[Callable[[], object]], clock: Clock, *, primes: bool) -> int:
-    """Nanoseconds of the calls; where it primes, after an untimed turn of the same, which brings their data back into the
-    caches from where the other side drove it. A further turn before a load's first pair made no ratio steadier.
-    """
-    if primes:
-        _run(calls)
-    started = clock()
-    _run(calls)
-    return clock() - started
-
-
-def _run(calls: Sequence[Callable[[], object]]) -> None:
-    for call in calls:
-        call()
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.judge.speed_rule import Verdict, exit_code
 from driftgate.judge.verdicts import CellVerdict, judge_cells, undecided
-from driftgate.measure.pairs import Clock, Contest, Pair, Timing, time_pairs
+from driftgate.measure.pairs import Contest, Pair, Timing, time_pairs
+from driftgate.measure.units import Clock
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
 from driftgate.plugin.gate_options import GateOptions
@@ -225,6 +226,11 @@ class SpeedGate:
             notes.append(f"not gated, for they have no artifact to keep: {', '.join(left_out)}")
         if not any(found.verdict is not Verdict.NEW for found in self.verdicts.values()):
             notes.append("nothing was compared: no cell of this run is in the baseline")
+        if any(found.verdict is Verdict.VANISHED for found in self.verdicts.values()):
+            notes.append(
+                "a vanished cell fails the run: time it too (wider --backends, no -k), or keep a baseline without it with "
+                "--gate-accept and no --gate"
+            )
         if self._software_changes:
             notes.append(f"{'; '.join(self._software_changes)}. {self._what_changes_mean}")
         if self._timing and self._timing.out_of_time:

@@ -118,7 +118,9 @@ def _row(found: CellVerdict, times: CellTimes | None) -> list[str]:
         str(times.pairs) if times else "-",
         f"{times.baseline_ms:.2f}" if times else "-",
         f"{times.candidate_ms:.2f}" if times else "-",
-        found.reason,
+        found.reason.partition("\n")[0].replace(
+            "|", "/"
+        ),  # a worker's last words have many lines; the failed test has them
     ]
 
 
