@@ -70,13 +70,13 @@ class Timing:
     """All pairs of a run.
 
     Args:
-        seconds: the run took. `seconds_a_round`: its first round, with every cell, took.
+        seconds: the run took. `seconds_a_round`: by cell, a round of it took, its backend's loads and control included.
         out_of_time: cells were given up because there was no time for more rounds of them.
     """
 
     pairs: tuple[Pair, ...]
     seconds: float
-    seconds_a_round: float
+    seconds_a_round: Mapping[str, float]
     out_of_time: bool
 
 
@@ -115,7 +115,8 @@ def time_pairs(
             if cells:
                 pairs += _time_round(contest, cells, number, units, bill, generator, clock)
         wanted &= set(undecided(pairs))
-    return Timing(tuple(pairs), (clock() - started) / 1e9, bill.round_ns / 1e9, out_of_time=left_out or bool(wanted))
+    took = (clock() - started) / 1e9
+    return Timing(tuple(pairs), took, bill.seconds_a_round(), out_of_time=left_out or bool(wanted))
 
 
 def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]], dict[str, list[float]]]:
@@ -146,10 +147,9 @@ class _Bill:
     cells_ns: dict[str, int] = field(default_factory=dict)
     fixed_ns: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def round_ns(self) -> int:
-        """Of a round with every cell."""
-        return sum(self.cells_ns.values()) + sum(self.fixed_ns.values())
+    def seconds_a_round(self) -> dict[str, float]:
+        """Of each cell alone."""
+        return {cell: (took_ns + self.fixed_ns[self.backends[cell]]) / 1e9 for cell, took_ns in self.cells_ns.items()}
 
     def affordable(self, wanted: Collection[str], rounds: int, left_ns: float) -> set[str]:
         """The cells, cheapest first, of which so many rounds take no longer than what is left."""

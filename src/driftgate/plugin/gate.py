@@ -244,9 +244,10 @@ class SpeedGate:
         if len(needed) < len(open_cells):
             return f"{said}; rounds differ so much from each other that no budget would do: quieten the machine"
         rounds = max([self.options.rule.least_rounds, *needed])
+        seconds = sum(timing.seconds_a_round[found.cell] for found in open_cells)
         return (
-            f"{said}; {len(open_cells)} undecided cells would take about {rounds} rounds, {timing.seconds_a_round:.1f} s each: "
-            f"--gate-budget {np.ceil(1.2 * rounds * timing.seconds_a_round):.0f}"
+            f"{said}; the {len(open_cells)} undecided would take about {rounds} rounds, {seconds:.1f} s each: "
+            f"--gate-budget {np.ceil(1.2 * (timing.seconds + rounds * seconds)):.0f}"
         )
 
     @cached_property
