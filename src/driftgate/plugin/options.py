@@ -54,7 +54,11 @@ _OPTIONS = (
     Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
     Option("--allow-pickle", "load pickled weights, which can run code"),
     Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
-    Option("--driftgate-calibration", "texts that calibrated build steps watch the graph on; default: embedded ones", "FILE"),
+    Option(
+        "--driftgate-calibration",
+        "texts that calibrated build steps watch the graph on; default: embedded ones",
+        "FILE",
+    ),
     Option(
         "--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"
     ),
