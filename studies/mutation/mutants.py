@@ -118,11 +118,6 @@ _OF_ITS_SIZE = (
     "moves answers no further than INT8 does itself, and costs no quality that the corpus could show. In float32 the same "
     "weights break nearly every bound. The manifest of an artifact names its encoder's digest, which tells; no test compares it"
 )
-_UNDER_THE_BOUND = (
-    "half as far again as row-wise INT8 itself, and 2% under the bound on the mean, which leaves half over good builds for other "
-    "corpora: a hole of that size. In float32 the same weights break nearly every bound. The manifest of an artifact names its "
-    "encoder's digest, which tells; no test compares it"
-)
 _BESIDE_QUANTIZATION = (
     "answers move from the unsaturated emulation's, but no further from the reference than INT8 itself: of this encoder's pairs "
     "of weights, with a scale for each output, two in a hundred could add up to more than 16 bits hold, and few of those meet "
@@ -163,7 +158,7 @@ MUTANTS = (
            changed(weights.edit_tensors(weights.draw_all_anew))),
     Mutant("later-checkpoint", "an artifact of the same model, trained a little longer",
            changed(weights.edit_tensors(weights.train_on)),
-           why_survives={"int8": _OF_ITS_SIZE, "rowwise": _UNDER_THE_BOUND}),
+           why_survives={"int8": _OF_ITS_SIZE}),
     Mutant("saturated", "INT8 kernels of a CPU without VNNI saturate at 16 bits", _emulated(saturates=True), ("int8",),
            why_survives={"int8": _BESIDE_QUANTIZATION}),
 )  # fmt: skip
