@@ -1,0 +1,145 @@
+"""Raw pairs on disk, as the gate's own schedule timed them, and gated runs replayed from disjoint blocks of their rounds."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from parameters import MOST_ROUNDS
+
+from driftgate.judge.speed_rule import SpeedRule, exit_code
+from driftgate.judge.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
+from driftgate.measure.pairs import Pair, log_ratios
+
+
+@dataclass
+class Recording:
+    """Pairs of every contest, by backend; rounds count on from part to part.
+
+    Args:
+        about: condition ("idle" or "loaded"), environment, parameters.
+        parts: of each, its backend, and how many rounds it had, of how many contests, in how many seconds.
+    """
+
+    about: dict[str, Any]
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+
+    def add(self, backend: str, pairs: Sequence[Pair], seconds: float) -> None:
+        """Append a part."""
+        own = self.pairs.setdefault(backend, [])
+        first = own[-1].round + 1 if own else 0
+        for pair in pairs:
+            numbers = (first + pair.round, pair.baseline_ns, pair.candidate_ns)
+            own.append(Pair(pair.backend, pair.cell, *numbers, pair.candidate_first, pair.is_control))
+        contests = len({pair.backend for pair in pairs})
+        rounds = own[-1].round + 1 - first
+        self.parts.append({"backend": backend, "rounds": rounds, "contests": contests, "seconds": seconds})
+
+    def seconds_a_round(self, backend: str) -> float:
+        """Of one contest."""
+        own = [part for part in self.parts if part["backend"] == backend]
+        return sum(part["seconds"] for part in own) / sum(part["rounds"] * part["contests"] for part in own)
+
+    def contests(self, backend: str) -> dict[str, list[Pair]]:
+        """Pairs by contest, in the order they were timed."""
+        found: dict[str, list[Pair]] = {}
+        for pair in self.pairs[backend]:
+            found.setdefault(pair.backend, []).append(pair)
+        return found
+
+    def save(self, path: Path) -> None:
+        """Written whole or not at all."""
+        rows = [(backend, pair) for backend, pairs in self.pairs.items() for pair in pairs]
+        columns = {
+            "backend": np.array([backend for backend, _ in rows]),
+            "contest": np.array([pair.backend for _, pair in rows]),
+            "cell": np.array([pair.cell for _, pair in rows]),
+            "round": np.array([pair.round for _, pair in rows], dtype=np.int32),
+            "baseline_ns": np.array([pair.baseline_ns for _, pair in rows], dtype=np.int64),
+            "candidate_ns": np.array([pair.candidate_ns for _, pair in rows], dtype=np.int64),
+            "candidate_first": np.array([pair.candidate_first for _, pair in rows], dtype=np.bool_),
+            "is_control": np.array([pair.is_control for _, pair in rows], dtype=np.bool_),
+        }
+        header = np.array(json.dumps({"about": self.about, "parts": self.parts}))
+        half_made = path.with_suffix(".tmp.npz")
+        np.savez_compressed(half_made, header=header, **columns)
+        half_made.replace(path)
+
+
+def load_recording(path: Path) -> Recording:
+    """What `Recording.save` wrote."""
+    with np.load(path) as file:
+        header = json.loads(str(file["header"]))
+        columns = {name: file[name].tolist() for name in file.files if name != "header"}
+    recording = Recording(header["about"], header["parts"])
+    names = ("contest", "cell", "round", "baseline_ns", "candidate_ns", "candidate_first", "is_control")
+    for backend, *values in zip(columns["backend"], *(columns[name] for name in names), strict=True):
+        recording.pairs.setdefault(backend, []).append(Pair(*values))
+    return recording
+
+
+@dataclass(frozen=True)
+class Run:
+    """A replayed gated run: rounds `start` to `start + rounds` of a contest, and what the gate said of its cells."""
+
+    start: int
+    rounds: int
+    verdicts: dict[str, CellVerdict]
+
+    @property
+    def code(self) -> int:
+        """pytest's exit code: 0 pass, 1 regression, 7 not measurable."""
+        return exit_code(cell.verdict for cell in self.verdicts.values())
+
+
+def replay(timed: TimedBackend, rule: SpeedRule, most_rounds: int = MOST_ROUNDS) -> list[Run]:
+    """Gated runs one after the other, each from the round after the one at which the run before was decided.
+
+    What is left at the end and decides nothing is no run.
+    """
+    total = min(len(ratios) for ratios in timed.cells.values())
+    runs: list[Run] = []
+    start = 0
+    while start < total:
+        for rounds in range(1, min(most_rounds, total - start) + 1):
+            block = {"replayed": cut(timed, start, rounds)}
+            if rounds >= rule.least_rounds and not undecided(block, rule):
+                break
+        else:
+            if rounds < most_rounds:
+                break
+        runs.append(Run(start, rounds, judge_cells(block, rule)))
+        start += rounds
+    return runs
+
+
+def cut(timed: TimedBackend, start: int, rounds: int) -> TimedBackend:
+    """Those rounds alone."""
+    chosen = slice(start, start + rounds)
+    return TimedBackend({cell: own[chosen] for cell, own in timed.cells.items()}, timed.control[chosen])
+
+
+def rounds_of(pairs: Sequence[Pair]) -> TimedBackend:
+    """One contest, as the gate's judge takes it."""
+    cells, controls = log_ratios(pairs)
+    ((name, own),) = cells.items()
+    return TimedBackend(own, controls.get(name, []))
+
+
+def control_as_candidate(pairs: Sequence[Pair]) -> TimedBackend:
+    """The second load of the baseline judged as if it were a candidate; there is no control of its own to void a verdict."""
+    (ratios,) = log_ratios([pair for pair in pairs if pair.is_control])[1].values()
+    return TimedBackend({"control": ratios}, [])
+
+
+def blocks_of_rounds(pairs: Sequence[Pair], rounds: int) -> Iterator[list[Pair]]:
+    """Disjoint blocks of so many rounds each; a shorter rest is left out."""
+    blocks: dict[int, list[Pair]] = {}
+    for pair in pairs:
+        blocks.setdefault(pair.round // rounds, []).append(pair)
+    for block in blocks.values():
+        if len({pair.round for pair in block}) == rounds:
+            yield block
