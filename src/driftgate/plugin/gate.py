@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from driftgate.measure.pairs import Contest, Pair, Timing, time_pairs
 from driftgate.measure.units import Clock
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
+from driftgate.plugin.gate_git import build_commit, find_commit
 from driftgate.plugin.gate_options import GateOptions
 from driftgate.plugin.gate_sides import (
     by_backend,
@@ -42,6 +45,7 @@ class SpeedGate:
     def __init__(self, session: DriftgateSession, options: GateOptions) -> None:
         self.options = options
         self.cells: tuple[CellSpec, ...] = ()
+        self.tests = session.config.rootpath
         self.failed_as_not_measurable = 0
         self.seed = draw_seed()
         self.report: GateReport | None = None
@@ -52,17 +56,21 @@ class SpeedGate:
 
     @cached_property
     def baseline(self) -> GateBaseline:
-        return read_gate_baseline(self.options.baseline)
+        if not self.options.reference:
+            return read_gate_baseline(self.options.baseline)
+        commit = find_commit(self.options.reference, self._session.config.invocation_params.dir)
+        found = read_gate_baseline(build_commit(self._session, commit, self.tests))
+        return replace(found, about={**found.about, "git": {"reference": commit.reference, "commit": commit.sha}})
 
-    def check(self, cells: Sequence[CellSpec]) -> None:
-        """Take the cells to gate; refuse what cannot be compared, before anything is built.
+    def check(self, cells: Sequence[CellSpec], tests: Path) -> None:
+        """Take the cells to gate and the folder of their tests; refuse what cannot be compared, before anything is built.
 
         Raises:
             OptionError: there is nothing to gate.
             WorkerError: the Python of the baseline's side cannot be used.
             BaselineError: no baseline, a damaged one, or one of another tokenizer, labels or length limit.
         """
-        self.cells = tuple(cells)
+        self.cells, self.tests = tuple(cells), tests
         if not cells:
             raise OptionError(
                 "--gate: no gated test was collected; run it as: pytest benchmarks --gate, with at least one ONNX backend in "
@@ -71,8 +79,9 @@ class SpeedGate:
         _ = self._software_changes  # asks the worker's Python: whatever is wrong with it is said now
         differences = list_encoder_changes(self.baseline.about, describe_sides(self._session))
         if differences:
+            where = self.options.reference or self.options.baseline
             raise BaselineError(
-                f"gate baseline {self.options.baseline}: taken on another encoder ({'; '.join(differences)}); both sides have to "
+                f"gate baseline {where}: taken on another encoder ({'; '.join(differences)}); both sides have to "
                 "answer the same tokens: give that encoder's baseline, or save a new one with --gate-accept"
             )
 
@@ -221,6 +230,8 @@ class SpeedGate:
 
     def _notes(self) -> list[str]:
         notes = []
+        if commit := self.baseline.about.get("git"):
+            notes.append(f"baseline: git:{commit['reference']}, built from commit {commit['commit']}")
         left_out = [spec.name for spec in self._session.options.backends if spec not in self._specs]
         if left_out:
             notes.append(f"not gated, for they have no artifact to keep: {', '.join(left_out)}")

@@ -64,9 +64,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gate = session.config.stash[GATE]
     if gate is None or not gate.options.wanted or session.config.option.collectonly:
         return
-    given = [item.callspec.params.get("speed_verdict") for item in session.items if hasattr(item, "callspec")]
+    gated = {
+        item: cell
+        for item in session.items
+        if hasattr(item, "callspec") and isinstance(cell := item.callspec.params.get("speed_verdict"), CellSpec)
+    }
     try:
-        gate.check([cell for cell in given if isinstance(cell, CellSpec)])
+        gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
     except DriftgateError as error:
         raise pytest.UsageError(str(error)) from error
 

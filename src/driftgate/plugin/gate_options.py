@@ -15,7 +15,12 @@ if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run
 
 GATE_OPTIONS = (
     Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
-    Option("--gate-baseline", "folder of the baseline's artifacts", "DIR", ".driftgate-baseline"),
+    Option(
+        "--gate-baseline",
+        "folder of the baseline's artifacts, or git:REF to build them from that commit",
+        "DIR|git:REF",
+        ".driftgate-baseline",
+    ),
     Option(
         "--gate-baseline-python", "Python whose environment runs the baseline's side, in a worker process", "PYTHON"
     ),
@@ -31,6 +36,7 @@ GATE_OPTIONS = (
     Option("--gate-report", "write the verdicts to these files, .md or .json, separated by commas", "FILES"),
 )
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
+_GIT = "git:"
 _REPORT_SUFFIXES = (".md", ".json")
 
 
@@ -40,12 +46,14 @@ class GateOptions:
 
     Args:
         wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
+        baseline: folder of the artifacts; not used where `reference`, a commit to build them from, is given.
         baseline_python: program that runs the baseline's side; "" for this process.
     """
 
     wanted: bool
     accept: bool
     baseline: Path
+    reference: str
     baseline_python: str
     rule: "SpeedRule"
     budget_seconds: float
@@ -74,6 +82,13 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
         if report.suffix not in _REPORT_SUFFIXES:
             raise OptionError(f"--gate-report {report.name}: expected a file that ends in .md or .json")
     shares = {name: _share(name, values[f"gate_{name}"]) for name in ("detect", "alpha", "beta")}
+    given, reference = values["gate_baseline"], ""
+    if given.startswith(_GIT):
+        reference = given.removeprefix(_GIT)
+        if not reference:
+            raise OptionError("--gate-baseline git:: expected a commit after the colon, such as git:main")
+        if values["gate_accept"]:
+            raise OptionError(f"--gate-accept: nowhere to keep this run's artifacts; give a folder instead of {given}")
     try:
         rule = SpeedRule(**shares)
     except ValueError as error:
@@ -81,7 +96,8 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     return GateOptions(
         wanted=bool(values["gate"]),
         accept=bool(values["gate_accept"]),
-        baseline=base / values["gate_baseline"],
+        baseline=base / given,
+        reference=reference,
         baseline_python=_program(base, values["gate_baseline_python"]),
         rule=rule,
         budget_seconds=_seconds(values["gate_budget"]),
