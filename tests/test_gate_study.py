@@ -227,3 +227,40 @@ def test_the_report_counts_replayed_runs_and_controls_apart(study: Any) -> None:
     assert rows["same"]["regression"] == rows["controls"]["regression"] == 0
     assert rows["slower 10%"]["regression"] == rows["slower 10%"]["runs"]
     assert rows["controls"]["runs"] >= 2 * rows["slower 10%"]["runs"]
+
+
+def test_the_document_says_what_the_recording_shows(study: Any, tmp_path: Path) -> None:
+    environment = {"cpu": "a processor", "usable_cores": 2, "versions": {"onnxruntime": "1.22"}}
+    recording = study.recording.Recording({"condition": "loaded", "environment": environment})
+    slower = make_pairs(0.10, 40, seed=1, contest="slower 10%#0")
+    both = sorted([*make_pairs(0.0, 40), *slower], key=lambda pair: pair.round)
+    recording.add("onnx-fp32", both, 80.0)
+    live = {"about": {"condition": "idle"}, "runs": [{"variant": "same", "code": 0, "seconds": 3.0}] * 20}
+    results = {
+        "confidence": 0.95,
+        "stock_rounds": 8,
+        "recordings": [study.report.report_recording(recording)],
+        "live": study.report.report_live([live]),
+        "wide": [],
+    }
+    study.tables.write_document(results, tmp_path / "found.md")
+    found = (tmp_path / "found.md").read_text(encoding="utf-8")
+    assert "## Loaded" in found
+    assert "| idle | same | 20 | 0 (0.0% [0.0%, 16.8%]) | 20 | 0 | 3.0 | 3.0 |" in found
+    # Forty rounds are five runs.
+    assert "| mean:5% | beside | 0 (0.0% [0.0%, 52.2%]) |  |  |  | 5 (100.0% [47.8%, 100.0%]) |" in found
+    (swept,) = (point for point in results["recordings"][0]["sweep"] if point["alpha"] == SpeedRule().alpha)
+    assert (swept["false_alarms"], swept["detected"]) == (0.0, 1.0)
+
+
+def test_the_plot_is_drawn(study: Any, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plot needs driftgate[plots]")
+    rows = [
+        {"rule": "mean:5%", "stored": False, "variant": variant, "scores": scores}
+        for variant, scores in (("same", [0.0, 0.1]), ("slower 10%", [0.1, 0.2]))
+    ]
+    swept = [{"alpha": 0.01, "false_alarms": 0.0, "detected": 1.0}]
+    study.tables.draw_roc(
+        {"recordings": [{"about": {"condition": "idle"}, "stock": rows, "sweep": swept}]}, tmp_path / "roc.svg"
+    )
+    assert "<svg" in (tmp_path / "roc.svg").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Find how much work makes an artifact slower by 3, 5, 7, 10, 15 and 20%: `python studies/gate/calibrate.py --seconds 6`.
+"""Find how much work makes an artifact slower by 3, 5, 7, 10, 15 and 20%: `python studies/gate/calibrate.py`.
 
 Writes `calibration.json` beside this file: columns of the extra product, by backend and slowdown, and the ratio each reached.
 It belongs to the machine it was written on; the report says what ratio was reached while recording.
@@ -50,7 +50,9 @@ def bisect_columns(
             low = columns
         else:
             high = columns
-        columns = 2 * low if not high else (low + high) // 2
+        # Without an upper end yet: in proportion, and a little further, so that the target is passed.
+        factor = float(np.clip(1.2 * target / max(seen[columns], 1e-9), 1.5, 8))
+        columns = (low + high) // 2 if high else round(low * factor)
         if columns in seen or columns < 1:
             break
     nearest = min(seen, key=lambda tried: abs(seen[tried] - target))
@@ -91,7 +93,7 @@ def calibrate(family: Family, targets: dict[str, float], seconds: float) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of one measurement; a backend takes some twenty")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement; a slowdown takes some three")
     parser.add_argument("--backends", default=",".join(WIDE_BACKENDS))
     parser.add_argument("--out", type=Path, default=CALIBRATION)
     given = parser.parse_args()

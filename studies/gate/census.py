@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from driftgate.judge.sequential import robust_spread
 from driftgate.measure.pairs import Pair
 
+_MEDIAN_VARIANCE = {2: 0.5, 4: 0.298}
+"""Of the median of so many normal values of variance 1; a load has so many pairs."""
+
 
 def take_census(pairs: Sequence[Pair], same: Sequence[str]) -> dict[str, float]:
     """Of one cell's size on one backend; all but counts are logs, which are shares as long as they are small.
@@ -85,13 +88,15 @@ def _by_load(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 
 def _variances(groups: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """Variance between groups and within, by a one-way analysis of groups of equal size; 0 where it would be negative."""
+    """Variance between groups of equal size beyond chance, and within, neither moved by bursts; 0 where it would be negative."""
     size = max(len(group) for group in groups)
     table = np.array([group for group in groups if len(group) == size])
-    if size < 2 or len(table) < 2:
+    if size not in _MEDIAN_VARIANCE or len(table) < 2:
         return 0.0, 0.0
-    within = float(table.var(axis=1, ddof=1).mean())
-    return max(0.0, float(table.mean(axis=1).var(ddof=1)) - within / size), within
+    # Neighbours' differences: residuals from a median of four are smaller than the noise.
+    within = robust_spread(np.diff(table, axis=1).ravel().tolist()) ** 2 / 2
+    chance = _MEDIAN_VARIANCE[size] * within
+    return max(0.0, robust_spread(np.median(table, axis=1).tolist()) ** 2 - chance), within
 
 
 def _mean_by_round(pairs: Sequence[Pair], values: Sequence[float]) -> tuple[float, float]:

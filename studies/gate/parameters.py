@@ -31,7 +31,7 @@ STOCK_ROUNDS = 8
 CONFIDENCE = 0.95
 
 CALIBRATION_TOLERANCE = 0.005
-CALIBRATION_STEPS = 6
+CALIBRATION_STEPS = 8
 WIDE_BACKENDS = ("onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-dynamic", "onnx-int8-static")
 """With four batch plans each: 20 cells."""
 WIDE_BATCH_SIZES = (1, 8, 32)

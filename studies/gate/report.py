@@ -159,6 +159,15 @@ def report_recording(recording: Recording) -> dict[str, Any]:
     }
 
 
+def finite(value: Any) -> Any:
+    """The same with null for what could not be estimated."""
+    if isinstance(value, dict):
+        return {name: finite(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [finite(own) for own in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 def report_live(documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Live runs by condition and variant."""
     found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -199,7 +208,7 @@ def main() -> None:
         for row in recording["stock"]:
             del row["scores"]  # drawn, and as many as runs
     write_document(results, given.docs / "gate-results.md")
-    given.results.write_text(json.dumps(results, indent=1, allow_nan=True) + "\n", encoding="utf-8")
+    given.results.write_text(json.dumps(finite(results), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
