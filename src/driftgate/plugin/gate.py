@@ -5,10 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
+from driftgate.builder.baseline import (
+    RATIOS_NAME,
+    BaselineBackend,
+    GateBaseline,
+    read_gate_baseline,
+    write_gate_baseline,
+)
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.judge.speed_rule import Verdict, exit_code
 from driftgate.judge.verdicts import CellVerdict, judge_cells, undecided
@@ -62,6 +69,11 @@ class SpeedGate:
         found = read_gate_baseline(build_commit(self._session, commit, self.tests))
         return replace(found, about={**found.about, "git": {"reference": commit.reference, "commit": commit.sha}})
 
+    @property
+    def _then(self) -> Mapping[str, Any]:
+        """What the baseline was taken on, as `describe_sides` has it."""
+        return self.baseline.about
+
     def check(self, cells: Sequence[CellSpec], tests: Path) -> None:
         """Take the cells to gate and the folder of their tests; refuse what cannot be compared, before anything is built.
 
@@ -77,7 +89,7 @@ class SpeedGate:
                 "--backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
             )
         _ = self._software_changes  # asks the worker's Python: whatever is wrong with it is said now
-        differences = list_encoder_changes(self.baseline.about, describe_sides(self._session))
+        differences = list_encoder_changes(self._then, describe_sides(self._session))
         if differences:
             where = self.options.reference or self.options.baseline
             raise BaselineError(
@@ -88,18 +100,23 @@ class SpeedGate:
     @cached_property
     def verdicts(self) -> dict[str, CellVerdict]:
         """By cell id, in the order of the run's cells, then vanished ones. Builds and times on first use."""
-        settled = self._settle()
-        open_cells = [cell for cell in self.cells if cell.id not in settled]
-        timed = self._time(open_cells) if open_cells else {}
+        found = self._judge()
         ids = [cell.id for cell in self.cells]
         vanished = {
             cell: CellVerdict(cell, name, Verdict.VANISHED, "in the baseline, not in this run")
-            for name, backend in self.baseline.backends.items()
-            for cell in backend.cells
+            for cell, name in self._cells_then().items()
             if cell not in ids
         }
-        found = settled | timed
         return {cell: found[cell] for cell in ids} | vanished
+
+    def _cells_then(self) -> dict[str, str]:
+        """The baseline's cells: backend by id."""
+        return {cell: name for name, backend in self.baseline.backends.items() for cell in backend.cells}
+
+    def _judge(self) -> dict[str, CellVerdict]:
+        settled = self._settle()
+        open_cells = [cell for cell in self.cells if cell.id not in settled]
+        return settled | (self._time(open_cells) if open_cells else {})
 
     def _settle(self) -> dict[str, CellVerdict]:
         """Verdicts that need no timing: cells that are new, or the same bytes under the same software."""
@@ -208,7 +225,12 @@ class SpeedGate:
             return "gate baseline not saved: no backend of this run has an artifact to keep"
         about, tokenizer_files = describe_sides(self._session), self._session.encoder.tokenizer_files
         write_gate_baseline(self.options.baseline, backends, tokenizer_files, about)
+        self._keep_ratios()
         return f"gate baseline saved: {self.options.baseline} ({', '.join(backends)}); later runs compare with it"
+
+    def _keep_ratios(self) -> None:
+        """Ratios that are there are of the baseline before."""
+        (self.options.baseline / RATIOS_NAME).unlink(missing_ok=True)
 
     def _all_cells(self, name: str) -> list[CellSpec]:
         return [cell for cell in gated_cells(self._session) if cell.backend.name == name]
@@ -225,12 +247,12 @@ class SpeedGate:
             self.seed,
             self._notes(),
             describe_sides(self._session),
-            self.baseline.about,
+            self._then,
         )
 
     def _notes(self) -> list[str]:
         notes = []
-        if commit := self.baseline.about.get("git"):
+        if commit := self._then.get("git"):
             notes.append(f"baseline: git:{commit['reference']}, built from commit {commit['commit']}")
         left_out = [spec.name for spec in self._session.options.backends if spec not in self._specs]
         if left_out:
@@ -263,7 +285,7 @@ class SpeedGate:
 
     @cached_property
     def _software_changes(self) -> list[str]:
-        then, python = self.baseline.about, self.options.baseline_python
+        then, python = self._then, self.options.baseline_python
         if python:
             then = {**then, "software": describe_worker(python)}
         return list_software_changes(then, describe_sides(self._session))

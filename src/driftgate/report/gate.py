@@ -35,6 +35,7 @@ class GateReport:
         seconds: that timing took. `budget_seconds`: that it might take. `seed`: of the order of pairs.
         notes: sentences for below the table.
         environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
+        anchor: backend to which saved ratios are; "" where artifacts were timed side by side.
     """
 
     rule: SpeedRule
@@ -46,6 +47,7 @@ class GateReport:
     notes: Sequence[str]
     environment: Mapping[str, Any]
     baseline: Mapping[str, Any]
+    anchor: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +60,7 @@ class GateReport:
                 {**asdict(found), **(asdict(self.times[found.cell]) if found.cell in self.times else {})}
                 for found in self.verdicts
             ],
+            "anchor": self.anchor,
             "notes": list(self.notes),
             "environment": dict(self.environment),
             "baseline": dict(self.baseline),
@@ -69,7 +72,7 @@ _HEADINGS = ("cell", "verdict", "slowdown", "interval", "rounds", "pairs", "base
 
 def render_gate(report: GateReport, width: int) -> str:
     """The table and the notes, as plain text."""
-    table = Table(box=box.SIMPLE_HEAD, title=_promise(report.rule), title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title=_promise(report), title_justify="left", pad_edge=False)
     for heading in _HEADINGS:
         number = heading not in ("cell", "verdict", "why")
         table.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
@@ -86,7 +89,7 @@ def render_markdown(report: GateReport) -> str:
     notes = "\n".join(f"- {note}" for note in _sentences(report))
     environment = json.dumps({"this run": report.environment, "baseline": report.baseline}, indent=2)
     fold = f"<details><summary>environment</summary>\n\n```json\n{environment}\n```\n\n</details>"
-    return f"### driftgate speed gate\n\n{_promise(report.rule)}\n\n{table}\n\n{notes}\n\n{fold}\n"
+    return f"### driftgate speed gate\n\n{_promise(report)}\n\n{table}\n\n{notes}\n\n{fold}\n"
 
 
 def write_gate_report(report: GateReport, path: Path) -> None:
@@ -135,7 +138,13 @@ def _percent(share: float) -> str:
     return f"{share:+.1%}"
 
 
-def _promise(rule: SpeedRule) -> str:
+def _promise(report: GateReport) -> str:
+    rule = report.rule
+    if report.anchor:
+        return (
+            f"speed relative to {report.anchor} against the baseline's, in blocks with fresh loads; judged where "
+            f"{100 * rule.detect:g}% could be seen; interval: {1 - 2 * rule.beta:.0%} of the mean slowdown"
+        )
     return (
         f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, an equal artifact fails in "
         f"{100 * rule.alpha:g}% of runs at most; interval: {1 - 2 * rule.beta:.0%} confidence sequence of the median slowdown"
