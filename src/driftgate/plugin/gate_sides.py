@@ -107,7 +107,9 @@ def list_machine_changes(then: Mapping[str, Any], now: Mapping[str, Any], anchor
     """
     changes = _list_changes((then, now), ("environment", "settings"), ignored=("python", "platform", "versions"))
     runtime = "torch" if anchor == "torch" else "onnxruntime"
-    releases = [{"release": {runtime: side.get("environment", {}).get("versions", {}).get(runtime)}} for side in (then, now)]
+    releases = [
+        {"release": {runtime: side.get("environment", {}).get("versions", {}).get(runtime)}} for side in (then, now)
+    ]
     return changes + _list_changes((releases[0], releases[1]), ("release",))
 
 
