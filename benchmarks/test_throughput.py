@@ -27,6 +27,12 @@ def test_peak_memory(fresh_process):
     assert fresh_process.peak_bytes >= fresh_process.baseline_bytes
 
 
+@pytest.mark.leak
+def test_memory_does_not_grow(growth, gate):
+    """Resident memory over many shapes, again and again, behind a warm-up, in a process of its own."""
+    gate({"leaked_bytes_per_thousand_runs": growth.bytes_per_thousand_runs})
+
+
 def test_artifact_size(built, results):
     """Bytes on disk of what has to be shipped."""
     about = results.of(built.spec.name).about

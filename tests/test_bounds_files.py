@@ -34,7 +34,7 @@ GATED = {
         "max_abs_probability_movement",
         "mean_of_largest_probability_movement",
     ),
-    "benchmarks": ("best_ratio_to_torch", "bytes_to_float32_parameters"),
+    "benchmarks": ("best_ratio_to_torch", "bytes_to_float32_parameters", "leaked_bytes_per_thousand_runs"),
 }
 CELLS = [pytest.param(suite, metric, id=f"{suite}-{metric}") for suite, metrics in GATED.items() for metric in metrics]
 SUITES = pytest.mark.parametrize("suite", list(GATED))

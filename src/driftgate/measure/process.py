@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
@@ -50,7 +51,15 @@ def measure_in_fresh_process(
         raise OptionError(
             f"backend {spec.name}: it is opened by a function of this process, which a fresh one does not have"
         )
-    request = {
+    request = describe_request(encoder, spec, artifact, texts, settings)
+    return FreshProcess(**ask_fresh_process("driftgate.measure.process", spec.name, request))
+
+
+def describe_request(
+    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[str], settings: RunSettings
+) -> dict[str, Any]:
+    """What a fresh process needs to open the backend, JSON-ready."""
+    return {
         "encoder": {
             "source": str(encoder.path),
             "problem_type": encoder.problem_type,
@@ -63,19 +72,33 @@ def measure_in_fresh_process(
         "threads": settings.threads,
         "device": str(settings.device),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "driftgate.measure.process"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
+
+
+def ask_fresh_process(module: str, backend: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run `python -m module` with the request on its standard input; the record on its last line.
+
+    Raises:
+        DriftgateError: the process failed; its last lines are in the message.
+    """
+    done = subprocess.run(  # noqa: S603 - this Python, one of our own modules
+        [sys.executable, "-m", module], input=json.dumps(request), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise DriftgateError(f"backend {spec.name} failed in a process of its own:\n{done.stderr[-2000:]}")
-    return FreshProcess(**json.loads(done.stdout.splitlines()[-1]))
+        raise DriftgateError(f"backend {backend} failed in a process of its own:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
-def _resident_bytes() -> int:
+def read_request(request: Mapping[str, Any]) -> tuple[Encoder, BackendSpec, Artifact | None, RunSettings]:
+    """The records that `describe_request` described."""
+    name, precision, runtime = request["backend"]
+    spec = BackendSpec(name, Precision(precision), Runtime(runtime))
+    artifact = Artifact(Path(request["model"]), spec.precision, "", 0) if request["model"] else None
+    settings = RunSettings(request["threads"], parse_device(request["device"]))
+    return load_encoder(**request["encoder"]), spec, artifact, settings
+
+
+def resident_bytes() -> int:
     """Current resident memory; 0 where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -111,13 +134,9 @@ def _main() -> None:
     from driftgate.run.open import open_backend
 
     request = json.loads(sys.stdin.read())
-    encoder = load_encoder(**request["encoder"])
+    encoder, spec, artifact, settings = read_request(request)
     tokens = tokenize(encoder, request["texts"])
-    name, precision, runtime = request["backend"]
-    spec = BackendSpec(name, Precision(precision), Runtime(runtime))
-    artifact = Artifact(Path(request["model"]), spec.precision, "", 0) if request["model"] else None
-    settings = RunSettings(request["threads"], parse_device(request["device"]))
-    baseline = _resident_bytes()
+    baseline = resident_bytes()
     started = time.perf_counter()
     backend = open_backend(encoder, spec, artifact, settings)
     loaded = time.perf_counter()

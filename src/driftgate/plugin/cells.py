@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from driftgate.backends import BackendSpec
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.judge.growth import Growth, memory_growth
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
+from driftgate.measure.leak import measure_memory_over_shapes
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.workload import Answers, Workload, prepare_workload
 from driftgate.pipeline import Built
@@ -176,4 +179,31 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
             driftgate.options.settings,
         )
     driftgate.results.of(built.spec.name).fresh_process = asdict(measured)
+    return measured
+
+
+@pytest.fixture(scope="session")
+def growth(driftgate: DriftgateSession, built: Built) -> Growth:
+    """Memory growth of the backend over many shapes, in a process of its own."""
+    if not Path("/proc/self/statm").is_file():
+        pytest.skip("this system does not tell the resident memory of a process; Linux does")
+    opener = built.spec.open_with
+    if opener is not None and not opener.__qualname__.isidentifier():
+        pytest.skip(
+            f"{built.spec.name} is opened by {opener.__qualname__}; a fresh process finds only functions at a file's top"
+        )
+    sample = spread_sample(
+        driftgate.tokens(corpus := driftgate.throughput_corpus("normal")), driftgate.options.sample_rows
+    )
+    with reported():
+        seen = measure_memory_over_shapes(
+            built.encoder,
+            built.spec,
+            built.artifact,
+            [corpus.texts[row] for row in sample],
+            driftgate.options.settings,
+            driftgate.options.token_budget,
+        )
+    measured = memory_growth(seen.resident_bytes, seen.runs_per_cycle)
+    driftgate.results.of(built.spec.name).leak = {**asdict(measured), **asdict(seen)}
     return measured

@@ -10,7 +10,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import DriftgateError, OptionError
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs
-from driftgate.plugin.cells import CellSpec, cell, fresh_process, side_by_side
+from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
 from driftgate.plugin.fixtures import (
     backend,
     backend_spec,
@@ -39,7 +39,7 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "graph_facts", "graph_lock", "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results",
+    "graph_facts", "graph_lock", "growth", "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results",
     "side_by_side", "tokenizer",
 ]  # fmt: skip
 
@@ -48,6 +48,7 @@ _OPT_IN = {
     "long": "throughput on the corpus of long texts",
     "cold_start": "from files on disk to the first answer, in a process of its own",
     "memory": "peak memory, in a process of its own",
+    "leak": "memory growth over many shapes, in a process of its own",
 }
 
 

@@ -43,6 +43,7 @@ class BackendResults:
     throughput: dict[str, dict[str, Any]] = field(default_factory=dict)
     ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
     fresh_process: dict[str, Any] = field(default_factory=dict)
+    leak: dict[str, Any] = field(default_factory=dict)
     skipped: str = ""
 
 
