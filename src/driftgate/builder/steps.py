@@ -18,13 +18,13 @@ from driftgate.errors import BuildError
 STEPS: Mapping[str, Step] = {
     step.name: step
     for step in (
-        Step("optimize-basic", "2", optimize_basic),
-        Step("fuse-layers", "2", fuse_layers),
-        Step("float16", "5", convert_float16, calibrated=True),
-        Step("int8-rowwise", "2", quantize_rowwise),
+        Step("optimize-basic", "3", optimize_basic),
+        Step("fuse-layers", "3", fuse_layers),
+        Step("float16", "6", convert_float16, calibrated=True),
+        Step("int8-rowwise", "3", quantize_rowwise),
         Step("int8-dynamic", "1", quantize_dynamic_per_channel),
         Step("int8-dynamic-per-tensor", "1", quantize_dynamic_per_tensor),
-        Step("int8-static", "1", quantize_static, calibrated=True),
+        Step("int8-static", "2", quantize_static, calibrated=True),
         Step("int8-optimum-avx512-vnni", "1", quantize_with_optimum_vnni),
         Step("int8-optimum-avx2", "1", quantize_with_optimum_avx2),
     )
