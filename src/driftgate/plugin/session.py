@@ -227,7 +227,11 @@ class DriftgateSession:
             require_writable_format(self.options.save_predictions)
         encoder = self.encoder
         corpus = self.corpus if self.options.corpus else None
-        _ = self.own_bounds, self.graph_lock, self.calibration  # so that a malformed file is refused before anything is built
+        _ = (
+            self.own_bounds,
+            self.graph_lock,
+            self.calibration,
+        )  # so that a malformed file is refused before anything is built
         self.results.header = {
             "environment": asdict(describe_environment()),
             "options": {
