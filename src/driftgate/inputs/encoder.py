@@ -94,8 +94,12 @@ def load_encoder(
     revision: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
+    needs_weights: bool = True,
 ) -> Encoder:
     """Check the encoder at `source`, a local folder or a hub id; no weights are loaded yet.
+
+    Args:
+        needs_weights: False where an ONNX file answers: weights are neither looked for nor in the digest.
 
     Raises:
         EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, regression.
@@ -106,7 +110,7 @@ def load_encoder(
         folder = download_encoder(str(source), revision, allow_pickle=allow_pickle)
     config = _read_config(folder)
     _refuse_code(folder, config, trust_remote_code=trust_remote_code)
-    weights = _find_weights(folder, allow_pickle=allow_pickle)
+    weights = _find_weights(folder, allow_pickle=allow_pickle) if needs_weights else []
     _require_classification_head(folder, config)
     labels = _read_labels(folder, config, weights)
     resolved, inferred = _resolve_problem_type(folder, problem_type or config.get("problem_type"), labels)
@@ -247,8 +251,10 @@ def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) ->
 
 def _require_tokenizer(folder: Path) -> None:
     if not any((folder / name).is_file() for name in _VOCABULARIES):
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise EncoderError(
-            f"{folder}: expected tokenizer files (tokenizer.json), found none; save the tokenizer beside the model"
+            f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(_VOCABULARIES[1:])}; "
+            f"there is {found}; save the tokenizer beside the model, with its save_pretrained()"
         )
 
 

@@ -1,5 +1,6 @@
 """Fetch an encoder from the Hugging Face hub, and only the files that are needed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from driftgate.errors import EncoderError
@@ -8,23 +9,48 @@ _PATTERNS = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
 def download_encoder(repository: str, revision: str | None, *, allow_pickle: bool) -> Path:
-    """The local snapshot of hub model `repository`.
+    """The local snapshot of hub model `repository`; its folder is named by the commit that `revision` stands for.
 
     Raises:
         EncoderError: not a hub id, not there, or no network and not in the local hub cache.
     """
+    if repository.startswith((".", "/", "~")) or repository.count("/") > 1:
+        raise EncoderError(
+            f"encoder {repository!r}: no such folder here; expected a folder with config.json, or a hub id such as OWNER/NAME"
+        )
+    patterns = [*_PATTERNS, "pytorch_model*.bin", "*.py"] if allow_pickle else [*_PATTERNS, "*.py"]
+    return _snapshot(repository, revision, patterns)
+
+
+def download_files(repository: str, snapshot: Path, patterns: Sequence[str]) -> Path:
+    """More files of the commit that `snapshot` holds.
+
+    Raises:
+        EncoderError: the hub does not give them.
+    """
+    return _snapshot(repository, snapshot.name, list(patterns))
+
+
+def list_files(repository: str, snapshot: Path) -> list[str]:
+    """Paths of all files of the commit that `snapshot` holds; without network, of those that are in the local cache."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return sorted(HfApi().list_repo_files(repository, revision=snapshot.name))
+    except (HfHubHTTPError, OSError):
+        return sorted(path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file())
+
+
+def _snapshot(repository: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    where = f"encoder {repository!r}: no such folder here"
-    if repository.startswith((".", "/", "~")) or repository.count("/") > 1:
-        raise EncoderError(f"{where}; expected a folder with config.json, or a hub id such as OWNER/NAME")
-    patterns = [*_PATTERNS, "pytorch_model*.bin", "*.py"] if allow_pickle else [*_PATTERNS, "*.py"]
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or "no reason given"
         raise EncoderError(
-            f"{where}, and the hub did not give it ({type(error).__name__}: {reason}); check the name, the network and "
-            "HF_HUB_OFFLINE, or give a local folder"
+            f"encoder {repository!r}: no such folder here, and the hub did not give it ({type(error).__name__}: {reason}); "
+            "check the name, the network and HF_HUB_OFFLINE, or give a local folder"
         ) from error
