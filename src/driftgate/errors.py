@@ -52,6 +52,10 @@ class ArtifactError(DriftgateError):
     """An artifact is damaged, or is not what its name says, or does not fit the encoder."""
 
 
+class PushError(DriftgateError):
+    """The hub does not take what was published."""
+
+
 class SequenceTooLongError(DriftgateError):
     """A batch is longer than the encoder has positions."""
 
@@ -62,6 +66,14 @@ class BaselineError(DriftgateError):
 
 class NonFiniteLogitsError(DriftgateError):
     """A backend answered NaN or infinity."""
+
+
+class ResultsError(DriftgateError):
+    """A file of results is damaged or malformed, or would be overwritten."""
+
+
+class OutputError(DriftgateError):
+    """A file of predictions cannot be written, is already there, or is not what an interrupted run left."""
 
 
 class WorkerError(DriftgateError):

@@ -1,0 +1,159 @@
+"""From windows of texts to windows of logits."""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import Logits
+from driftgate.errors import NonFiniteLogitsError
+from driftgate.inputs.batches import BudgetPlan, TokenBatch, make_batches
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.inputs.unicode import name_rows
+from driftgate.pipeline import choose_backends, open_built, prepare_backend
+from driftgate.run.device import RunSettings
+from driftgate.streaming.rows import Rejected, Row
+from driftgate.streaming.windows import Window
+
+_CHUNK_ROWS = 512
+_CHUNK_CHARS = 1 << 18
+_FIRST_CUT_CHARS = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A loaded model, as a job sees it.
+
+    Args:
+        sha256: of the files that answer.
+        tokenize: texts to token ids, truncated at the model's limit.
+        answer: a batch to logits, float32, (batch, labels).
+    """
+
+    sha256: str
+    tokenize: Callable[[Sequence[str]], TokenizedTexts]
+    answer: Callable[[TokenBatch], Logits]
+
+
+def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answerer:
+    """Build (or take from the cache) and load a backend.
+
+    Raises:
+        DriftgateError: as `pipeline.prepare_backend` and `open_built`.
+    """
+    (spec,) = choose_backends(backend, device=settings.device.kind)
+    built = prepare_backend(encoder, spec)
+    opened = open_built(built, settings)
+    return Answerer(
+        built.artifact.sha256 if built.artifact else built.encoder.sha256,
+        lambda texts: tokenize(built.encoder, texts),
+        lambda batch: opened.prepare(batch)(),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedWindow:
+    """A window whose texts are token ids: `numbers` and `ids` of its rows, in order; `tokens` is None without rows."""
+
+    numbers: tuple[int, ...]
+    ids: tuple[Any, ...]
+    tokens: TokenizedTexts | None
+    rejected: tuple[Rejected, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnsweredWindow:
+    """A window's logits, float32, (rows, labels), in the order of the input.
+
+    Args:
+        tokens: of its texts, special ones included, padding not.
+        truncated: texts that were longer than the model's limit.
+    """
+
+    numbers: tuple[int, ...]
+    ids: tuple[Any, ...]
+    logits: Logits
+    rejected: tuple[Rejected, ...]
+    tokens: int
+    truncated: int
+    position: int
+
+
+def tokenize_windows(windows: Iterable[Window], answerer: Answerer) -> Generator[TokenizedWindow]:
+    """Token ids of each window."""
+    for window in windows:
+        tokens = _tokenize(window.rows, answerer) if window.rows else None
+        numbers, ids = tuple(row.number for row in window.rows), tuple(row.id for row in window.rows)
+        yield TokenizedWindow(numbers, ids, tokens, window.rejected, window.position)
+
+
+def _tokenize(rows: Sequence[Row], answerer: Answerer) -> TokenizedTexts:
+    """In chunks: a tokenizer holds far more for each token than its id until the call is over."""
+    texts = [_cut(row.text, answerer) for row in rows]
+    done: list[TokenizedTexts] = []
+    start, chars = 0, 0
+    for end, text in enumerate(texts, 1):
+        chars += len(text)
+        if end == len(texts) or end - start >= _CHUNK_ROWS or chars >= _CHUNK_CHARS:
+            done.append(answerer.tokenize(texts[start:end]))
+            start, chars = end, 0
+    first = done[0]
+    types = [part.token_type_ids for part in done]
+    return replace(
+        first,
+        input_ids=tuple(ids for part in done for ids in part.input_ids),
+        token_type_ids=None if first.token_type_ids is None else tuple(ids for part in types for ids in part or ()),
+        truncated=tuple(cut for part in done for cut in part.truncated),
+    )
+
+
+def _cut(text: str, answerer: Answerer) -> str:
+    """A text of megabytes down to twice a prefix that is over the model's limit alone: the tokens kept are the same."""
+    chars = _FIRST_CUT_CHARS
+    while chars < len(text):
+        if answerer.tokenize([text[:chars]]).truncated[0]:
+            return text[: 2 * chars]
+        chars *= 2
+    return text
+
+
+def answer_windows(
+    windows: Generator[TokenizedWindow], answerer: Answerer, plan: BudgetPlan, labels: int, stop: Event
+) -> Generator[AnsweredWindow]:
+    """Logits of each window, its rows sorted into batches of one length. Ends early once `stop` is set.
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity, with the rows.
+    """
+    with closing(windows):
+        for window in windows:
+            tokens = window.tokens
+            logits = np.empty((len(window.numbers), labels), dtype=np.float32)
+            for batch in make_batches(tokens, plan) if tokens else ():
+                if stop.is_set():
+                    return
+                logits[list(batch.rows)] = answerer.answer(batch)
+            _require_finite(logits, window.numbers)
+            yield AnsweredWindow(
+                window.numbers,
+                window.ids,
+                Logits(logits),
+                window.rejected,
+                int(tokens.lengths.sum()) if tokens else 0,
+                sum(tokens.truncated) if tokens else 0,
+                window.position,
+            )
+
+
+def _require_finite(logits: Any, numbers: Sequence[int]) -> None:
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)).tolist()
+    if bad:
+        raise NonFiniteLogitsError(
+            f"{len(bad)} of {len(numbers)} rows have NaN or infinite logits: rows {name_rows([str(numbers[at]) for at in bad])} "
+            "of the input, counted from 0; look for float16 overflow or a damaged artifact"
+        )

@@ -1,0 +1,65 @@
+"""What a file is, by its name or as told, and which names stand for pipes."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from driftgate.errors import OptionError
+
+PIPE = "-"
+
+
+class Format(StrEnum):
+    """How rows are laid out."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    TXT = "txt"
+    """One text a line; input only."""
+
+
+_BY_SUFFIX = {f".{form}": form for form in Format} | {".ndjson": Format.JSONL}
+_OF_PIPES = Format.JSONL
+
+
+def is_pipe(name: str) -> bool:
+    """Standard input or output, or a file that is not regular: a named pipe, /dev/null. What is written there is gone."""
+    path = Path(name)
+    return name == PIPE or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def is_gzip_name(name: str) -> bool:
+    return name.lower().endswith(".gz")
+
+
+def find_format(name: str, given: str, option: str, *, output: bool) -> Format:
+    """The format `given`, else the one that the suffix says; pipes are JSONL unless told otherwise.
+
+    Args:
+        option: what error messages tell the user to set.
+
+    Raises:
+        OptionError: an unknown format or suffix, or one that does not fit a pipe, gzip or an output.
+    """
+    known = [form.value for form in Format if not (output and form is Format.TXT)]
+    suffixes = Path(name.lower().removesuffix(".gz")).suffixes
+    if given:
+        if given not in known:
+            raise OptionError(f"{option} {given!r}: expected {', '.join(known)}")
+        found = Format(given)
+    elif is_pipe(name):
+        found = _OF_PIPES
+    else:
+        by_suffix = _BY_SUFFIX.get(suffixes[-1] if suffixes else "")
+        if by_suffix is None or by_suffix not in known:
+            raise OptionError(
+                f"{name}: expected a name ending in .{', .'.join(known)} (each but .parquet also .gz); rename it or say "
+                f"what it is with {option}"
+            )
+        found = by_suffix
+    if found is Format.PARQUET and is_pipe(name):
+        raise OptionError(f"{name}: Parquet is read and written from its end, which a pipe cannot; choose another format")
+    if found is Format.PARQUET and is_gzip_name(name):
+        raise OptionError(f"{name}: Parquet compresses its own columns; leave .gz off its name")
+    return found

@@ -1,0 +1,269 @@
+"""Score a file with a model: `run_job(PredictionJob(...))`.
+
+Three stages work at once: one thread reads and tokenizes, one asks the model, the caller's writes.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from driftgate.errors import CorpusError, DriftgateError, OptionError
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, BudgetPlan
+from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.run.device import RunSettings, available_threads
+from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
+from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
+from driftgate.streaming.formats import find_format, is_gzip_name, is_pipe
+from driftgate.streaming.journal import Counts, Journal, describe_input, require_same
+from driftgate.streaming.layout import Layout
+from driftgate.streaming.outputs import FileOutput, Output, Paths, StreamOutput, publish
+from driftgate.streaming.overlap import overlapped
+from driftgate.streaming.progress import Pace, Silent, Watcher
+from driftgate.streaming.readers import ReadOptions
+from driftgate.streaming.source import Source, open_source
+from driftgate.streaming.summary import Summary
+from driftgate.streaming.windows import Window, make_windows
+from driftgate.streaming.writers import Writer, encode_rejected, open_writer
+
+OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionJob:
+    """What to score, with which model, and where to.
+
+    Args:
+        encoder, backend: the model, as `driftgate.models.Model` has them.
+        input, output: files, or "-" for standard input and output. Neither may be the other.
+        settings: threads and device; None for every core on the CPU.
+        input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.
+        output_format: csv, tsv, jsonl or parquet (--output-format); likewise.
+        text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header (--text-column,
+            --id-column); empty: "text", and no ids.
+        encoding: of the input, but for Parquet (--encoding).
+        rejects: file for the rows that cannot be scored (--rejects); empty: OUTPUT.rejects.jsonl, none for a pipe.
+        rejects_with_texts: whether it shows what was read of them.
+        resume: continue an interrupted run, or start where there is none (--resume).
+        overwrite: replace what is there, interrupted runs included (--overwrite).
+        token_budget: padded tokens of a batch.
+        top: write the most probable labels only; 0 writes all, a column each.
+        logits: write them beside the probabilities.
+        thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
+        window_rows: rows held and sorted at once.
+        commit_seconds: how much work a kill may cost, besides the window at hand.
+    """
+
+    encoder: Encoder
+    backend: str
+    input: str
+    output: str
+    settings: RunSettings | None = None
+    input_format: str = ""
+    output_format: str = ""
+    text_column: str = ""
+    id_column: str = ""
+    encoding: str = "utf-8"
+    rejects: str = ""
+    rejects_with_texts: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    token_budget: int = DEFAULT_TOKEN_BUDGET
+    top: int = 0
+    logits: bool = False
+    thresholds: tuple[float, ...] | None = None
+    window_rows: int = 4096
+    commit_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        labels = len(self.encoder.labels)
+        if self.window_rows < 1:
+            raise OptionError(f"window of {self.window_rows} rows: expected at least 1")
+        if self.top < 0:
+            raise OptionError(f"--top {self.top}: expected 0 for all labels, or how many")
+        if self.thresholds is not None and len(self.thresholds) != labels:
+            raise OptionError(f"expected {labels} thresholds, one for each label, found {len(self.thresholds)}")
+        if self.rejects and Path(self.rejects).resolve() == Path(self.output).resolve():
+            raise OptionError(f"--rejects {self.rejects}: scores and rejected rows need a file each")
+        BudgetPlan(self.token_budget)
+
+    @property
+    def paths(self) -> Paths | None:
+        """Files that are written; None where the output is a pipe."""
+        if is_pipe(self.output):
+            return None
+        return Paths(Path(self.output).resolve(), Path(self.rejects or f"{self.output}.rejects.jsonl").resolve())
+
+    @property
+    def written(self) -> list[Path]:
+        """Every file that the job writes, at any time."""
+        if self.paths is None:
+            return [Path(self.rejects)] if self.rejects else []
+        return [self.paths.output, self.paths.rejects, self.paths.converted, *self.paths.unfinished]
+
+
+def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: OpenModel = open_answerer) -> Summary:
+    """Score every row of the input, in order, in constant memory.
+
+    Raises:
+        OptionError, CorpusError, OutputError: names, options or files that do not fit, before any model is loaded; a full
+            disk. What is done by then is kept, and `resume` continues it.
+        DriftgateError: the model cannot be loaded.
+        BrokenPipeError: nobody reads the output any more.
+        KeyboardInterrupt: after what is done was made safe.
+    """
+    progress = progress or Silent()
+    source_format = find_format(job.input, job.input_format, "--format", output=False)
+    find_format(job.output, job.output_format, "--output-format", output=True)
+    if job.resume and (is_pipe(job.input) or is_pipe(job.output)):
+        raise OptionError("--resume: a pipe cannot be read or written again from the middle; use files")
+    require_apart(job.input, job.written)
+    options = ReadOptions(job.input, job.text_column, job.id_column, job.encoding, job.rejects_with_texts)
+    source = open_source(job.input, source_format, options)
+    try:
+        if job.paths is None:
+            if job.rejects and not job.overwrite:
+                require_free(Path(job.rejects))
+            return _run(job, source, None, progress, open_model)
+        with locked(job.paths):
+            journal = find_journal(job.paths, resume=job.resume, overwrite=job.overwrite)
+            return _run(job, source, journal, progress, open_model)
+    finally:
+        source.close()
+
+
+def _run(
+    job: PredictionJob, source: Source, journal: Journal | None, progress: Watcher, open_model: OpenModel
+) -> Summary:
+    windows = make_windows(_skip(source, journal), source.position, job.window_rows)
+    # What is wrong with the input is said before minutes of building.
+    waiting = _peek(windows, job) if journal is None else windows
+    answerer = open_model(job.encoder, job.backend, job.settings or RunSettings(available_threads()))
+    identity = _identify(job, answerer)
+    if journal is None:
+        journal = Journal(identity)
+    else:
+        require_same(Path(job.output), journal.identity, identity)
+    started = time.monotonic()
+    writer = _open_writer(job, source)
+    if job.paths is not None and journal.finished:
+        publish(job.paths, writer)
+        return _sum_up(job, journal.counts, journal.counts, started)
+    output = _open_output(job, writer, journal)
+    before = counts = journal.counts
+    pace = Pace(before.rows, source.total)
+    try:
+        output.begin()
+        with closing(_answer(waiting, answerer, job)) as windows_done:
+            for window in windows_done:
+                counts = _count(counts, window)
+                output.append(writer.rows(window), encode_rejected(window.rejected), counts)
+                progress.update(counts.rows, *pace.at(counts.rows, window.position))
+        output.finish()
+    except BaseException:
+        _say_what_is_kept(job, output, progress)
+        raise
+    finally:
+        output.close()
+    return _sum_up(job, before, counts, started)
+
+
+def _answer(windows: Iterator[Window], answerer: Answerer, job: PredictionJob) -> Generator[AnsweredWindow]:
+    """Windows with their logits, read and tokenized in one thread, answered in another."""
+    reading, answering = Event(), Event()
+    tokenized = overlapped(tokenize_windows(windows, answerer), reading, answering)
+    plan, labels = BudgetPlan(job.token_budget), len(job.encoder.labels)
+    return overlapped(answer_windows(tokenized, answerer, plan, labels, answering), answering)
+
+
+def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> None:
+    kept = False
+    with contextlib.suppress(DriftgateError, OSError):  # a full disk stays full: what was kept before is still there
+        kept = output.keep()
+    if kept and is_pipe(job.input):
+        progress.say(f"the rows done so far are in {job.output}.partial; a pipe cannot be resumed")
+    elif kept:
+        progress.say(f"the rows done so far are kept beside {job.output}; the same command with --resume continues")
+
+
+def _sum_up(job: PredictionJob, before: Counts, counts: Counts, started: float) -> Summary:
+    rejects = str(job.paths.rejects) if job.paths and not job.rejects else job.rejects
+    seconds = time.monotonic() - started
+    return Summary(counts, before.rows, seconds, job.output, rejects if counts.all_rejected else "")
+
+
+def _count(counts: Counts, window: AnsweredWindow) -> Counts:
+    rejected = Counter(counts.rejected)
+    rejected.update(str(row.reason) for row in window.rejected)
+    return Counts(
+        counts.rows + len(window.numbers) + len(window.rejected),
+        dict(rejected),
+        counts.tokens + window.tokens,
+        counts.truncated + window.truncated,
+    )
+
+
+def _skip(source: Source, journal: Journal | None) -> Iterator[Any]:
+    """Rows behind those that an interrupted run has done."""
+    return islice(source.rows, journal.counts.rows if journal else 0, None)
+
+
+def _peek(windows: Iterator[Window], job: PredictionJob) -> Iterator[Window]:
+    first = next(windows, None)
+    if first is None:
+        raise CorpusError(f"{job.input}: it has no rows; expected at least one text")
+    return chain((first,), windows)
+
+
+def _open_writer(job: PredictionJob, source: Source) -> Writer:
+    encoder = job.encoder
+    layout = Layout(
+        encoder.labels,
+        encoder.problem_type is ProblemType.MULTI_LABEL,
+        job.thresholds or encoder.thresholds or (0.5,) * len(encoder.labels),
+        bool(job.id_column),
+        job.top,
+        job.logits,
+    )
+    form = find_format(job.output, job.output_format, "--output-format", output=True)
+    return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type)
+
+
+def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output:
+    if job.paths is None:
+        return StreamOutput(job.output, Path(job.rejects).resolve() if job.rejects else None, writer)
+    return FileOutput(job.paths, writer, journal, job.commit_seconds)
+
+
+def _identify(job: PredictionJob, answerer: Answerer) -> dict[str, Any]:
+    """What a resumed run must have in common with the interrupted one."""
+    settings = job.settings or RunSettings(1)
+    return {
+        "input": {"pipe": job.input} if is_pipe(job.input) else describe_input(Path(job.input)),
+        "model": {
+            "backend": job.backend,
+            "sha256": answerer.sha256,
+            "encoder": job.encoder.sha256,
+            "device": settings.device.kind,
+        },
+        "options": {
+            "format": job.input_format,
+            "output format": job.output_format,
+            "text column": job.text_column,
+            "id column": job.id_column,
+            "encoding": job.encoding,
+            "rejects": job.rejects,
+            "texts in rejects": job.rejects_with_texts,
+            "token budget": job.token_budget,
+            "top": job.top,
+            "logits": job.logits,
+            "thresholds": job.thresholds or job.encoder.thresholds,
+            "window rows": job.window_rows,
+        },
+    }

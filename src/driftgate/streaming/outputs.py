@@ -1,0 +1,233 @@
+"""Where scores and rejected rows go: a file that appears whole under its name, or a pipe."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from driftgate.errors import OutputError
+from driftgate.streaming.formats import PIPE
+from driftgate.streaming.journal import Counts, Journal, write_journal
+from driftgate.streaming.writers import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The output's final name, through links, and what stands beside it until the job is done."""
+
+    output: Path
+    rejects: Path
+
+    @property
+    def partial(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.partial")
+
+    @property
+    def rejects_partial(self) -> Path:
+        return self.rejects.with_name(f"{self.rejects.name}.partial")
+
+    @property
+    def converted(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.converted")
+
+    @property
+    def journal(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.journal.json")
+
+    @property
+    def lock(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.lock")
+
+    @property
+    def unfinished(self) -> tuple[Path, ...]:
+        """What an interrupted run leaves."""
+        return (self.partial, self.rejects_partial, self.journal)
+
+
+class Output(Protocol):
+    """Takes rows, window by window."""
+
+    def begin(self) -> None:
+        """Write what stands before the first row, unless it is there."""
+        ...
+
+    def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:
+        """Write a window; `counts` are those of the whole job behind it."""
+        ...
+
+    def keep(self) -> bool:
+        """Make what was appended survive a crash; False where nothing can be kept."""
+        ...
+
+    def finish(self) -> None:
+        """Give the output its name."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class FileOutput:
+    """A partial file and a journal; a resumed run cuts the file back to the journal and appends."""
+
+    def __init__(self, paths: Paths, writer: Writer, journal: Journal, commit_seconds: float) -> None:
+        self._paths, self._writer, self._journal = paths, writer, journal
+        self._commit_seconds = commit_seconds
+        self._kept = journal
+        self._kept_at = time.monotonic()
+        with naming(paths.output):
+            paths.output.parent.mkdir(parents=True, exist_ok=True)
+            paths.rejects.parent.mkdir(parents=True, exist_ok=True)
+            if not journal.output_bytes:
+                paths.journal.unlink(missing_ok=True)  # of a run that is overwritten
+            self._rows = _open_at(paths.partial, journal.output_bytes)
+            self._rejected = _open_at(paths.rejects_partial, journal.rejects_bytes)
+
+    def begin(self) -> None:
+        if not self._journal.output_bytes:
+            self.append(self._writer.head(), b"", self._journal.counts)
+
+    def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:
+        with naming(self._paths.output):
+            _write_all(self._rows, rows)
+            _write_all(self._rejected, rejected)
+            self._journal = replace(
+                self._journal,
+                counts=counts,
+                output_bytes=self._journal.output_bytes + len(rows),
+                rejects_bytes=self._journal.rejects_bytes + len(rejected),
+            )
+            if counts.rows > self._kept.counts.rows and time.monotonic() - self._kept_at >= self._commit_seconds:
+                self._commit()
+
+    def keep(self) -> bool:
+        with naming(self._paths.output):
+            if self._journal.counts.rows > self._kept.counts.rows:
+                self._commit()
+        return self._kept.counts.rows > 0
+
+    def finish(self) -> None:
+        with naming(self._paths.output):
+            self._journal = replace(self._journal, finished=True)
+            self._commit()
+            self.close()
+            publish(self._paths, self._writer)
+
+    def close(self) -> None:
+        self._rows.close()
+        self._rejected.close()
+        if not self._kept.counts.rows and not self._kept.finished:  # nothing to go back to
+            for path in self._paths.unfinished:
+                path.unlink(missing_ok=True)
+
+    def _commit(self) -> None:
+        os.fsync(self._rows.fileno())
+        os.fsync(self._rejected.fileno())
+        write_journal(self._paths.journal, self._journal)
+        self._kept, self._kept_at = self._journal, time.monotonic()
+
+
+class StreamOutput:
+    """A pipe: what is written there is gone, so nothing can be resumed. Rejected rows go to a file if one is named."""
+
+    def __init__(self, name: str, rejects: Path | None, writer: Writer) -> None:
+        self._name = name
+        self._stream: Any = sys.stdout.buffer if name == PIPE else Path(name).open("wb", buffering=0)
+        self._writer, self._rejects = writer, rejects
+        self._rejected = _open_at(_partial(rejects), 0) if rejects else None
+
+    def begin(self) -> None:
+        self._write(self._writer.head())
+
+    def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:  # noqa: ARG002
+        self._write(rows)
+        if self._rejected is not None:
+            with naming(self._rejects):
+                _write_all(self._rejected, rejected)
+
+    def keep(self) -> bool:
+        return False
+
+    def finish(self) -> None:
+        self.close()
+        if self._rejects is not None:
+            _publish_rejects(_partial(self._rejects), self._rejects)
+
+    def close(self) -> None:
+        if self._name != PIPE:
+            self._stream.close()
+        if self._rejected is not None:
+            self._rejected.close()
+
+    def _write(self, content: bytes) -> None:
+        with naming(self._name):
+            _write_all(self._stream, content)
+            self._stream.flush()
+
+
+def publish(paths: Paths, writer: Writer) -> None:
+    """The last steps of a finished job, each of which may have been done already by a run killed behind it.
+
+    Raises:
+        OutputError: somebody removed what the job had written.
+    """
+    if not paths.partial.exists() and not paths.output.exists():
+        raise OutputError(f"{paths.partial}: the rows of the finished run are gone; start over with --overwrite")
+    if paths.partial.exists():
+        if writer.convert(paths.partial, paths.converted):
+            paths.converted.replace(paths.output)
+            paths.partial.unlink()
+        else:
+            paths.partial.replace(paths.output)
+    _publish_rejects(paths.rejects_partial, paths.rejects)
+    paths.journal.unlink()
+
+
+def _publish_rejects(partial: Path, rejects: Path) -> None:
+    if not partial.exists():
+        return
+    if partial.stat().st_size:
+        partial.replace(rejects)
+    else:
+        partial.unlink()
+        rejects.unlink(missing_ok=True)  # of a run that is overwritten
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _open_at(path: Path, size: int) -> BinaryIO:
+    """The file cut to `size` bytes, ready to append.
+
+    Raises:
+        OutputError: it has fewer.
+    """
+    file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)  # noqa: PTH123, SIM115
+    found = file.seek(0, os.SEEK_END)
+    if found < size:
+        file.close()
+        raise OutputError(f"{path}: expected at least {size} bytes, as its journal says, found {found}; use --overwrite")
+    file.truncate(size)
+    file.seek(size)
+    return file  # type: ignore[return-value]
+
+
+def _write_all(file: BinaryIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def naming(path: Path | str | None) -> Iterator[None]:
+    """Errors of the operating system with the name of the output; a pipe that nobody reads stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,101 @@
+"""Rows out of a Parquet file, a few at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from driftgate.errors import CorpusError, OptionError
+from driftgate.streaming.columns import choose_column
+from driftgate.streaming.readers import ReadOptions
+from driftgate.streaming.rows import Reason, Rejected, Row
+
+_BATCH_BYTES = 1 << 23
+_MAX_BATCH_ROWS = 2048
+
+
+class ParquetRows(Iterator[Row | Rejected]):
+    """The rows of a Parquet file; `read` of `total` are done. Only the columns asked for are read.
+
+    Raises:
+        OptionError: pyarrow is not installed. CorpusError: a damaged file, missing columns.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        parquet = require_pyarrow(options.source).parquet
+        try:
+            self._file = parquet.ParquetFile(path)
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error
+        names = self._file.schema_arrow.names
+        self._options = options
+        self._text = choose_column(options.source, names, options.text_name, "--text-column")
+        self._id = choose_column(options.source, names, options.id_column, "--id-column") if options.id_column else None
+        self.total: int = self._file.metadata.num_rows
+        self.read = 0
+        self._rows = self._read_rows()
+
+    @property
+    def id_type(self) -> Any:
+        """Arrow's type of the ids; that of its values where the column is a dictionary."""
+        found = self._file.schema_arrow.field(self._id).type if self._id else None
+        return getattr(found, "value_type", found) if "dictionary" in str(found) else found
+
+    def close(self) -> None:
+        self._rows.close()
+        self._file.close()
+
+    def __next__(self) -> Row | Rejected:
+        row = next(self._rows)
+        self.read += 1
+        return row
+
+    def _read_rows(self) -> Iterator[Row | Rejected]:
+        columns = list(dict.fromkeys(name for name in (self._text, self._id) if name))
+        number = 0
+        try:
+            for batch in self._file.iter_batches(self._batch_rows(), columns=columns):
+                ids = batch.column(self._id).to_pylist() if self._id else [None] * len(batch)
+                for text, row_id in zip(_texts(batch.column(self._text)), ids, strict=True):
+                    if isinstance(text, UnicodeDecodeError):
+                        yield self._options.reject(number, (Reason.UNDECODABLE, str(text)), None, None, None)
+                    else:
+                        yield self._options.judge(number, text, row_id, None, None)
+                    number += 1
+        except OSError as error:
+            raise CorpusError(f"{self._options.source}: damaged Parquet data behind row {number} ({error})") from error
+
+    def _batch_rows(self) -> int:
+        """As many rows as have a few megabytes of text by the file's own account."""
+        about = self._file.metadata
+        at = next((at for at in range(about.num_columns) if about.schema.column(at).path.split(".")[0] == self._text), 0)
+        groups = (about.row_group(group) for group in range(about.num_row_groups))
+        widest = max((group.column(at).total_uncompressed_size / max(group.num_rows, 1) for group in groups), default=1)
+        return int(min(max(_BATCH_BYTES // max(widest, 1), 1), _MAX_BATCH_ROWS))
+
+
+def require_pyarrow(name: str) -> Any:
+    """The pyarrow module, with `parquet` and `ipc`.
+
+    Raises:
+        OptionError: it is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ImportError as error:
+        raise OptionError(f'{name}: Parquet needs pyarrow; pip install "driftgate[data]"') from error
+    return pa
+
+
+def _texts(column: Any) -> list[Any]:
+    """Values of the column; the error in place of a text that is not UTF-8."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        values = []
+        for scalar in column:
+            try:
+                values.append(scalar.as_py())
+            except UnicodeDecodeError as error:
+                values.append(error)
+    return values

@@ -1,0 +1,82 @@
+"""Parquet in two steps. Its rows cannot be appended to, so they wait as an Arrow stream, which can be cut behind any window."""
+
+from pathlib import Path
+from typing import Any
+
+from driftgate.streaming.answerer import AnsweredWindow
+from driftgate.streaming.layout import Layout, text_id
+from driftgate.streaming.parquet_input import require_pyarrow
+
+_ROWS_A_GROUP = 1 << 16
+
+
+class ParquetWriter:
+    """Columns: row (int64), id, labels (a list of strings), a float32 column for each label.
+
+    With `top` the scores are a list of structs instead: label, probability, logit.
+    """
+
+    def __init__(self, layout: Layout, id_type: Any = None) -> None:
+        self._arrow = pa = require_pyarrow("output")
+        self._layout = layout
+        self._strings = id_type is None
+        fields = [pa.field("row", pa.int64(), nullable=False)]
+        if layout.has_ids:
+            fields.append(pa.field("id", pa.string() if id_type is None else id_type))
+        fields.append(pa.field("labels", pa.list_(pa.string())))
+        if layout.top:
+            parts = [("label", pa.string()), ("probability", pa.float32())]
+            scores = pa.struct([*parts, ("logit", pa.float32())] if layout.logits else parts)
+            fields.append(pa.field("top", pa.list_(scores)))
+        else:
+            fields += [pa.field(name, pa.float32()) for name in (*layout.probability_columns, *layout.logit_columns)]
+        self._schema = pa.schema(fields)
+
+    def head(self) -> bytes:
+        content: bytes = self._schema.serialize().to_pybytes()
+        return content
+
+    def rows(self, window: AnsweredWindow) -> bytes:
+        if not window.numbers:
+            return b""
+        pa = self._arrow
+        scores = list(self._layout.scores(window.numbers, window.ids, window.logits))
+        columns: dict[str, Any] = {"row": window.numbers, "labels": [row.decided for row in scores]}
+        if self._layout.has_ids:
+            columns["id"] = [text_id(row.id) if self._strings else row.id for row in scores]
+        if self._layout.top:
+            names = ("label", "probability", "logit")
+            columns["top"] = [
+                [
+                    dict(zip(names, ranked, strict=False))
+                    for ranked in zip(row.shown, row.probabilities, *([row.logits] if row.logits else []), strict=True)
+                ]
+                for row in scores
+            ]
+        else:
+            for names, values in (
+                (self._layout.probability_columns, [row.probabilities for row in scores]),
+                (self._layout.logit_columns, [row.logits or [] for row in scores]),
+            ):
+                columns |= dict(zip(names, zip(*values, strict=True), strict=True))
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self._schema]
+        content: bytes = pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()
+        return content
+
+    def convert(self, partial: Path, target: Path) -> bool:
+        """Read the stream back and write it as Parquet, a few row groups in memory at a time."""
+        pa = self._arrow
+        with (
+            pa.OSFile(str(partial), "rb") as stream,
+            pa.ipc.open_stream(stream) as batches,
+            pa.parquet.ParquetWriter(target, self._schema, compression="zstd") as parquet,
+        ):
+            waiting: list[Any] = []
+            for batch in batches:
+                waiting.append(batch)
+                if sum(len(part) for part in waiting) >= _ROWS_A_GROUP:
+                    parquet.write_table(pa.Table.from_batches(waiting))
+                    waiting = []
+            if waiting:
+                parquet.write_table(pa.Table.from_batches(waiting))
+        return True

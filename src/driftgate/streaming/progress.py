@@ -1,0 +1,116 @@
+"""How far a job is, for people: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+_LINE_SECONDS = 30.0
+
+
+class Watcher(Protocol):
+    """Who is told how far a job is."""
+
+    def update(self, rows: int, rows_per_second: float, fraction: float | None, seconds_left: float | None) -> None:
+        """After each window. `fraction` of the input is done; it and the time left are None where nobody knows."""
+        ...
+
+    def say(self, message: str) -> None:
+        """Something to read now."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def update(self, rows: int, rows_per_second: float, fraction: float | None, seconds_left: float | None) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        pass
+
+
+class _Lines:
+    """For logs: a line every half minute."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_at = time.monotonic()
+
+    def update(self, rows: int, rows_per_second: float, fraction: float | None, seconds_left: float | None) -> None:
+        if time.monotonic() - self._said_at >= _LINE_SECONDS:
+            self._said_at = time.monotonic()
+            done = "" if fraction is None else f"{fraction:.1%}, "
+            self.say(f"{done}{describe(rows, rows_per_second, seconds_left)}")
+
+    def say(self, message: str) -> None:
+        self._console.print(f"driftgate: {message}", soft_wrap=True)
+
+
+class _Bar:
+    """For terminals."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None)
+
+    def update(self, rows: int, rows_per_second: float, fraction: float | None, seconds_left: float | None) -> None:
+        self._bar.update(
+            self._task,
+            total=None if fraction is None else 1.0,
+            completed=fraction or 0.0,
+            description=describe(rows, rows_per_second, seconds_left),
+        )
+
+    def say(self, message: str) -> None:
+        self._bar.console.print(f"driftgate: {message}", soft_wrap=True)
+
+
+class Pace:
+    """How fast rows are done, and how long the rest will take.
+
+    Args:
+        rows: done before, by an interrupted run.
+        total: of the input, in the unit of positions; 0 where nobody knows.
+    """
+
+    def __init__(self, rows: int, total: int) -> None:
+        self._rows, self._total = rows, total
+        self._started = time.monotonic()
+
+    def at(self, rows: int, position: int) -> tuple[float, float | None, float | None]:
+        """Rows a second, the fraction of the input that is done, and the seconds left."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        done_now = rows - self._rows
+        if not self._total:
+            return done_now / seconds, None, None
+        fraction = min(position / self._total, 1.0)
+        rows_left = rows / fraction - rows if fraction else 0.0
+        return done_now / seconds, fraction, rows_left * seconds / done_now if done_now else None
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[Watcher]:
+    """A bar while the block runs, or lines where `console` is no terminal."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield _Bar(bar)
+
+
+def describe(rows: int, rows_per_second: float, seconds_left: float | None) -> str:
+    """Rows done, their rate and the time left."""
+    left = "" if seconds_left is None else f", {clock(seconds_left)} left"
+    return f"{rows:,} rows, {rows_per_second:,.0f} rows/s{left}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes, seconds: 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

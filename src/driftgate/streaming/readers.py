@@ -1,0 +1,199 @@
+"""Rows out of CSV, TSV, JSONL and plain text. A row that cannot be read is rejected; the next one is read."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from driftgate.errors import CorpusError
+from driftgate.streaming.columns import USUAL_TEXT_COLUMN, choose_column
+from driftgate.streaming.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
+from driftgate.streaming.text_files import Lines, RowTooLargeError
+
+_ROWS_TO_FIND_TEXT = 1000
+"""A JSONL file whose first rows all lack the column was given the wrong name, or is no JSONL."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rows are read.
+
+    Args:
+        source: what error messages call the input.
+        text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means "text", and
+            no ids.
+        keep_texts: whether rejected rows keep what was read of them.
+    """
+
+    source: str
+    text_column: str = ""
+    id_column: str = ""
+    encoding: str = "utf-8"
+    keep_texts: bool = False
+
+    @property
+    def text_name(self) -> str:
+        return self.text_column or USUAL_TEXT_COLUMN
+
+    def judge(self, number: int, text: Any, row_id: Any, line: int | None, last_line: int | None) -> Row | Rejected:
+        """The row, or why not."""
+        fault = find_fault(text, row_id, self.encoding)
+        if fault is None:
+            return Row(number, text, row_id)
+        return self.reject(number, fault, line, last_line, text if isinstance(text, str) else None)
+
+    def reject(
+        self, number: int, fault: tuple[Reason, str], line: int | None, last_line: int | None, text: str | None
+    ) -> Rejected:
+        """The row rejected; its text is dropped unless asked for."""
+        return Rejected(number, *fault, line, last_line, text if self.keep_texts else None)
+
+
+def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
+    """One text a line; an empty line is an empty text."""
+    for number, line in enumerate(_each(lines)):
+        at = lines.number
+        if isinstance(line, RowTooLargeError):
+            yield options.reject(number, (Reason.TOO_LARGE, str(line)), at, at, None)
+        else:
+            yield options.judge(number, line.rstrip("\r\n"), None, at, at)
+
+
+def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
+    """One JSON object a line; blank lines are passed over.
+
+    Raises:
+        CorpusError: the text column is in none of the first rows.
+    """
+    text_name, id_name = options.text_name, options.id_column
+    names: dict[str, None] | None = {}  # of the rows so far, until one has the text column
+    number = 0
+    for line in _each(lines):
+        at = lines.number
+        if isinstance(line, str) and not line.strip():
+            continue
+        record, fault = _parse_json(line, options.encoding)
+        if record is None:
+            yield options.reject(number, fault, at, at, line if isinstance(line, str) else None)
+        else:
+            yield options.judge(number, record.get(text_name), record.get(id_name) if id_name else None, at, at)
+        number += 1
+        if names is not None:
+            names = None if record and text_name in record else {**names, **dict.fromkeys(record or ())}
+        if names is not None and number == _ROWS_TO_FIND_TEXT:
+            _refuse_without_text(names, options)
+    if names:
+        _refuse_without_text(names, options)
+
+
+def _refuse_without_text(names: dict[str, None], options: ReadOptions) -> None:
+    if not names:
+        raise CorpusError(
+            f"{options.source}: none of the first {_ROWS_TO_FIND_TEXT:,} rows is a JSON object; say what the input is with "
+            "--format (txt: one text a line)"
+        )
+    choose_column(options.source, list(names), options.text_name, "--text-column")
+
+
+def _parse_json(line: str | RowTooLargeError, encoding: str) -> tuple[dict[str, Any] | None, tuple[Reason, str]]:
+    """The object on the line, or None and why not."""
+    if isinstance(line, RowTooLargeError):
+        return None, (Reason.TOO_LARGE, str(line))
+    undecodable = find_undecodable(line, encoding)
+    if undecodable is not None:
+        return None, undecodable
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, (Reason.BROKEN_JSON, str(error))
+    if not isinstance(record, dict):
+        return None, (Reason.BROKEN_JSON, f"expected a JSON object, found {type(record).__name__}")
+    return record, (Reason.BROKEN_JSON, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    fields: int
+    text: int
+    id: int | None
+
+
+def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterator[Row | Rejected]:
+    """CSV with quotes as RFC 4180 has them; TSV without, as IANA's text/tab-separated-values. Blank lines are passed over.
+
+    Raises:
+        CorpusError: an unreadable header, or one without the columns asked for.
+    """
+    csv.field_size_limit(MAX_ROW_CHARS)
+    reader = csv.reader(
+        lines,
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    columns: _Columns | None = None
+    number = 0
+    for first, fields, fault in _records(lines, reader):
+        if columns is None:
+            columns = _find_columns(fields, fault, options)
+            if not options.text_column.isdecimal():
+                continue
+        if not fault and len(fields) != columns.fields:
+            fault = (Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}")
+        if fault:
+            yield options.reject(number, fault, first, lines.number, ",".join(fields) or None)
+        else:
+            row_id = None if columns.id is None else fields[columns.id]
+            yield options.judge(number, fields[columns.text], row_id, first, lines.number)
+        number += 1
+
+
+def _records(lines: Lines, reader: Any) -> Iterator[tuple[int, list[str], tuple[Reason, str] | None]]:
+    """The first line of each record, its fields, and what is wrong with it. After an error the reader starts afresh."""
+    while True:
+        first = lines.number + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = Reason.TOO_LARGE if "field limit" in str(error) else Reason.BROKEN_CSV
+            yield first, [], (reason, str(error))
+        except RowTooLargeError as error:
+            yield first, [], (Reason.TOO_LARGE, str(error))
+        else:
+            if fields:
+                yield first, fields, None
+
+
+def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: ReadOptions) -> _Columns:
+    """Where the columns are, from the first record: the header, or a row of a file without."""
+    source, text, row_id = options.source, options.text_column, options.id_column
+    fault = fault or next((found for name in fields if (found := find_undecodable(name, options.encoding))), None)
+    if fault:
+        raise CorpusError(f"{source}: its first row cannot be read: {fault[0]}, {fault[1]}")
+    if not text.isdecimal():
+        names = [name.strip() for name in fields]
+        text_at = names.index(choose_column(source, names, options.text_name, "--text-column"))
+        id_at = names.index(choose_column(source, names, row_id, "--id-column")) if row_id else None
+        return _Columns(len(fields), text_at, id_at)
+    if row_id and not row_id.isdecimal():
+        raise CorpusError(f"{source}: text column by position, id column by name; give both as positions")
+    positions = [int(position) for position in (text, row_id) if position]
+    if max(positions) >= len(fields):
+        raise CorpusError(
+            f"{source}: expected a column at position {max(positions)}, counted from 0; its first row has {len(fields)}"
+        )
+    return _Columns(len(fields), positions[0], positions[1] if row_id else None)
+
+
+def _each(lines: Lines) -> Iterator[str | RowTooLargeError]:
+    """Every line, or that it was too large."""
+    while True:
+        try:
+            yield next(lines)
+        except StopIteration:
+            return
+        except RowTooLargeError as error:
+            yield error

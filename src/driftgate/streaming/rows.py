@@ -1,0 +1,83 @@
+"""One row of an input: a text to score, or the reason why not."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from driftgate.inputs.unicode import has_lone_surrogate
+
+MAX_ROW_CHARS = 1 << 25
+"""A longer line, or field of a CSV file, is not read into memory."""
+
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+
+
+class Reason(StrEnum):
+    """Why a row cannot be scored."""
+
+    NO_TEXT = "no text"
+    NOT_A_STRING = "not a string"
+    EMPTY = "empty text"
+    UNDECODABLE = "not decodable"
+    LONE_SURROGATE = "lone surrogate"
+    WRONG_FIELDS = "wrong number of fields"
+    BROKEN_CSV = "broken CSV"
+    BROKEN_JSON = "broken JSON"
+    TOO_LARGE = "too large"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text to score.
+
+    Args:
+        number: which row of the input, from 0; a header is not counted.
+        id: what the id column holds, None without one.
+    """
+
+    number: int
+    text: str
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that cannot be scored.
+
+    Args:
+        number: as of `Row`: rejected rows are counted too.
+        detail: what was expected and found; never the text.
+        line, last_line: where it stands in the file, from 1, where the file has lines.
+        text: what was read of it, only where texts are asked for.
+    """
+
+    number: int
+    reason: Reason
+    detail: str = ""
+    line: int | None = None
+    last_line: int | None = None
+    text: str | None = None
+
+
+def find_fault(text: Any, row_id: Any, encoding: str) -> tuple[Reason, str] | None:
+    """Why a text cannot be scored under its id, and the detail; None where it can."""
+    if text is None:
+        return Reason.NO_TEXT, ""
+    if not isinstance(text, str):
+        return Reason.NOT_A_STRING, f"expected a string, found {type(text).__name__}"
+    if not text or text.isspace():
+        return Reason.EMPTY, ""
+    for value in (text, row_id):
+        if isinstance(value, str) and not value.isascii() and has_lone_surrogate(value):
+            return find_undecodable(value, encoding) or (Reason.LONE_SURROGATE, "half of a UTF-16 pair")
+    return None
+
+
+def find_undecodable(value: str, encoding: str) -> tuple[Reason, str] | None:
+    """The first byte that was not text, kept by the `surrogateescape` error handler; None where there is none."""
+    found = None if value.isascii() else _ESCAPED_BYTE.search(value)
+    if found is None:
+        return None
+    advice = "try --encoding cp1252" if encoding.lower().startswith("utf") else "try another --encoding"
+    return Reason.UNDECODABLE, f"byte 0x{ord(found.group()) - 0xDC00:02x} is not {encoding}; {advice}"

@@ -1,0 +1,54 @@
+"""An opened input: rows, and how far it is read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftgate.errors import CorpusError
+from driftgate.streaming.formats import PIPE, Format
+from driftgate.streaming.parquet_input import ParquetRows
+from driftgate.streaming.readers import ReadOptions, read_delimited, read_jsonl, read_plain
+from driftgate.streaming.rows import Rejected, Row
+from driftgate.streaming.text_files import Lines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Rows that are read as they are asked for.
+
+    Args:
+        total: bytes of a text file as it lies on disk, or rows of a Parquet file; 0 where nobody knows.
+        position: how much of `total` is read.
+        id_type: Arrow's type of the ids of a Parquet file, else None.
+    """
+
+    rows: Iterator[Row | Rejected]
+    total: int
+    position: Callable[[], int]
+    close: Callable[[], None]
+    id_type: Any = None
+
+
+def open_source(name: str, form: Format, options: ReadOptions) -> Source:
+    """Open a file, or standard input as "-".
+
+    Raises:
+        CorpusError: no such file, or content that is not what its name says. OptionError: an unknown encoding.
+    """
+    if name != PIPE and not Path(name).exists():
+        raise CorpusError(f"{name}: no such file")
+    if name != PIPE and Path(name).is_dir():
+        raise CorpusError(f"{name}: expected a file, found a folder")
+    if form is Format.PARQUET:
+        parquet_rows = ParquetRows(Path(name), options)
+        return Source(
+            parquet_rows, parquet_rows.total, lambda: parquet_rows.read, parquet_rows.close, parquet_rows.id_type
+        )
+    delimited = form in (Format.CSV, Format.TSV)
+    lines = Lines(name, options.encoding, newline="" if delimited else "\n")
+    if delimited:
+        rows = read_delimited(lines, options, tabs=form is Format.TSV)
+    else:
+        rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, options)
+    return Source(rows, lines.total_bytes, lambda: lines.bytes_read, lines.close)

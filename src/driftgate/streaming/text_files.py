@@ -1,0 +1,100 @@
+"""Text from files and pipes, gzip or not, line by line, with how far the file is read."""
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from driftgate.errors import CorpusError, OptionError
+from driftgate.streaming.formats import PIPE, is_gzip_name
+from driftgate.streaming.rows import MAX_ROW_CHARS
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BUFFER_BYTES = 1 << 20
+
+
+class RowTooLargeError(Exception):
+    """A line that would not fit into memory; the next one can be read."""
+
+
+class Lines(Iterator[str]):
+    """The lines of a text, ends included. Bytes that are not text become lone surrogates (PEP 383).
+
+    `number` is the number of the last line read, from 1. A line over `MAX_ROW_CHARS` raises RowTooLargeError and is passed
+    over; reading goes on behind it.
+    """
+
+    def __init__(self, name: str, encoding: str, *, newline: str) -> None:
+        self._name = name
+        self._raw = _open_raw(name)
+        self._encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        try:
+            self._text = io.TextIOWrapper(
+                self._unpacked(), self._encoding, errors="surrogateescape", newline=newline
+            )
+        except LookupError as error:
+            raise OptionError(f"--encoding {encoding}: {error}; expected one that Python knows, such as cp1252") from error
+        self.number = 0
+        self.total_bytes = 0 if name == PIPE else os.fstat(self._raw.fileno()).st_size
+        """Size of the file, compressed or not; 0 for a pipe."""
+
+    @property
+    def bytes_read(self) -> int:
+        return self._raw.tell() if self.total_bytes else 0
+
+    def close(self) -> None:
+        if self.total_bytes:  # another thread may wait for a pipe, and closing would wait for it
+            self._text.close()
+
+    def __next__(self) -> str:
+        line = self._read()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) > MAX_ROW_CHARS:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._read()
+            raise RowTooLargeError(f"expected at most {MAX_ROW_CHARS:,} characters in a line")
+        return line
+
+    def _read(self) -> str:
+        try:
+            return self._text.readline(MAX_ROW_CHARS + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise CorpusError(
+                f"{self._name}: damaged gzip data behind line {self.number} ({error}); fetch it again"
+            ) from error
+        except UnicodeError as error:
+            raise CorpusError(
+                f"{self._name}: not {self._encoding} behind line {self.number} ({error}); name its encoding with --encoding"
+            ) from error
+
+    def _unpacked(self) -> BinaryIO:
+        buffered = io.BufferedReader(cast("io.RawIOBase", self._raw), _BUFFER_BYTES)
+        head = buffered.peek(4)[:4]
+        content: BinaryIO = buffered
+        if head.startswith(_GZIP_MAGIC):
+            content = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=buffered, mode="rb")), _BUFFER_BYTES)
+        elif head and is_gzip_name(self._name):
+            raise CorpusError(f"{self._name}: its suffix says gzip, its content does not; rename it")
+        elif head == _PARQUET_MAGIC:
+            raise CorpusError(f"{self._name}: holds Parquet data; rename it to .parquet")
+        if head.startswith(_UTF_16_MARKS) and self._encoding == "utf-8-sig":
+            raise CorpusError(f"{self._name}: begins with a byte-order mark of UTF-16; say --encoding utf-16")
+        return content
+
+
+def _open_raw(name: str) -> BinaryIO:
+    """Unbuffered. Standard input stays open when this is closed."""
+    if name != PIPE:
+        return Path(name).open("rb", buffering=0)  # type: ignore[return-value]
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # type: ignore[return-value]  # noqa: PTH123, SIM115
+    except io.UnsupportedOperation:  # replaced by something in memory
+        return sys.stdin.buffer
