@@ -35,35 +35,47 @@ class Worker:
             self._answers.put(line)
         self._answers.put("")
 
-    def ask(self, request: Mapping[str, Any]) -> Any:
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def ask(self, request: Mapping[str, Any], timeout_seconds: float | None = None) -> Any:
         """Send one request; what the worker found.
+
+        Args:
+            timeout_seconds: for this request; None for the worker's own.
 
         Raises:
             WorkerError: it died, failed, or did not answer in time (then it is ended).
         """
         assert self._process.stdin is not None
+        patience = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             print(json.dumps(request), file=self._process.stdin, flush=True)
-            line = self._answers.get(timeout=self._timeout_seconds)
+            line = self._answers.get(timeout=patience)
         except OSError:
             line = ""
         except queue.Empty:
             self._process.kill()
             raise WorkerError(
-                f"{self._name}: no answer to {request['do']!r} in {self._timeout_seconds:g} s; it was ended{self._said()}"
+                f"{self._name}: no answer to {request['do']!r} in {patience:.1f} s; it was ended{self._said()}"
             ) from None
         if not line:
-            raise WorkerError(
-                f"{self._name}: it died at {request['do']!r}, exit code {self._process.wait()}{self._said()}"
-            )
+            code = self._process.wait()
+            why = " (killed, perhaps because memory ran out)" if code == -9 else ""
+            raise WorkerError(f"{self._name}: it died at {request['do']!r}, exit code {code}{why}{self._said()}")
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(f"{self._name}: {request['do']!r} failed:\n{answer['error']}")
         return answer["found"]
 
-    def close(self) -> None:
-        """End the process."""
+    def kill(self) -> None:
+        """End the process at once; whoever waits for its answer is told."""
         self._process.kill()
+
+    def close(self) -> None:
+        """End the process, and clear up after it."""
+        self.kill()
         self._process.wait()
         self._listener.join()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -1,17 +1,12 @@
 """One side of a comparison in a process of its own: `python -m driftgate.measure.worker`, asked in lines of JSON.
 
 `{"do": "describe"}` answers what is installed; `"load"` opens a model in a fresh session; `"run"` makes some of a cell's calls.
-It waits for its turn in `read()`: a worker that spins while the other is timed would take its core.
 """
 
-import json
-import os
-import sys
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +14,7 @@ from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
 from driftgate.inputs.batches import TokenBatch
+from driftgate.measure.serve import serve
 from driftgate.measure.software import timed_software
 
 _ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
@@ -94,22 +90,6 @@ def _answer(request: Mapping[str, Any], loads: _Loads) -> object:
     return None
 
 
-def _serve(requests: TextIO, answers: TextIO) -> None:
-    loads = _Loads()
-    for line in requests:
-        try:
-            answer = {"found": _answer(json.loads(line), loads)}
-        except Exception:  # noqa: BLE001 - whatever it is, the parent reports it
-            answer = {"error": traceback.format_exc()[-2000:]}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def _main() -> None:
-    # What a library prints goes to standard error: standard output carries the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    _serve(sys.stdin, answers)
-
-
 if __name__ == "__main__":
-    _main()
+    loads = _Loads()
+    serve(lambda request: _answer(request, loads))

@@ -1,0 +1,42 @@
+"""A worker's end of the line: requests on standard input, an answer each on standard output, a line of JSON."""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from driftgate.errors import DriftgateError
+
+
+def serve(answer: Callable[[Mapping[str, Any]], object]) -> None:
+    """Answer requests until standard input ends; then this process ends too, even in the midst of an answer.
+
+    It ends with the parent, however that was ended: no worker outlives it. Between requests a worker waits without
+    spinning, which would take a core from whoever is timed meanwhile.
+    """
+    # What a library prints goes to standard error: standard output carries the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    # Ctrl-C reaches every process of the terminal. The parent decides what becomes of it, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    while True:
+        try:
+            found: dict[str, object] = {"found": answer(json.loads(requests.get()))}
+        except DriftgateError as error:
+            found = {"error": str(error)}
+        except Exception:  # noqa: BLE001 - whatever it is, the parent reports it
+            found = {"error": traceback.format_exc()[-2000:]}
+        print(json.dumps(found), file=answers, flush=True)
+
+
+def _listen(requests: "queue.SimpleQueue[str]") -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)

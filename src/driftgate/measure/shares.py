@@ -1,0 +1,91 @@
+"""A worker of the throughput benchmark: `python -m driftgate.measure.shares`, asked in lines of JSON.
+
+`{"do": "open"}` loads a backend; `"prepare"` pads the batches of its share and answers the first one, untimed; `"run"` answers
+all of them from a given moment on.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftgate.errors import NonFiniteLogitsError
+from driftgate.inputs.batches import pad_rows
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.measure.process import read_request, resident_bytes
+from driftgate.measure.serve import serve
+from driftgate.measure.token_files import read_tokens
+from driftgate.run.backend import Backend, Prepared
+
+OpenBackend = Callable[[Mapping[str, Any]], Backend]
+
+_read_tokens = lru_cache(maxsize=1)(read_tokens)
+
+
+def now_ns() -> int:
+    """Nanoseconds on a clock that all processes of the machine share."""
+    return time.perf_counter_ns()
+
+
+class ShareWorker:
+    """Answers requests with the backend that `open_backend` gives."""
+
+    def __init__(self, open_backend: OpenBackend) -> None:
+        self._open_backend = open_backend
+        self._backend: Backend | None = None
+        self._calls: tuple[Prepared, ...] = ()
+
+    def answer(self, request: Mapping[str, Any]) -> object:
+        if request["do"] == "open":
+            return self._open(request["model"])
+        if request["do"] == "prepare":
+            return self._prepare(_read_tokens(Path(request["tokens"])), request["batches"])
+        return self._run(request["start_ns"])
+
+    def _open(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        self._backend = self._open_backend(model)
+        return {**asdict(self._backend.in_force), "resident_bytes": resident_bytes()}
+
+    def _prepare(self, tokens: TokenizedTexts, batches: Sequence[Sequence[int]]) -> float:
+        """Pad and prime; the seconds that the whole share would take at the first batch's speed, which is at its slowest."""
+        assert self._backend is not None
+        padded = [pad_rows(tokens, rows) for rows in batches]
+        self._calls = tuple(self._backend.prepare(batch) for batch in padded)
+        gc.collect()
+        started = now_ns()
+        self._calls[0]()
+        seconds = (now_ns() - started) / 1e9
+        return seconds * sum(batch.padded_tokens for batch in padded) / padded[0].padded_tokens
+
+    def _run(self, start_ns: int) -> dict[str, int]:
+        answers = []
+        gc.disable()
+        try:
+            time.sleep(max(0, start_ns - now_ns()) / 1e9)
+            begun = now_ns()
+            for call in self._calls:
+                answers.append(call())  # noqa: PERF401 - as plain a loop as can be timed
+            ended = now_ns()
+        finally:
+            gc.enable()
+        broken = sum(int((~np.isfinite(logits).all(axis=1)).sum()) for logits in answers)
+        if broken:
+            raise NonFiniteLogitsError(
+                f"{broken} rows have NaN or infinite logits; look for float16 overflow or a damaged artifact"
+            )
+        return {"begun_ns": begun, "ended_ns": ended, "rows": sum(len(logits) for logits in answers)}
+
+
+def _open(model: Mapping[str, Any]) -> Backend:
+    from driftgate.run.open import open_backend
+
+    return open_backend(*read_request(model))
+
+
+if __name__ == "__main__":
+    serve(ShareWorker(_open).answer)

@@ -1,0 +1,120 @@
+"""What a throughput benchmark measured, as plain records: which configuration, and how long each block of it took."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One way to answer a corpus.
+
+    Args:
+        plan: name of the batch plan: "b32", or "budget".
+        batch_size: rows a batch; None where the plan has no such number.
+        workers: processes that answer their shares at the same time, with `threads` intra-op threads each.
+    """
+
+    backend: str
+    corpus: str
+    plan: str
+    batch_size: int | None
+    workers: int
+    threads: int
+
+    @property
+    def cell(self) -> tuple[str, str, int, int]:
+        """What backends are compared at: all but the backend."""
+        return (self.corpus, self.plan, self.workers, self.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a configuration has to answer, padding included in `padded_tokens`."""
+
+    rows: int
+    batches: int
+    real_tokens: int
+    padded_tokens: int
+
+    @property
+    def padding_share(self) -> float:
+        """Padding in all tokens, from 0 to 1."""
+        return 1 - self.real_tokens / self.padded_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One pass over the corpus: nanoseconds on a clock that all processes share.
+
+    Args:
+        number: of the block, counted from 0; every configuration runs once in each.
+        start_ns: the moment at which all workers were to begin.
+        begun_ns, ended_ns: when each worker did, and when it had answered its share.
+    """
+
+    number: int
+    start_ns: int
+    begun_ns: tuple[int, ...]
+    ended_ns: tuple[int, ...]
+
+    @property
+    def seconds(self) -> float:
+        """From the common start until the slowest worker has ended."""
+        return (max(self.ended_ns) - self.start_ns) / 1e9
+
+    @property
+    def worker_seconds(self) -> tuple[float, ...]:
+        """Each worker's own time."""
+        return tuple((end - begin) / 1e9 for begin, end in zip(self.begun_ns, self.ended_ns, strict=True))
+
+    @property
+    def latest_start_seconds(self) -> float:
+        """How far behind the common start the last worker began; counted in `seconds`."""
+        return (max(self.begun_ns) - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """A configuration's blocks, at least one, in the order of their numbers."""
+
+    configuration: Configuration
+    work: Work
+    blocks: tuple[Block, ...]
+
+    @property
+    def texts_per_second(self) -> tuple[float, ...]:
+        """Of all workers together, by block."""
+        return tuple(self.work.rows / block.seconds for block in self.blocks)
+
+
+def paired_seconds(anchor: Throughput, other: Throughput) -> tuple[list[float], list[float]]:
+    """Seconds of both in the blocks that both have."""
+    numbers = {block.number for block in anchor.blocks} & {block.number for block in other.blocks}
+    both = ([block.seconds for block in side.blocks if block.number in numbers] for side in (anchor, other))
+    first, second = both
+    return first, second
+
+
+def estimate_seconds(known: Sequence[Throughput], left: Mapping[Configuration, Work]) -> float:
+    """What the configurations in `left` will take: as before, or as much a padded token as the same backend's others.
+
+    Raises:
+        ValueError: nothing is known yet.
+    """
+    if not known:
+        raise ValueError("expected at least one measured configuration to estimate others from")
+    exact = {each.configuration: each.blocks[-1].seconds for each in known}
+    costs: dict[str, list[float]] = {}
+    for each in known:
+        # Of one worker: two workers answer at best twice as fast.
+        cost = each.blocks[-1].seconds * each.configuration.workers / each.work.padded_tokens
+        costs.setdefault(each.configuration.backend, []).append(cost)
+    every = [cost for of_backend in costs.values() for cost in of_backend]
+    total = 0.0
+    for configuration, work in left.items():
+        if configuration in exact:
+            total += exact[configuration]
+            continue
+        alike = costs.get(configuration.backend, every)
+        total += sum(alike) / len(alike) * work.padded_tokens / configuration.workers
+    return total
