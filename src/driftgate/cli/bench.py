@@ -1,0 +1,204 @@
+"""`driftgate bench`: texts per second of backends, by batch plan, workers, threads and corpus."""
+
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from driftgate.bench.describe import describe_bench, name_device
+from driftgate.bench.measure import Measured, count, measure_bench
+from driftgate.bench.sweep import DEFAULT_ROWS, ENCODER_BACKENDS, Sweep, choose_models, prepare_bench
+from driftgate.cli.grid import bench_grid, refuse_beside_grid
+from driftgate.errors import OptionError, WorkerError
+from driftgate.grid import parse_grid
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan, parse_batch_sizes
+from driftgate.inputs.corpus import Corpus, load_corpus
+from driftgate.inputs.corpus_files import Columns
+from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
+from driftgate.inputs.encoder import Encoder
+from driftgate.report.throughput import ThroughputRun, render_run, result_names, write_run
+from driftgate.report.throughput_files import require_free
+from driftgate.run.device import available_threads, parse_device, require_device
+
+_BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 100
+
+
+def bench(
+    model: Annotated[
+        str, typer.Argument(help="an encoder, or published ONNX files: a folder, hub id or file", metavar="MODEL")
+    ],
+    backends: Annotated[
+        str,
+        typer.Option(
+            help=f"comma-separated; ratios are to the first. Default: {','.join(ENCODER_BACKENDS)} of an encoder, or the file",
+            show_default=False,
+        ),
+    ] = "",
+    batch_sizes: Annotated[
+        str, typer.Option(help=f"of the arrival plan; default: {_BATCH_SIZES}", show_default=False)
+    ] = "",
+    plans: Annotated[
+        str, typer.Option(help="arrival: texts as they come; budget: sorted by length, so many tokens a batch")
+    ] = "arrival,budget",
+    workers: Annotated[str, typer.Option(help="processes that share the texts, such as 1,2,4")] = "1",
+    threads: Annotated[str, typer.Option(help="of each worker, such as 1,2")] = "1",
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="normal or long, which come with driftgate, or a CSV, TSV, JSONL or Parquet file; may be given again. "
+            "Default: normal",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="column of a file's texts; default: text", show_default=False)] = "",
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            help=f"rows of each corpus, spread over its lengths; 0 takes all. Default: {DEFAULT_ROWS}",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the sample's and the runs' order", min=0)] = 0,
+    blocks: Annotated[int, typer.Option(help="passes over everything; ratios need at least 3", min=1)] = 3,
+    token_budget: Annotated[
+        int, typer.Option(help="padded tokens a batch in the budget plan", min=1)
+    ] = DEFAULT_TOKEN_BUDGET,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="folder for bench.json and the tables (TSV)")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace results of the same names in --out")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help=f"a first look: {_QUICK_ROWS} rows, batch sizes {_QUICK_BATCH_SIZES}"),
+    ] = False,
+    fresh_workers: Annotated[
+        bool,
+        typer.Option("--fresh-workers", help="load one backend at a time, anew in every block: slower, less memory"),
+    ] = False,
+    grid: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            help="instead of texts: random batches of these shapes, by IO binding, in the columns of ONNX Runtime's benchmark",
+            metavar="batch=N,N sequence=N,N",
+        ),
+    ] = None,
+    test_times: Annotated[int, typer.Option(help="measured calls of each shape of --grid", min=1)] = 100,
+    revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+    ] = False,
+) -> None:
+    """Time backends side by side: all texts over the slowest worker, in alternating blocks, with the spread.
+
+    Texts are tokenized before; worker processes start together and share them. With --out, bench.json holds everything that
+    was measured, and DEVICE_BACKEND_CORPUS.tsv (workers, size, messages/s) the medians of the arrival plan. Ctrl-C keeps what is
+    done.
+
+    Examples:
+
+    `driftgate bench fixtures/encoders/goemotions-roberta-mini --workers 1,2 --corpus normal --corpus long --out results`
+
+    `driftgate bench SamLowe/roberta-base-go_emotions --backends torch,onnx-fp16 --device cuda:0 --workers 1,2,4 --rows 0`
+
+    `driftgate bench int8/model.onnx --corpus comments.csv.gz --text-column body --plans budget --threads 2`
+
+    `driftgate bench fixtures/encoders/goemotions-roberta-mini --grid batch=1,4 sequence=8,32,128 --threads 1,2 --out grid`
+    """
+    if grid is not None:
+        shapes = parse_grid(grid)
+        refuse_beside_grid(
+            corpus=corpus,
+            rows=rows,
+            batch_sizes=batch_sizes,
+            workers=workers != "1",
+            quick=quick,
+            fresh_workers=fresh_workers,
+        )
+        bench_grid(
+            choose_models(model, backends, revision=revision, allow_pickle=allow_pickle),
+            shapes,
+            threads=_numbers("--threads", threads),
+            device=parse_device(device),
+            calls=test_times,
+            out=out,
+            overwrite=overwrite,
+        )
+        return
+    sweep = Sweep(
+        plans=_plans(plans, batch_sizes or (_QUICK_BATCH_SIZES if quick else _BATCH_SIZES), token_budget),
+        workers=_numbers("--workers", workers),
+        threads=_numbers("--threads", threads),
+        device=parse_device(device),
+        blocks=blocks,
+        rows=(_QUICK_ROWS if quick else DEFAULT_ROWS) if rows is None else rows,
+        seed=seed,
+        keep_workers=not fresh_workers,
+    )
+    names = corpus or ["normal"]
+    if text_column and set(names) <= set(THROUGHPUT_CORPORA):
+        raise OptionError(
+            f"--text-column {text_column!r}: {' and '.join(names)} have no columns; it is for a file of --corpus"
+        )
+    require_device(sweep.device)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    _say_oversubscribed(sweep, console)
+    with console.status("driftgate bench") as status:
+
+        def announce(message: str) -> None:
+            status.update(f"driftgate bench: {message}")
+
+        models = choose_models(model, backends, revision=revision, allow_pickle=allow_pickle)
+        corpora = [_load(name, models[0].encoder, text_column) for name in names]
+        prepared = prepare_bench(models, corpora, sweep, announce)
+        header = describe_bench(prepared, name_device(sweep.device), datetime.now(UTC))
+        if out is not None:
+            require_free(out, () if overwrite else result_names(header, prepared.plan))
+        measured = Measured()
+        stopped: BaseException | None = None
+        try:
+            measure_bench(prepared, measured, announce=announce, note=console.print)
+        except (KeyboardInterrupt, WorkerError) as error:
+            stopped = error
+    run = ThroughputRun(header, measured.facts, measured.throughputs(prepared), complete=stopped is None)
+    if run.throughputs:
+        typer.echo(render_run(run, console.width), nl=False)
+        if out is not None:
+            for path in write_run(run, out):
+                console.print(f"wrote {path}")
+    if stopped is not None:
+        raise stopped
+
+
+def _plans(plans: str, batch_sizes: str, token_budget: int) -> tuple[BatchPlan, ...]:
+    names = [name.strip() for name in plans.split(",") if name.strip()]
+    if not names or not set(names) <= {"arrival", "budget"} or len(set(names)) < len(names):
+        raise OptionError(f"--plans {plans!r}: expected arrival, budget or both, separated by a comma")
+    known: dict[str, list[BatchPlan]] = {
+        "arrival": [ArrivalPlan(size) for size in parse_batch_sizes(batch_sizes)],
+        "budget": [BudgetPlan(token_budget)],
+    }
+    return tuple(plan for name in names for plan in known[name])
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts) or len(set(parts)) < len(parts):
+        raise OptionError(f"{option} {text!r}: expected different whole numbers of at least 1, such as 1,2")
+    return tuple(map(int, parts))
+
+
+def _say_oversubscribed(sweep: Sweep, console: Console) -> None:
+    cores = available_threads()
+    for workers, threads in product(sweep.workers, sweep.threads):
+        if workers * threads > cores:
+            asked = f"{count(workers, 'worker')} x {count(threads, 'thread')}"
+            console.print(f"oversubscribed: {asked} on {count(cores, 'core')}: they take turns")
+
+
+def _load(name: str, encoder: Encoder, text_column: str) -> Corpus:
+    if name in THROUGHPUT_CORPORA:
+        return throughput_corpus(name)
+    return load_corpus(name, encoder, Columns(text=text_column))

@@ -1,0 +1,192 @@
+"""What `driftgate bench` found: `bench.json`, the guide's tables, and a table for people."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from driftgate.judge.speed import Ratio, speed_ratio
+from driftgate.measure.timings import Configuration, Throughput, paired_seconds
+from driftgate.report.throughput_files import (
+    ThroughputRow,
+    ThroughputTable,
+    name_part,
+    render_throughput_table,
+    write_text,
+)
+
+SCHEMA = 1
+FILE_NAME = "bench.json"
+MIN_BLOCKS = 3
+"""Fewer show no spread, so no ratio is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputRun:
+    """One run.
+
+    Args:
+        header: JSON-ready: `device` (with `name`), `cores`, `corpora` by name (with `rows` and `name_in_files`), `backends` by
+            name, the anchor of ratios first; and whatever else is to be kept.
+        facts: what each backend's workers said they run.
+        complete: every block of every configuration was run.
+    """
+
+    header: Mapping[str, Any]
+    facts: Mapping[str, Mapping[str, Any]]
+    throughputs: tuple[Throughput, ...]
+    complete: bool
+
+    @property
+    def anchor(self) -> str:
+        return str(next(iter(self.header["backends"])))
+
+    def ratio(self, throughput: Throughput) -> Ratio | None:
+        """Speed relative to the anchor at the same cell, over blocks that both have; None without enough of them."""
+        cell = throughput.configuration.cell
+        for other in self.throughputs:
+            if other.configuration.backend == self.anchor and other.configuration.cell == cell:
+                anchor, own = paired_seconds(other, throughput)
+                return speed_ratio(anchor, own) if len(own) >= MIN_BLOCKS else None
+        return None
+
+    def oversubscribed(self, configuration: Configuration) -> bool:
+        return configuration.workers * configuration.threads > int(self.header["cores"])
+
+
+def table_name(header: Mapping[str, Any], configurations: Iterable[Configuration], one: Configuration) -> str | None:
+    """The guide's file that holds `one` of a run's configurations; None under a plan without batch size.
+
+    Their columns have no place for threads: a run over several has a file for each, with `-t2` behind the backend.
+    """
+    if one.batch_size is None:
+        return None
+    several = len({other.threads for other in configurations}) > 1
+    backend = name_part(one.backend) + (f"-t{one.threads}" if several else "")
+    corpus = header["corpora"][one.corpus]["name_in_files"]
+    return ThroughputTable(name_part(header["device"]["name"]), backend, corpus, ()).file_name
+
+
+def result_names(header: Mapping[str, Any], configurations: Iterable[Configuration]) -> list[str]:
+    """Every file that a run of these configurations writes."""
+    every = list(configurations)
+    tables = (table_name(header, every, one) for one in every)
+    return [FILE_NAME, *dict.fromkeys(name for name in tables if name)]
+
+
+def write_run(run: ThroughputRun, folder: Path) -> list[Path]:
+    """Write `bench.json`, and a TSV of each backend and corpus with the medians of the arrival plan.
+
+    Raises:
+        ValueError: a number that is not finite, which JSON cannot say.
+    """
+    contents = {FILE_NAME: json.dumps(to_json(run), indent=2, allow_nan=False) + "\n"}
+    every = [throughput.configuration for throughput in run.throughputs]
+    rows: dict[str, list[ThroughputRow]] = {}
+    for throughput in run.throughputs:
+        one = throughput.configuration
+        name = table_name(run.header, every, one)
+        if name is not None and one.batch_size is not None:
+            speed = float(np.median(throughput.texts_per_second))
+            rows.setdefault(name, []).append(ThroughputRow(one.workers, one.batch_size, speed))
+    for name, of_file in rows.items():
+        device, backend, corpus = Path(name).stem.split("_")
+        contents[name] = render_throughput_table(ThroughputTable(device, backend, corpus, tuple(of_file)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_text(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def to_json(run: ThroughputRun) -> dict[str, Any]:
+    """Everything measured; seconds are wall-clock, speeds of all workers together."""
+    backends = {name: {**about, **run.facts.get(name, {})} for name, about in run.header["backends"].items()}
+    return {
+        "schema": SCHEMA,
+        "complete": run.complete,
+        **run.header,
+        "backends": backends,
+        "anchor": run.anchor,
+        "configurations": [_to_json(run, throughput) for throughput in run.throughputs],
+    }
+
+
+def _to_json(run: ThroughputRun, throughput: Throughput) -> dict[str, Any]:
+    speeds, work, ratio = np.array(throughput.texts_per_second), throughput.work, run.ratio(throughput)
+    blocks = [
+        {
+            "number": block.number,
+            "seconds": block.seconds,
+            "worker_seconds": list(block.worker_seconds),
+            "latest_start_seconds": block.latest_start_seconds,
+        }
+        for block in throughput.blocks
+    ]
+    return {
+        **asdict(throughput.configuration),
+        "oversubscribed": run.oversubscribed(throughput.configuration),
+        **asdict(work),
+        "padding_share": work.padding_share,
+        "texts_per_second": {
+            "median": float(np.median(speeds)),
+            "min": float(speeds.min()),
+            "max": float(speeds.max()),
+        },
+        "real_tokens_per_second": float(np.median(speeds)) * work.real_tokens / work.rows,
+        "ratio_to_anchor": ratio and asdict(ratio),
+        "blocks": blocks,
+    }
+
+
+def render_run(run: ThroughputRun, width: int) -> str:
+    """A table of each corpus, cell by cell with its backends side by side, and each backend's best."""
+    corpora = dict.fromkeys(throughput.configuration.corpus for throughput in run.throughputs)
+    return "".join(line for corpus in corpora for line in _render_corpus(run, corpus, width))
+
+
+def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]:
+    from driftgate.report.terminal import render  # scikit-learn, behind it, is slow to import
+
+    about, cores = run.header["corpora"][corpus], run.header["cores"]
+    title = f"{corpus}: {about['rows']} rows on {run.header['device']['name']}, {cores} cores"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for heading, justify in (
+        ("plan", "left"), ("workers x threads", "right"), ("padding", "right"), ("backend", "left"),
+        ("texts/s [min, max]", "right"), (f"x {run.anchor} [min, max]", "right"), ("blocks", "right"),
+    ):  # fmt: skip
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    mine = [throughput for throughput in run.throughputs if throughput.configuration.corpus == corpus]
+    for throughput in mine:
+        one, speeds, ratio = throughput.configuration, np.array(throughput.texts_per_second), run.ratio(throughput)
+        table.add_row(
+            one.plan,
+            f"{one.workers} x {one.threads}{'*' if run.oversubscribed(one) else ' '}",
+            f"{throughput.work.padding_share:.0%}",
+            one.backend,
+            f"{np.median(speeds):.1f} [{speeds.min():.1f}, {speeds.max():.1f}]",
+            f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "-",
+            str(len(throughput.blocks)),
+        )
+    yield render(table, width)
+    if any(run.oversubscribed(throughput.configuration) for throughput in mine):
+        yield f"* more threads than the {cores} cores: they take turns\n"
+    if any(len(throughput.blocks) < MIN_BLOCKS for throughput in mine):
+        yield f"no ratio from fewer than {MIN_BLOCKS} blocks\n"
+    yield from _render_bests(mine)
+
+
+def _render_bests(throughputs: list[Throughput]) -> Iterator[str]:
+    best: dict[str, Throughput] = {}
+    for throughput in throughputs:
+        name = throughput.configuration.backend
+        if name not in best or np.median(throughput.texts_per_second) > np.median(best[name].texts_per_second):
+            best[name] = throughput
+    for name, throughput in best.items():
+        one = throughput.configuration
+        speed = float(np.median(throughput.texts_per_second))
+        yield f"best of {name}: {speed:.1f} texts/s, plan {one.plan}, workers x threads {one.workers} x {one.threads}\n"

@@ -1,0 +1,126 @@
+"""Throughput tables as the encoder-optimization guide keeps them: one TSV of a device, backend and corpus.
+
+`NVIDIA-H200_onnx-fp16_normal.tsv`: the name's parts are parted by underscores, words within one by hyphens. Columns are
+worker processes, batch size and texts per second, which the guide calls messages.
+"""
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftgate.errors import ResultsError
+
+HEADER = ("workers", "size", "messages/s")
+_TRADE_MARKS = re.compile(r"\((?:R|TM|C)\)", re.IGNORECASE)
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputRow:
+    """Texts per second of `workers` processes together, each answering `batch_size` rows at a time."""
+
+    workers: int
+    batch_size: int
+    texts_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputTable:
+    """One file's rows, and what its name says. Each part of the name is as `name_part` gives it."""
+
+    device: str
+    backend: str
+    corpus: str
+    rows: tuple[ThroughputRow, ...]
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.device}_{self.backend}_{self.corpus}.tsv"
+
+
+def name_part(text: str) -> str:
+    """`text` as part of a file name: "NVIDIA H200" becomes "NVIDIA-H200"; underscores become hyphens too."""
+    return _NOT_IN_NAMES.sub("-", _TRADE_MARKS.sub("", text)).strip("-") or "unknown"
+
+
+def render_throughput_table(table: ThroughputTable) -> str:
+    """The file's content: by workers, then by batch size, two decimals."""
+    rows = sorted(table.rows, key=lambda row: (row.workers, row.batch_size))
+    lines = [HEADER, *((str(row.workers), str(row.batch_size), f"{row.texts_per_second:.2f}") for row in rows)]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a result whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def require_free(folder: Path, names: Iterable[str]) -> None:
+    """Refuse before anything is measured what could not be written after it.
+
+    Raises:
+        ResultsError: `folder` holds one of these files, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f"{folder}: expected a folder, found a file; choose another --out")
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise ResultsError(
+            f"{folder}: it holds results already ({', '.join(there[:5])}); choose another folder or add --overwrite"
+        )
+
+
+def read_throughput_table(path: Path) -> ThroughputTable:
+    """Read a TSV of ours or of the guide's.
+
+    Raises:
+        ResultsError: a name of other than three parts, another header, no rows, or a row that is not two whole numbers of
+            at least 1 and a positive number, with its line.
+    """
+    parts = path.stem.split("_")
+    if len(parts) != 3 or not all(parts):
+        raise ResultsError(f"{path}: expected a name such as DEVICE_BACKEND_CORPUS.tsv, parted by two underscores")
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error}); expected a TSV of throughputs") from error
+    lines = [
+        (number, fields)
+        for number, fields in enumerate(csv.reader(io.StringIO(content), delimiter="\t", quoting=csv.QUOTE_NONE), 1)
+        if fields
+    ]
+    expected = ", ".join(HEADER)
+    if not lines:
+        raise ResultsError(f"{path}: it is empty; expected the columns {expected}, parted by tabs")
+    if tuple(lines[0][1]) != HEADER:
+        found = ", ".join(repr(name[:40]) for name in lines[0][1][:10])
+        raise ResultsError(f"{path}, line 1: expected the columns {expected}, parted by tabs, found {found}")
+    if len(lines) == 1:
+        raise ResultsError(f"{path}: a header and no rows; measure again")
+    rows = tuple(_read_row(path, number, fields) for number, fields in lines[1:])
+    device, backend, corpus = parts
+    return ThroughputTable(device, backend, corpus, rows)
+
+
+def _read_row(path: Path, number: int, fields: list[str]) -> ThroughputRow:
+    try:
+        workers, batch_size, speed = fields
+        row = ThroughputRow(int(workers), int(batch_size), float(speed))
+    except ValueError:
+        row = ThroughputRow(0, 0, math.nan)
+    if min(row.workers, row.batch_size) < 1 or not 0 < row.texts_per_second < math.inf:
+        found = "\t".join(fields)[:80]
+        raise ResultsError(
+            f"{path}, line {number}: expected workers, batch size and texts per second, such as '1\\t8\\t412.50', found {found!r}"
+        )
+    return row
