@@ -1,10 +1,12 @@
 """pytest inside pytest, in this process: importing torch anew would cost more than the run."""
 
 import io
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,3 +32,16 @@ def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Seq
                 del sys.modules[name]
         sys.modules.update(outer)
     return int(code), printed.getvalue()
+
+
+def gate_verdicts(folder: Path) -> dict[str, str]:
+    """The speed gate's verdicts by cell, from the results that a run in `folder` left."""
+    document = json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    return {cell["cell"]: cell["verdict"] for cell in document["gate"]["cells"]}
+
+
+def change_json(path: Path, edit: Callable[[Any], object]) -> None:
+    """Edit a JSON file in place."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content), encoding="utf-8")

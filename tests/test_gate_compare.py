@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import change_json, run_pytest
 
 REPOSITORY = Path(__file__).parents[1]
 COMPARE = ("--benchmark-compare", "--benchmark-compare-fail=mean:300%")
@@ -36,9 +36,7 @@ class Project:
 
     def change(self, edit: Callable[[Any], object]) -> None:
         """Change the newest saved run."""
-        content = json.loads(self.saved[-1].read_text(encoding="utf-8"))
-        edit(content)
-        self.saved[-1].write_text(json.dumps(content), encoding="utf-8")
+        change_json(self.saved[-1], edit)
 
 
 def scale(factor: float) -> Callable[[Any], None]:

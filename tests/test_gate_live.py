@@ -1,6 +1,5 @@
 """The speed gate on the clock of this machine: `-m gate_live`, a few minutes, on one thread."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import gate_verdicts, run_pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from driftgate.backends import REGISTRY
@@ -85,8 +84,7 @@ def gate(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Gate:
         assert code == 0, output
         gated = ["benchmarks/test_gate.py", f"--backends=mine:fp32={candidate}", "--gate", "--gate-measure-identical"]
         code, output = run_pytest(tmp_path, [*gated, *common], cache)
-        document = json.loads((tmp_path / ".driftgate/results.json").read_text(encoding="utf-8"))
-        return code, {cell["cell"]: cell["verdict"] for cell in document["gate"]["cells"]}, output
+        return code, gate_verdicts(tmp_path), output
 
     return run
 

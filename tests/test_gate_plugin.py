@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import change_json, gate_verdicts, run_pytest
 
 from driftgate.errors import WorkerError
 from driftgate.measure.software import timed_software
@@ -60,8 +60,7 @@ class Run:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        document = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
-        return {cell["cell"]: cell["verdict"] for cell in document["gate"]["cells"]}
+        return gate_verdicts(self.folder)
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,7 @@ class Project:
         return self.folder / ".driftgate-baseline/baseline.json"
 
     def change_manifest(self, edit: Callable[[Any], object]) -> None:
-        content = json.loads(self.manifest.read_text(encoding="utf-8"))
-        edit(content)
-        self.manifest.write_text(json.dumps(content), encoding="utf-8")
+        change_json(self.manifest, edit)
 
 
 @pytest.fixture(scope="module")
@@ -412,3 +409,10 @@ def test_a_python_that_is_not_there_is_refused(project: Project) -> None:
     assert run.code == 4, run.output
     assert "elsewhere/bin/python cannot be started" in run.output
     assert "Traceback" not in run.output
+
+
+def test_a_folder_of_something_else_is_refused_as_a_baseline_before_anything_is_built(project: Project) -> None:
+    run = project.pytest(FP32, "--gate-accept", "--gate-baseline=benchmarks", suite="benchmarks")
+    assert run.code == 4, run.output
+    assert "give a new or empty folder with --gate-baseline" in run.output
+    assert "passed" not in run.output

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import change_json, gate_verdicts, run_pytest
 
 from driftgate.judge.intervals import clopper_pearson
 from driftgate.judge.ratios import judge_ratio
@@ -108,14 +108,11 @@ class Project:
         return self.folder / ".driftgate-baseline/ratios.json"
 
     def change(self, edit: Callable[[Any], object]) -> None:
-        content = json.loads(self.ratios.read_text(encoding="utf-8"))
-        edit(content)
-        self.ratios.write_text(json.dumps(content), encoding="utf-8")
+        change_json(self.ratios, edit)
 
     @property
     def verdicts(self) -> dict[str, str]:
-        content = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
-        return {cell["cell"]: cell["verdict"] for cell in content["gate"]["cells"]}
+        return gate_verdicts(self.folder)
 
 
 @pytest.fixture
@@ -223,3 +220,10 @@ def test_what_cannot_be_compared_is_refused(
     assert code == 4, output
     assert words in output
     assert "Traceback" not in output
+
+
+def test_ratios_that_could_not_be_kept_are_refused_before_anything_is_built(project: Project) -> None:
+    code, output = project.pytest("--gate-accept", "--backends=onnx-fp16", "-k", "artifact", suite="benchmarks")
+    assert code == 4, output
+    assert "expected torch or onnx-fp32 in --backends" in output
+    assert "passed" not in output

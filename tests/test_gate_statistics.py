@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binom
 
+from driftgate.judge.decisions import regression_rounds
 from driftgate.judge.intervals import clopper_pearson
 from driftgate.judge.sequential import (
     confidence_sequence,
@@ -207,6 +208,8 @@ def test_the_fewest_rounds_of_a_regression_are_those_the_documentation_names() -
     assert {found.rounds for found in judge_cells(many, RULE).values()} == {13}
     assert judge_cells({"b": TimedBackend({"cell": [0.5] * 30}, [])}, RULE)["cell"].rounds == 9
     assert RULE.least_rounds == 7
+    assert regression_rounds([4] * 5, RULE) == 13
+    assert regression_rounds([1], RULE) == 9
 
 
 def test_a_small_slowdown_however_certain_is_no_regression() -> None:

@@ -56,6 +56,16 @@ def digest_files(paths: Iterable[Path]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def require_baseline_folder(folder: Path) -> None:
+    """Refuse a folder of something else, whose files would be mixed up with a baseline's.
+
+    Raises:
+        BaselineError: it has files that are not a baseline's.
+    """
+    if folder.exists() and not (folder / FILE_NAME).exists() and any(_foreign(folder)):
+        raise BaselineError(f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with --gate-baseline")
+
+
 def write_gate_baseline(
     folder: Path,
     backends: Mapping[str, BaselineBackend],
@@ -67,8 +77,7 @@ def write_gate_baseline(
     Raises:
         BaselineError: the folder cannot be written, or has files that are not a baseline's.
     """
-    if folder.exists() and not (folder / FILE_NAME).exists() and any(_foreign(folder)):
-        raise BaselineError(f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with --gate-baseline")
+    require_baseline_folder(folder)
     tokenizer_sha256 = digest_files(tokenizer_files)
     document = {
         "schema": SCHEMA,

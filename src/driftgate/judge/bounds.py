@@ -124,3 +124,8 @@ def check(
     """
     found = [(find_bound(bounds, keys, metric), value) for metric, value in values.items()]
     return [Violation(backend, bound, value) for bound, value in found if not bound.holds(value)]
+
+
+def policy_metric(metric: str, policy: str) -> str:
+    """What bounds call a metric under a decision policy: `flip_rate_at_0_5`."""
+    return f"{metric}_{policy.replace(' ', '_').replace('.', '_')}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from driftgate.arrays import BoolArray, FloatArray
-from driftgate.judge.sequential import has_crossed
+from driftgate.judge.sequential import fewest_rounds, has_crossed
 from driftgate.judge.speed_rule import SpeedRule, Verdict
 
 Decision = tuple[Verdict, int]
@@ -17,6 +17,11 @@ def split_alpha(cells_by_backend: Sequence[int], rule: SpeedRule) -> tuple[float
     backends = sum(cells > 1 for cells in cells_by_backend)
     cells = sum(cells_by_backend)
     return rule.alpha / (2 if backends else 1) / max(cells, 1), rule.alpha / 2 / max(backends, 1)
+
+
+def regression_rounds(cells_by_backend: Sequence[int], rule: SpeedRule) -> int:
+    """In how few rounds a slowdown can be called a regression, in a run of so many cells of each backend."""
+    return fewest_rounds(max(split_alpha(cells_by_backend, rule)))
 
 
 def decide_cells(

@@ -12,6 +12,7 @@ pair, and leave them under 1% with a sign a round.
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +42,11 @@ def wins_needed(rounds: int, level: float) -> int | None:
     """The fewest wins that reach 1 / `level` after `rounds`; None where not even all of them do."""
     enough = np.flatnonzero(log_evidence(np.arange(rounds + 1), np.full(rounds + 1, rounds)) >= -np.log(level))
     return int(enough[0]) if enough.size else None
+
+
+def fewest_rounds(level: float) -> int:
+    """In how many rounds, all of them wins, the evidence reaches 1 / `level`."""
+    return next(rounds for rounds in count(1) if wins_needed(rounds, level) is not None)
 
 
 def has_crossed(wins: BoolArray, level: float) -> BoolArray:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from driftgate.judge.sequential import wins_needed
+from driftgate.judge.sequential import fewest_rounds
 
 
 class Verdict(StrEnum):
@@ -64,7 +64,7 @@ class SpeedRule:
     @property
     def least_rounds(self) -> int:
         """No cell can pass in fewer rounds."""
-        return next(rounds for rounds in range(1, 10_000) if wins_needed(rounds, self.beta) is not None)
+        return fewest_rounds(self.beta)
 
 
 def exit_code(verdicts: Iterable[Verdict], *, not_measurable: int = 7) -> int:

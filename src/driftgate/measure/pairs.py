@@ -85,7 +85,7 @@ def time_pairs(
     undecided: Callable[[Sequence[Pair]], Collection[str]],
     *,
     budget_seconds: float,
-    least_rounds: int = 1,
+    enough_rounds: Sequence[int] = (1,),
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
 ) -> Timing:
@@ -93,8 +93,9 @@ def time_pairs(
 
     Args:
         undecided: asked after each round, with all pairs so far, for the ids of cells to time further.
-        least_rounds: no cell can be decided in fewer. Cells for which the budget does not suffice, the dearest first, are
-            given up after the round that shows it, and do not come back.
+        enough_rounds: in how many rounds cells can be decided at the earliest, the dearest verdict first. Cells for which
+            the budget does not suffice, the dearest first, are given up after the round that shows it, and do not come back:
+            so that the others have enough rounds for the first of these, or where none would, for the next.
     """
     generator = np.random.default_rng(seed)
     started = clock()
@@ -105,7 +106,8 @@ def time_pairs(
     for number in range(MAX_ROUNDS):
         if number:
             left_ns = budget_seconds * 1e9 - (clock() - started)
-            affordable = bill.affordable(wanted, max(1, least_rounds - number), left_ns)
+            plans = (bill.affordable(wanted, max(1, rounds - number), left_ns) for rounds in enough_rounds)
+            affordable = next(filter(None, plans), set())
             wanted, left_out = affordable, left_out or affordable != wanted
         if not wanted:
             break

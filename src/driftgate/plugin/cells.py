@@ -118,6 +118,12 @@ def sample_tokens(session: DriftgateSession, corpus_name: str) -> TokenizedTexts
     return tokens.take(spread_sample(tokens, session.options.sample_rows))
 
 
+def sample_texts(session: DriftgateSession, corpus_name: str) -> list[str]:
+    """The same rows as texts, for a process that has no tokens yet."""
+    corpus = session.throughput_corpus(corpus_name)
+    return [corpus.texts[row] for row in spread_sample(session.tokens(corpus), session.options.sample_rows)]
+
+
 def prepare_cell(session: DriftgateSession, spec: CellSpec) -> Cell:
     sample = sample_tokens(session, spec.corpus)
     workload = prepare_workload(session.backend(spec.backend), sample, spec.plan)
@@ -168,15 +174,10 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
     """Cold start and memory of the backend on the benchmark's sample, in a process of its own."""
     if backend_spec.open_with is not None:
         pytest.skip(f"{backend_spec.name} is opened by a function of this run; a fresh process does not have it")
-    corpus = driftgate.throughput_corpus(driftgate.options.throughput_corpus)
-    chosen = spread_sample(driftgate.tokens(corpus), driftgate.options.sample_rows)
+    texts = sample_texts(driftgate, driftgate.options.throughput_corpus)
     with reported():
         measured = measure_in_fresh_process(
-            built.encoder,
-            built.spec,
-            built.artifact,
-            [corpus.texts[row] for row in chosen],
-            driftgate.options.settings,
+            built.encoder, built.spec, built.artifact, texts, driftgate.options.settings
         )
     driftgate.results.of(built.spec.name).fresh_process = asdict(measured)
     return measured
@@ -192,17 +193,10 @@ def growth(driftgate: DriftgateSession, built: Built) -> Growth:
         pytest.skip(
             f"{built.spec.name} is opened by {opener.__qualname__}; a fresh process finds only functions at a file's top"
         )
-    sample = spread_sample(
-        driftgate.tokens(corpus := driftgate.throughput_corpus("normal")), driftgate.options.sample_rows
-    )
+    texts, options = sample_texts(driftgate, "normal"), driftgate.options
     with reported():
         seen = measure_memory_over_shapes(
-            built.encoder,
-            built.spec,
-            built.artifact,
-            [corpus.texts[row] for row in sample],
-            driftgate.options.settings,
-            driftgate.options.token_budget,
+            built.encoder, built.spec, built.artifact, texts, options.settings, options.token_budget
         )
     measured = memory_growth(seen.resident_bytes, seen.runs_per_cycle)
     driftgate.results.of(built.spec.name).leak = {**asdict(measured), **asdict(seen)}

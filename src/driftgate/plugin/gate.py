@@ -14,9 +14,11 @@ from driftgate.builder.baseline import (
     BaselineBackend,
     GateBaseline,
     read_gate_baseline,
+    require_baseline_folder,
     write_gate_baseline,
 )
 from driftgate.errors import BaselineError, OptionError, WorkerError
+from driftgate.judge.decisions import regression_rounds
 from driftgate.judge.speed_rule import Verdict, exit_code
 from driftgate.judge.verdicts import CellVerdict, judge_cells, undecided
 from driftgate.measure.pairs import Contest, Pair, Timing, time_pairs
@@ -24,6 +26,7 @@ from driftgate.measure.units import Clock
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
 from driftgate.plugin.gate_git import build_commit, find_commit
+from driftgate.plugin.gate_notes import list_notes
 from driftgate.plugin.gate_options import GateOptions
 from driftgate.plugin.gate_sides import (
     by_backend,
@@ -97,6 +100,14 @@ class SpeedGate:
                 "answer the same tokens: give that encoder's baseline, or save a new one with --gate-accept"
             )
 
+    def check_accept(self) -> None:
+        """Refuse what could not be kept at the end of the run.
+
+        Raises:
+            BaselineError: the folder is not a baseline's.
+        """
+        require_baseline_folder(self.options.baseline)
+
     @cached_property
     def verdicts(self) -> dict[str, CellVerdict]:
         """By cell id, in the order of the run's cells, then vanished ones. Builds and times on first use."""
@@ -147,20 +158,20 @@ class SpeedGate:
             }
 
     def _time_contests(self, contested: Mapping[str, Sequence[CellSpec]]) -> dict[str, CellVerdict]:
-        rule, total = self.options.rule, sum(map(len, contested.values()))
+        rule, counts = self.options.rule, [len(cells) for cells in contested.values()]
         with open_sides(self.options.baseline_python) as sides, self._session.announce() as announce:
             contests = [self._contest(cells, *sides) for cells in contested.values()]
 
             def still_open(pairs: Sequence[Pair]) -> set[str]:
                 left = undecided(by_backend(contests, pairs), rule)
-                announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {total} cells undecided")
+                announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {sum(counts)} cells undecided")
                 return left
 
             self._timing = time_pairs(
                 contests,
                 still_open,
                 budget_seconds=self.options.budget_seconds,
-                least_rounds=rule.least_rounds,
+                enough_rounds=(regression_rounds(counts, rule), rule.least_rounds),
                 seed=self.seed,
                 clock=CLOCK,
             )
@@ -251,37 +262,9 @@ class SpeedGate:
         )
 
     def _notes(self) -> list[str]:
-        notes = []
-        if commit := self._then.get("git"):
-            notes.append(f"baseline: git:{commit['reference']}, built from commit {commit['commit']}")
         left_out = [spec.name for spec in self._session.options.backends if spec not in self._specs]
-        if left_out:
-            notes.append(f"not gated, for they have no artifact to keep: {', '.join(left_out)}")
-        if not any(found.verdict is not Verdict.NEW for found in self.verdicts.values()):
-            notes.append("nothing was compared: no cell of this run is in the baseline")
-        if any(found.verdict is Verdict.VANISHED for found in self.verdicts.values()):
-            notes.append(
-                "a vanished cell fails the run: time it too (wider --backends, no -k), or keep a baseline without it with "
-                "--gate-accept and no --gate"
-            )
-        if self._software_changes:
-            notes.append(f"{'; '.join(self._software_changes)}. {self._what_changes_mean}")
-        if self._timing and self._timing.out_of_time:
-            notes.append(self._time_needed(self._timing))
-        return notes
-
-    def _time_needed(self, timing: Timing) -> str:
-        open_cells = [found for found in self.verdicts.values() if found.verdict is Verdict.NOT_MEASURABLE]
-        needed = [found.rounds_needed for found in open_cells if found.rounds_needed]
-        said = f"out of time after {timing.seconds:.0f} s of --gate-budget {self.options.budget_seconds:g}"
-        if len(needed) < len(open_cells):
-            return f"{said}; rounds differ so much from each other that no budget would do: quieten the machine"
-        rounds = max([self.options.rule.least_rounds, *needed])
-        seconds = sum(timing.seconds_a_round[found.cell] for found in open_cells)
-        return (
-            f"{said}; the {len(open_cells)} undecided would take about {rounds} rounds, {seconds:.1f} s each: "
-            f"--gate-budget {np.ceil(1.2 * (timing.seconds + rounds * seconds)):.0f}"
-        )
+        changes = f"{'; '.join(self._software_changes)}. {self._what_changes_mean}" if self._software_changes else ""
+        return list_notes(self.verdicts.values(), self._then, left_out, changes, self._timing, self.options)
 
     @cached_property
     def _software_changes(self) -> list[str]:

@@ -61,9 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse a baseline that cannot be compared with before anything is built or timed."""
+    """Refuse a baseline that cannot be compared with, or kept, before anything is built or timed."""
     gate = session.config.stash[GATE]
-    if gate is None or not gate.options.wanted or session.config.option.collectonly:
+    if gate is None or session.config.option.collectonly:
         return
     gated = {
         item: cell
@@ -71,7 +71,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if hasattr(item, "callspec") and isinstance(cell := item.callspec.params.get("speed_verdict"), CellSpec)
     }
     try:
-        gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
+        if gate.options.accept:
+            gate.check_accept()
+        if gate.options.wanted:
+            gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
     except DriftgateError as error:
         raise pytest.UsageError(str(error)) from error
 

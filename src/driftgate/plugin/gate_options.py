@@ -31,7 +31,7 @@ GATE_OPTIONS = (
     Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
     Option("--gate-alpha", "false alarms of a run, over all its cells", "PERCENT", "1%"),
     Option("--gate-beta", "slowdowns of that size that may pass", "PERCENT", "5%"),
-    Option("--gate-budget", "seconds to time pairs for", "SECONDS", "300"),
+    Option("--gate-budget", "seconds to time pairs for", "SECONDS", "600"),
     Option(
         "--gate-not-measurable", "what becomes of cells left undecided: fail (exit code 7) or warn", "POLICY", "fail"
     ),

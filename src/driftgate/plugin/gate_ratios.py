@@ -129,6 +129,10 @@ class RatioGate(SpeedGate):
         super().check(cells, tests)
         _ = self._anchor
 
+    def check_accept(self) -> None:
+        super().check_accept()
+        _ = self._anchor
+
     @cached_property
     def _past(self) -> Ratios:
         return read_ratios(self.options.baseline)
