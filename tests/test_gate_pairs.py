@@ -212,7 +212,7 @@ def test_cells_are_given_up_so_that_the_others_can_show_a_slowdown() -> None:
     """Seven rounds of both would be in time, and find nothing in either."""
     bench = Bench()
     dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
-    contests, every = [bench.contest(), dear], lambda pairs: {"b1", "b8", "y32"}  # noqa: ARG005
+    contests, every = [bench.contest(), dear], lambda pairs: {"b1", "b8", "y32"}
     both = time_pairs(contests, every, budget_seconds=120, enough_rounds=(7,), clock=bench.clock)
     one = time_pairs(contests, every, budget_seconds=120, enough_rounds=(13, 7), clock=bench.clock)
     assert 7 <= len(log_ratios(both.pairs)[0]["y"]["y32"]) < 13

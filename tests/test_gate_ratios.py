@@ -1,6 +1,5 @@
 """Ratios to an anchor: judged on simulated blocks, and by pytest inside pytest on a machine of invented times."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence

@@ -18,6 +18,7 @@ from variants import Batches, Family, make_cells, make_family, take_texts
 
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, make_batches
 from driftgate.inputs.encoder import Encoder
+from driftgate.judge.decisions import regression_rounds
 from driftgate.judge.speed_rule import exit_code
 from driftgate.judge.verdicts import judge_cells, undecided
 from driftgate.measure.pairs import Contest, Pair, time_pairs
@@ -32,7 +33,8 @@ def gate(contests: Sequence[Contest], budget_seconds: float) -> dict[str, Any]:
     def still_open(pairs: Sequence[Pair]) -> set[str]:
         return undecided(by_backend(contests, pairs), RULE)
 
-    timing = time_pairs(contests, still_open, budget_seconds=budget_seconds, least_rounds=RULE.least_rounds, seed=seed)
+    enough = (regression_rounds([len(contest.cells) for contest in contests], RULE), RULE.least_rounds)
+    timing = time_pairs(contests, still_open, budget_seconds=budget_seconds, enough_rounds=enough, seed=seed)
     verdicts = judge_cells(by_backend(contests, timing.pairs), RULE)
     cells = {
         cell: {
