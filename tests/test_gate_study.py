@@ -105,6 +105,17 @@ def test_a_recording_is_read_as_it_was_written(study: Any, tmp_path: Path) -> No
     assert found.seconds_a_round("onnx-fp32") == 2.0
 
 
+def test_recordings_of_the_same_condition_are_joined(study: Any, tmp_path: Path) -> None:
+    for name, condition, rounds in (("a", "idle", 5), ("b", "loaded", 7), ("c", "idle", 3)):
+        recording = study.recording.Recording({"condition": condition})
+        recording.add("onnx-fp32", make_pairs(0.0, rounds), 10.0)
+        recording.save(tmp_path / f"{name}.npz")
+    idle, loaded = study.report.load_conditions([tmp_path / f"{name}.npz" for name in "abc"])
+    assert [pair.round for pair in idle.pairs["onnx-fp32"]][::12] == list(range(8))
+    assert [part["rounds"] for part in idle.parts] == [5, 3]
+    assert [part["rounds"] for part in loaded.parts] == [7]
+
+
 BASELINE = np.array([100.0, 100.0, 110.0, 90.0])
 CANDIDATE = np.array([108.0, 104.0, 130.0, 96.0])
 

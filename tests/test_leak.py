@@ -1,10 +1,51 @@
 """Memory growth: what is a leak, and what is not."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
+from nested_pytest import run_pytest
 
 from driftgate.judge.growth import memory_growth
 
 MB = 1_000_000
+REPOSITORY = Path(__file__).parents[1]
+BACKEND = '''
+"""A runtime of someone's own that keeps {kept} bytes of every run."""
+
+import numpy as np
+
+from driftgate.backends import BackendSpec, Precision, Runtime
+from driftgate.run.backend import InForce
+
+KEPT = []
+
+
+class Mine:
+    in_force = InForce("CPU", "float32", 1)
+
+    def __init__(self, encoder, spec):
+        self.labels, self.spec = len(encoder.labels), spec
+
+    def prepare(self, batch):
+        def run():
+            KEPT.append(bytes({kept}))
+            return np.zeros((len(batch.input_ids), self.labels), dtype=np.float32)
+
+        return run
+
+
+def open_mine(encoder, artifact, settings):
+    return Mine(encoder, SPEC)
+
+
+SPEC = BackendSpec("mine", Precision.FP32, Runtime.TORCH, open_with=open_mine)
+
+
+def pytest_driftgate_backends(config):
+    return [SPEC]
+'''
 
 
 def test_memory_that_grows_by_a_few_hundred_kilobytes_a_cycle_is_a_leak() -> None:
@@ -21,3 +62,21 @@ def test_an_allocator_that_grows_once_at_the_start_is_no_leak() -> None:
 def test_growth_of_too_few_or_unknown_readings_is_refused(resident: list[int]) -> None:
     with pytest.raises(ValueError, match="at least 8 cycles"):
         memory_growth(resident, runs_per_cycle=50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kept", "code"), [(0, 0), (8192, 1)])
+def test_a_session_that_keeps_something_of_every_run_fails(
+    tiny_encoder: Path, tmp_path: Path, kept: int, code: int
+) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    for name in ("test_throughput.py", "bounds.toml"):
+        shutil.copy2(REPOSITORY / "benchmarks" / name, tmp_path / "benchmarks")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(BACKEND.replace("{kept}", str(kept)), encoding="utf-8")
+    command = ["benchmarks", "-m", "leak", "--backends=mine", f"--encoder={tiny_encoder}", "-p", "no:cacheprovider"]
+    found, output = run_pytest(tmp_path, command, tmp_path / "cache")
+    assert found == code, output
+    leak = json.loads((tmp_path / ".driftgate/results.json").read_text(encoding="utf-8"))["backends"]["mine"]["leak"]
+    assert leak["bytes_per_thousand_runs"] == pytest.approx(1000 * kept, rel=0.1, abs=0.2 * MB)
+    assert ("leaked_bytes_per_thousand_runs" in output) is bool(code)

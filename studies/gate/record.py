@@ -53,20 +53,23 @@ def loaded_core(wanted: bool) -> Iterator[None]:
         busy.wait()
 
 
-def make_contests(family: Family) -> list[Contest]:
-    """All variants, each as often as the parameters say."""
+def make_contests(family: Family, variants: Collection[str]) -> list[Contest]:
+    """Of these variants, or of all where none is named, each as often as the parameters say."""
     cells = make_cells(family.encoder)
     return [
         family.contest(variant, cells, f"{variant}#{copy}")
         for variant in family.variants()
+        if not variants or variant in variants
         for copy in range(COPIES.get(variant, 1))
     ]
 
 
-def record(families: Sequence[Family], recording: Recording, minutes: float, out: Path) -> None:
+def record(
+    families: Sequence[Family], variants: Collection[str], recording: Recording, minutes: float, out: Path
+) -> None:
     """Parts in turn until another round of all contests would exceed the time."""
     deadline = time.monotonic() + 60 * minutes
-    contests = [make_contests(family) for family in families]
+    contests = [make_contests(family, variants) for family in families]
     dearest = [0.0] * len(families)
     for number in count():
         turn = number % len(families)
@@ -105,7 +108,8 @@ def gate_live(families: Sequence[Family], runs: int, about: dict[str, Any], out:
     document: dict[str, Any] = {"about": about, "runs": []}
     for number in range(runs):
         family = families[number % len(families)]
-        for variant in (SAME, "slower 10%") if number % 2 else (SAME,):
+        # Of two backends in turn, one run of each in two.
+        for variant in (SAME, "slower 10%") if number % 4 in (1, 2) else (SAME,):
             document["runs"].append(gate_once(family, variant))
             out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             last = document["runs"][-1]
@@ -121,6 +125,9 @@ def main() -> None:
     )
     what.add_argument("--wide", action="store_true", help="gate 20 cells, without a change and with a 10%% slowdown")
     parser.add_argument("--load", action="store_true", help="keep one core busy meanwhile")
+    parser.add_argument(
+        "--variants", type=lambda given: given.split(","), default=[], help="of --minutes; default: all"
+    )
     parser.add_argument("--backends", default=",".join(BACKENDS), help="of --minutes and --live")
     parser.add_argument("--calibration", type=Path, default=CALIBRATION)
     parser.add_argument("--out", type=Path, required=True)
@@ -143,7 +150,7 @@ def main() -> None:
             gate_live(families, given.live, about, given.out)
             return
         minutes = given.minutes - (time.monotonic() - started) / 60
-        record(families, Recording(about), minutes, given.out)
+        record(families, given.variants, Recording(about), minutes, given.out)
 
 
 def columns_of(calibrated: dict[str, dict[str, Any]]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,21 @@ class Recording:
 
     def add(self, backend: str, pairs: Sequence[Pair], seconds: float) -> None:
         """Append a part."""
+        self._append(backend, pairs)
+        rounds = pairs[-1].round + 1
+        contests = len({pair.backend for pair in pairs})
+        self.parts.append({"backend": backend, "rounds": rounds, "contests": contests, "seconds": seconds})
+
+    def join(self, later: "Recording") -> None:
+        """Append a recording of the same condition."""
+        for backend, pairs in later.pairs.items():
+            self._append(backend, pairs)
+        self.parts += later.parts
+
+    def _append(self, backend: str, pairs: Sequence[Pair]) -> None:
         own = self.pairs.setdefault(backend, [])
         first = own[-1].round + 1 if own else 0
-        for pair in pairs:
-            numbers = (first + pair.round, pair.baseline_ns, pair.candidate_ns)
-            own.append(Pair(pair.backend, pair.cell, *numbers, pair.candidate_first, pair.is_control))
-        contests = len({pair.backend for pair in pairs})
-        rounds = own[-1].round + 1 - first
-        self.parts.append({"backend": backend, "rounds": rounds, "contests": contests, "seconds": seconds})
+        own += [replace(pair, round=first + pair.round) for pair in pairs]
 
     def seconds_a_round(self, backend: str) -> float:
         """Of one contest."""

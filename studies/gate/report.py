@@ -1,6 +1,7 @@
 """Say what the recordings show: `python studies/gate/report.py idle.npz loaded.npz live-idle.json live-loaded.json wide.json`.
 
-Writes `results.json` beside this file, `docs/gate-results.md` and `docs/gate-roc.svg`.
+Recordings of the same condition are joined. Writes `results.json` beside this file, `docs/gate-results.md` and
+`docs/gate-roc.svg`.
 """
 
 import argparse
@@ -159,6 +160,19 @@ def report_recording(recording: Recording) -> dict[str, Any]:
     }
 
 
+def load_conditions(paths: Sequence[Path]) -> list[Recording]:
+    """One recording of each condition: files of the same one are joined, in the order given."""
+    found: dict[str, Recording] = {}
+    for path in paths:
+        recording = load_recording(path)
+        condition = recording.about["condition"]
+        if condition in found:
+            found[condition].join(recording)
+        else:
+            found[condition] = recording
+    return list(found.values())
+
+
 def finite(value: Any) -> Any:
     """The same with null for what could not be estimated."""
     if isinstance(value, dict):
@@ -193,7 +207,10 @@ def main() -> None:
         "most_rounds": MOST_ROUNDS,
         "stock_rounds": STOCK_ROUNDS,
         "confidence": CONFIDENCE,
-        "recordings": [report_recording(load_recording(path)) for path in given.files if path.suffix == ".npz"],
+        "recordings": [
+            report_recording(recording)
+            for recording in load_conditions([path for path in given.files if path.suffix == ".npz"])
+        ],
         "live": report_live(live),
         "wide": [
             {"condition": document["about"]["condition"], **run}

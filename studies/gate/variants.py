@@ -22,6 +22,8 @@ from driftgate.run.onnx_backend import OnnxBackend
 Batches = Mapping[str, Sequence[TokenBatch]]
 """The batches of each cell, by the cell's name."""
 Open = Callable[[], Backend]
+_LEVELS = {"no optimizations": "ORT_DISABLE_ALL", "unfused": "ORT_ENABLE_BASIC"}
+"""Of ONNX Runtime's graph optimizations."""
 
 
 def take_texts(encoder: Encoder, rows: int) -> TokenizedTexts:
@@ -92,8 +94,8 @@ class Family:
             return partial(open_built, self.slow_down(self.columns[variant]), self.settings)
         if variant == "one thread fewer":
             return partial(open_built, self.built, RunSettings(self.settings.threads - 1))
-        if variant == "no optimizations":
-            return partial(_open_unoptimized, self.built, self.settings)
+        if variant in _LEVELS:
+            return partial(_open_at, _LEVELS[variant], self.built, self.settings)
         return partial(open_built, self.built, self.settings)
 
     def slow_down(self, columns: int) -> Built:
@@ -148,8 +150,8 @@ def add_work(source: Path, target: Path, columns: int) -> None:
     onnx.save(model, target)
 
 
-def _open_unoptimized(built: Built, settings: RunSettings) -> Backend:
-    """As driftgate opens a session, but with ONNX Runtime's graph optimizations off."""
+def _open_at(level: str, built: Built, settings: RunSettings) -> Backend:
+    """As driftgate opens a session, but with fewer of ONNX Runtime's graph optimizations."""
     import onnxruntime
 
     assert built.artifact is not None
@@ -158,6 +160,6 @@ def _open_unoptimized(built: Built, settings: RunSettings) -> Backend:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     session = onnxruntime.InferenceSession(built.artifact.model, options, providers=["CPUExecutionProvider"])
     return OnnxBackend(built.spec, built.encoder, session, settings)
