@@ -12,6 +12,7 @@ from driftgate.arrays import LabelMatrix
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 
 
@@ -25,6 +26,7 @@ class Corpus:
         row_ids: where each text stands in its source, such as "line 7"; reports show these instead of texts.
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
         private: the texts are a user's: reports show row ids unless asked for texts.
+        pinned: of a hub corpus, what loads the same rows again, with commit, configuration and split.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Corpus:
     row_ids: tuple[str, ...]
     labels: LabelMatrix | None
     private: bool = True
+    pinned: str | None = None
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -67,14 +70,22 @@ class Corpus:
 
 
 def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = None, *, private: bool = True) -> Corpus:
-    """Read a CSV, TSV, JSONL or Parquet file; labels are names or ids of the encoder's `id2label`.
+    """Read a CSV, TSV, JSONL or Parquet file, or a data set of the hub; labels are names or ids of the encoder's `id2label`.
+
+    Args:
+        path: a file, or `hub:NAME[@REVISION][:CONFIG][:SPLIT]`.
 
     Raises:
         CorpusError: unreadable, empty, rows without text, lone surrogates, labels that the encoder does not have.
     """
-    path = Path(path)
     columns = columns or Columns()
-    rows, has_labels = read_rows(path, columns)
+    if is_hub_corpus(path):
+        rows, has_labels, reference = read_hub_rows(str(path), columns, encoder.labels)
+        name, pinned = reference.corpus_name, str(reference)
+    else:
+        path, pinned = Path(path), None
+        rows, has_labels = read_rows(path, columns)
+        name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
     if not rows:
         raise CorpusError(f"corpus {path}: it has no rows; a corpus needs at least one text")
     without_text = [not isinstance(row.text, str) or not row.text.strip() for row in rows]
@@ -83,11 +94,10 @@ def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = No
         path, rows, [has_lone_surrogate(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
     )
     labels = _label_matrix(path, rows, encoder, columns.label_separator) if has_labels else None
-    name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    return Corpus(name, tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private)
+    return Corpus(name, tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private, pinned)
 
 
-def _refuse_rows(path: Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:
+def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:
     bad = [row.where for row, refused in zip(rows, is_bad, strict=True) if refused]
     if bad:
         raise CorpusError(
@@ -95,7 +105,7 @@ def _refuse_rows(path: Path, rows: Sequence[RawRow], is_bad: Iterable[bool], wha
         )
 
 
-def _label_matrix(path: Path, rows: Sequence[RawRow], encoder: Encoder, separator: str) -> LabelMatrix:
+def _label_matrix(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, separator: str) -> LabelMatrix:
     index_of = {label: index for index, label in enumerate(encoder.labels)}
     index_of |= {str(index): index for index in range(len(encoder.labels)) if str(index) not in index_of}
     known = ", ".join(encoder.labels[:5]) + (", ..." if len(encoder.labels) > 5 else "")

@@ -115,8 +115,8 @@ def _read_delimited(path: Path, content: str, columns: Columns) -> tuple[list[Ra
             )
     else:
         header = [name.strip() for name in lines.pop(0)[1]]
-        text_at = header.index(_choose(path, header, columns.text, ("text",)))
-        label = _choose(path, header, columns.label, ("labels", "label"), optional=True)
+        text_at = header.index(choose_column(path, header, columns.text, ("text",)))
+        label = choose_column(path, header, columns.label, ("labels", "label"), optional=True)
         label_at = header.index(label) if label else None
     needed = max(text_at, label_at or 0) + 1
     rows = []
@@ -166,14 +166,20 @@ def _read_parquet(path: Path, columns: Columns) -> tuple[list[RawRow], bool]:
 def _rows_of_records(
     path: Path, records: Sequence[tuple[str, Mapping[str, Any]]], names: Sequence[str], columns: Columns
 ) -> tuple[list[RawRow], bool]:
-    text = _choose(path, names, columns.text, ("text",))
-    label = _choose(path, names, columns.label, ("labels", "label"), optional=True)
+    text = choose_column(path, names, columns.text, ("text",))
+    label = choose_column(path, names, columns.label, ("labels", "label"), optional=True)
     rows = [RawRow(where, record.get(text), record.get(label) if label else None) for where, record in records]
     return rows, bool(label)
 
 
-def _choose(path: Path, names: Sequence[str], given: str, usual: tuple[str, ...], *, optional: bool = False) -> str:
-    """The column name to use; "" where it is optional and absent."""
+def choose_column(
+    path: str | Path, names: Sequence[str], given: str, usual: tuple[str, ...], *, optional: bool = False
+) -> str:
+    """The column name to use; "" where it is optional and absent.
+
+    Raises:
+        CorpusError: the column is not there, with those that are.
+    """
     candidates = (given,) if given else usual
     found = next((name for name in candidates if name in names), "")
     if not found and (given or not optional):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import EncoderError, UnsafeFileError
-from driftgate.inputs.hub import download_encoder
+from driftgate.inputs.hub import download_encoder, snapshot_commit
 
 # Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
 _POSITIONS_AFTER_PADDING = frozenset(
@@ -58,6 +58,7 @@ class Encoder:
         vocab_size: rows of the token embedding table.
         thresholds: decision threshold of each label, or None where the encoder ships none.
         sha256: digest over the names and contents of its files.
+        revision: commit of the hub's repository that it was fetched from; None for a folder of the user's own.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class Encoder:
     sha256: str
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    revision: str | None = None
 
     @property
     def positions_skip_padding(self) -> bool:
@@ -129,6 +131,7 @@ def load_encoder(
         sha256=_digest(folder, [*weights, *code, *(folder / name for name in ("config.json", *_TOKENIZER_FILES))]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
+        revision=snapshot_commit(folder),
     )
 
 

@@ -1,11 +1,13 @@
 """Fetch an encoder from the Hugging Face hub, and only the files that are needed."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from driftgate.errors import EncoderError
 
-_PATTERNS = ("*.json", "*.txt", "*.model", "model*.safetensors")
+_COMMIT = re.compile("[0-9a-f]{40}")
+_PATTERNS = ("*.json", "*.txt", "*.model", "model*.safetensors", "README.md")  # the card names the licence
 
 
 def download_encoder(repository: str, revision: str | None, *, allow_pickle: bool) -> Path:
@@ -29,6 +31,11 @@ def download_files(repository: str, snapshot: Path, patterns: Sequence[str]) -> 
         EncoderError: the hub does not give them.
     """
     return _snapshot(repository, snapshot.name, list(patterns))
+
+
+def snapshot_commit(folder: Path) -> str | None:
+    """The commit that a folder of the local hub cache holds; None for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else None
 
 
 def list_files(repository: str, snapshot: Path) -> list[str]:

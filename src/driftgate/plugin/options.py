@@ -38,7 +38,11 @@ class Option:
 
 _OPTIONS = (
     Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
-    Option("--corpus", "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet", "FILE"),
+    Option(
+        "--corpus",
+        "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz), .parquet, or hub:NAME[@REVISION][:CONFIG][:SPLIT]",
+        "FILE",
+    ),
     Option(
         "--backends",
         "comma-separated backends, or published artifacts as name[:class]=PATH",

@@ -249,8 +249,10 @@ class DriftgateSession:
                 "problem_type": str(encoder.problem_type),
                 "problem_type_inferred": encoder.problem_type_inferred,
                 "thresholds": encoder.thresholds,
+                "revision": encoder.revision,
             },
-            "corpus": corpus and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256},
+            "corpus": corpus
+            and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256, "pinned": corpus.pinned},
         }
         if self.past:
             require_comparable(self.past, describe_run(self))
