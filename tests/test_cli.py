@@ -65,7 +65,7 @@ def test_the_help_of_a_command_shows_examples(command: str, driftgate: Command) 
     result = driftgate(command, "--help")
     assert result.exit_code == 0
     _, _, examples = result.stdout.partition("Examples:")
-    assert examples.count(f"driftgate {command} ") == 2
+    assert examples.count(f"driftgate {command} ") >= 2
 
 
 def test_the_installed_command_refuses_in_one_line() -> None:
@@ -208,7 +208,7 @@ def test_a_folder_without_an_encoder_is_refused(driftgate: Command, tmp_path: Pa
 
 
 def test_a_published_artifact_can_be_asked(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    driftgate("build", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
+    driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
     result = driftgate("predict", tiny_encoder, "--json", "--backend", f"mine={tmp_path / 'out'}", TEXTS[0])
     assert set(json.loads(result.stdout)["probabilities"]) == LABELS
 
@@ -217,7 +217,7 @@ def test_a_published_artifact_can_be_asked(driftgate: Command, tiny_encoder: Pat
 
 
 def test_build_writes_one_backend_into_the_folder(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    result = driftgate("build", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
+    result = driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert verify_manifest(tmp_path / "out").backend == "onnx-fp16"
 
@@ -225,13 +225,17 @@ def test_build_writes_one_backend_into_the_folder(driftgate: Command, tiny_encod
 def test_build_writes_several_backends_into_folders_of_their_names(
     driftgate: Command, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    driftgate("build", tiny_encoder, "--backend", "onnx-fp32,onnx-int8-dynamic", "--out", tmp_path / "out")
+    driftgate(
+        "build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32,onnx-int8-dynamic", "--out", tmp_path / "out"
+    )
     written = {folder.name: verify_manifest(folder).backend for folder in (tmp_path / "out").iterdir()}
     assert written == {"onnx-fp32": "onnx-fp32", "onnx-int8-dynamic": "onnx-int8-dynamic"}
 
 
 def test_build_says_where_each_backend_is_and_how_large(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    result = driftgate("build", tiny_encoder, "--backend", "onnx-fp32,onnx-fp16", "--out", tmp_path / "out")
+    result = driftgate(
+        "build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32,onnx-fp16", "--out", tmp_path / "out"
+    )
     assert result.stdout.splitlines() == [
         f"{name}: {tmp_path / 'out' / name} ({(tmp_path / 'out' / name / 'model.onnx').stat().st_size / 1e6:.1f} MB)"
         for name in ("onnx-fp32", "onnx-fp16")
@@ -246,11 +250,13 @@ def test_build_says_where_each_backend_is_and_how_large(driftgate: Command, tiny
 def test_build_refuses_what_it_cannot_build(
     backend: str, words: str, driftgate: Command, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    assert_refused(driftgate("build", tiny_encoder, "--backend", backend, "--out", tmp_path / "out"), words)
+    assert_refused(
+        driftgate("build", "--no-verify", tiny_encoder, "--backend", backend, "--out", tmp_path / "out"), words
+    )
 
 
 def test_build_does_not_write_over_files(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    result = driftgate("build", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path)
+    result = driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path)
     assert_refused(result, "expected a new or empty folder, found files")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from driftgate.backends import PRECISION_CLASSES, REGISTRY, name_promises
-from driftgate.builder.artifact import MANIFEST, file_sha256, read_manifest
+from driftgate.builder.artifact import MANIFEST, file_sha256, manifest_path, read_manifest
+from driftgate.builder.vectors import SET_PREFIX
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.hub import download_encoder, download_files, list_files
@@ -90,9 +91,9 @@ def _open_file(path: Path, backend: str | None) -> Model:
     if backend and "=" not in backend:  # else several would be read from one file
         _choose(str(path), [path.name], backend, _built(path.parent))
     name, precision = path.stem, ""
-    manifest = path.parent / MANIFEST
+    manifest = manifest_path(path)
     if manifest.is_file():
-        made = read_manifest(path.parent)
+        made = read_manifest(manifest)
         if path.name in made.files:
             _require_unchanged(path.parent, made.files)
             name, precision = made.backend, f":{made.precision}"
@@ -106,7 +107,10 @@ def _open_file(path: Path, backend: str | None) -> Model:
 def _require_unchanged(folder: Path, files: Mapping[str, str]) -> None:
     """Every file of the manifest as it was written; a card or test vectors may have been added since."""
     changed = [
-        name for name, sha256 in files.items() if not (folder / name).is_file() or file_sha256(folder / name) != sha256
+        name
+        for name, sha256 in files.items()
+        # Test vectors load nothing, and are not fetched from the hub.
+        if SET_PREFIX not in name and (not (folder / name).is_file() or file_sha256(folder / name) != sha256)
     ]
     if changed:
         raise ArtifactError(
@@ -156,10 +160,13 @@ def _answers(file: str, backend: str, built: Mapping[str, str]) -> bool:
 
 
 def _built(folder: Path) -> dict[str, str]:
-    if not (folder / MANIFEST).is_file():
-        return {}
-    made = read_manifest(folder)
-    return {name: made.backend for name in made.files if name.endswith(".onnx")}
+    """The backend of each model file that has a manifest, in a folder and in `onnx` below it."""
+    found = {}
+    for manifest in sorted({*folder.glob(f"*{MANIFEST}"), *folder.glob(f"onnx/*{MANIFEST}")}):
+        made = read_manifest(manifest)
+        files = (manifest.relative_to(folder).with_name(name) for name in made.files if "/" not in name)
+        found |= {file.as_posix(): made.backend for file in files if file.suffix == ".onnx"}
+    return found
 
 
 def _slug(name: str) -> str:
@@ -175,11 +182,12 @@ def _has_weights(folder: Path, *, allow_pickle: bool) -> bool:
 
 
 def _fetch(repository: str, backend: str | None, revision: str | None, *, allow_pickle: bool) -> Path:
-    """A hub model's small files and weights; where it has no weights to load, one ONNX file of it instead."""
+    """A hub model's small files and weights; where it has no weights to load, one ONNX file of it with its external data."""
     folder = download_encoder(repository, revision, allow_pickle=allow_pickle)
-    listed = [file for file in list_files(repository, folder) if re.fullmatch(r"(onnx/)?[^/]+\.onnx", file)]
     weights = _has_weights(folder, allow_pickle=allow_pickle)
-    if listed and not (backend and "=" in backend) and (not weights or (backend and _named(listed, backend))):
-        file = _choose(repository, listed, backend, _built(folder))
-        return download_files(repository, folder, [f"{file}*"])  # with its external data
-    return folder
+    if (backend and "=" in backend) or (weights and (backend is None or backend in REGISTRY)):
+        return folder
+    listed = [file for file in list_files(repository, folder) if re.fullmatch(r"(onnx/)?[^/]+\.onnx", file)]
+    if not listed or (weights and not _named(listed, backend or "")):
+        return folder
+    return download_files(repository, folder, [f"{_choose(repository, listed, backend, _built(folder))}*"])

@@ -1,35 +1,144 @@
-"""`driftgate`: the commands, and how their errors look."""
+"""`driftgate`: the commands, and how they end."""
+
+import errno
+import os
+import sys
+import traceback
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
+from driftgate.cli.bench import bench
 from driftgate.cli.build import build
+from driftgate.cli.doctor import doctor
+from driftgate.cli.plot import plot
 from driftgate.cli.predict import predict
+from driftgate.cli.verify import verify
 from driftgate.errors import DriftgateError
+
+REFUSED = 4
+BUG = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
+
+_EXIT_CODES = f"""
+Data goes to standard output, progress and messages to standard error.
+
+Exit codes: **0** done · **1** a bound is broken, a verification failed, or no row of a file could be scored ·
+**2** wrong usage · **{REFUSED}** refused: an input or an option that cannot be used · **7** not measurable on this machine ·
+**{BUG}** a bug · **{INTERRUPTED}** Ctrl-C, what was written is kept · **{PIPE_CLOSED}** whoever read the output stopped reading
+"""
+
+# What a user can mend; any other error of the system is a bug of ours.
+_MENDABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG}
+)
 
 app = typer.Typer(
     help="Is the optimized text classifier still the same model, and still faster?",
+    epilog=_EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
 )
 
 
-class _Refusing(typer.core.TyperGroup):
-    """An error of ours is one clear message and exit code 4, not a stack."""
+class _Commands(typer.core.TyperGroup):
+    """Whatever ends a command early is one message and an exit code, not a stack."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except SystemExit as end:
+            # Typer and rich each turn a closed pipe into exit code 1, which is a broken bound's.
+            if isinstance(end.__context__, BrokenPipeError):
+                raise SystemExit(PIPE_CLOSED) from None
+            raise
+        except OSError as error:  # help and version can meet a full disk too
+            if error.errno not in _MENDABLE:
+                raise
+            _say(_mend(error))
+            raise SystemExit(REFUSED) from error
+        finally:
+            _give_up_closed_streams()
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        debug = bool(ctx.params.get("debug"))
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # at exit it would be too late to say that it failed
+        except BrokenPipeError:
+            raise
         except DriftgateError as error:
-            Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"driftgate: {error}")
-            raise typer.Exit(4) from error
+            _end(f"{error}", REFUSED, debug=debug)
+        except KeyboardInterrupt:
+            _end("interrupted; what was written is kept", INTERRUPTED, debug=debug)
+        except Exception as error:
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
+                raise  # Typer's own ways to end
+            if isinstance(error, OSError) and error.errno in _MENDABLE:
+                _end(_mend(error), REFUSED, debug=debug)
+            _end(_bug(error), BUG, debug=debug)
+        return result
 
 
-@app.callback(cls=_Refusing)
-def _main() -> None:
-    """Build backends of a text classifier and ask them; the suites are run with pytest."""
+def _mend(error: OSError) -> str:
+    return f"{error.filename or 'standard output'}: {error.strerror}; make room or choose another place"
+
+
+def _bug(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    message = str(error).strip().partition("\n")[0]
+    return (
+        f"unexpected {type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}: {message}\n"  # noqa: PTH119
+        "This is a bug: please report it with what `driftgate --debug COMMAND ...` (or DRIFTGATE_DEBUG=1) shows."
+    )
+
+
+def _end(message: str, code: int, *, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    _say(message)
+    raise typer.Exit(code)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"driftgate: {message}")
+
+
+def _give_up_closed_streams() -> None:
+    """Python flushes once more at exit and would complain there about what has been dealt with."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"driftgate {version('driftgate')}")
+        raise typer.Exit
+
+
+@app.callback(cls=_Commands)
+def _main(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="DRIFTGATE_DEBUG", help="show where an error comes from")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
 
 
 app.command()(build)
 app.command()(predict)
+app.command()(verify)
+app.command()(bench)
+app.command()(plot)
+app.command()(doctor)

@@ -1,73 +1,259 @@
-"""`driftgate predict`: labels and probabilities of texts."""
+"""`driftgate predict`: labels and probabilities of texts, of one backend or several side by side, or of a whole file."""
 
 import io
 import json
 import sys
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from driftgate.errors import CorpusError
-from driftgate.inputs.batches import BudgetPlan
-from driftgate.inputs.encoder import ProblemType, load_encoder
+from driftgate.errors import ArtifactError, CorpusError, OptionError
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
+from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.thresholds import read_thresholds
 from driftgate.inputs.tokens import tokenize
-from driftgate.judge.probabilities import to_probabilities
+from driftgate.models import Model, find_model
 from driftgate.pipeline import open_backend
+from driftgate.report.scores import (
+    Scores,
+    describe,
+    describe_side_by_side,
+    flipped_labels,
+    largest_difference,
+    tabulate,
+    tabulate_side_by_side,
+)
 from driftgate.run.backend import predict as run
 from driftgate.run.device import RunSettings, available_threads, parse_device
+from driftgate.streaming.job import PredictionJob, run_job
+from driftgate.streaming.progress import show_progress
+
+_SHOWN_LABELS = 5
+_PIPED_WIDTH = 200  # what reads a pipe has no lines to break
+
+_FILES = "A file instead of texts"
 
 
 def predict(
-    encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="folder or hub id of a text classifier, a folder that build wrote, or an .onnx file beside its tokenizer",
+            metavar="MODEL",
+        ),
+    ],
     texts: Annotated[
         list[str] | None, typer.Argument(help="texts to classify; none: one a line from standard input")
     ] = None,
-    backend: Annotated[str, typer.Option(help="a backend, or a published artifact as name[:class]=PATH")] = "onnx-fp32",
-    top: Annotated[int, typer.Option(help="labels shown for each text; 0 shows all", min=0)] = 5,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a text: every label with its probability")
-    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="a backend (default: onnx-fp32), a published artifact as name[:class]=PATH, or which file of MODEL"
+        ),
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(help="several backends side by side, such as torch,onnx-int8", metavar="NAME,NAME")
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help=f"labels of each text; 0: all (default: {_SHOWN_LABELS} in a table, else all)", min=0),
+    ] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="what the model answers before sigmoid or softmax")] = False,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            help="decide at this probability, or at a JSON file's {label: probability} "
+            "(default: the encoder's own, else 0.5)",
+            metavar="NUMBER|FILE",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a text")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
     threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
     ] = False,
+    input_file: Annotated[
+        str | None,
+        typer.Option("--input", help="csv, tsv, jsonl, parquet or txt (.gz too), - for a pipe", rich_help_panel=_FILES),
+    ] = None,
+    output_file: Annotated[
+        str | None,
+        typer.Option("--output", help="where answers go, in the order of rows; - for a pipe", rich_help_panel=_FILES),
+    ] = None,
+    input_format: Annotated[
+        str,
+        typer.Option("--format", help="of the input, where no suffix says it; pipes: jsonl", rich_help_panel=_FILES),
+    ] = "",
+    output_format: Annotated[
+        str, typer.Option(help="of the output, likewise: csv, tsv, jsonl or parquet", rich_help_panel=_FILES)
+    ] = "",
+    text_column: Annotated[
+        str, typer.Option(help="a name, or a position from 0 without a header; default: text", rich_help_panel=_FILES)
+    ] = "",
+    id_column: Annotated[
+        str,
+        typer.Option(help="likewise, copied to the output; default: none, rows have numbers", rich_help_panel=_FILES),
+    ] = "",
+    encoding: Annotated[str, typer.Option(help="of the input, but for Parquet", rich_help_panel=_FILES)] = "utf-8",
+    rejects: Annotated[
+        str,
+        typer.Option(
+            help="where rows that cannot be scored go, with reasons; default: OUTPUT.rejects.jsonl",
+            rich_help_panel=_FILES,
+        ),
+    ] = "",
+    rejects_with_texts: Annotated[
+        bool, typer.Option("--rejects-with-texts", help="keep there what was read of them", rich_help_panel=_FILES)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue an interrupted run, or start one", rich_help_panel=_FILES)
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace an output that is there", rich_help_panel=_FILES)
+    ] = False,
+    token_budget: Annotated[
+        int, typer.Option(help="padded tokens of a batch", min=1, rich_help_panel=_FILES)
+    ] = DEFAULT_TOKEN_BUDGET,
 ) -> None:
-    """Classify texts with one backend.
+    """Classify texts.
+
+    Texts given as arguments are asked one at a time, lines of standard input and rows of a file in batches of like length.
 
     Examples:
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 "Thanks, that made my day!"`
 
-    `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-fp32 --json < comments.txt`
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --compare torch,onnx-int8 --logits "This is a test"`
+
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --input comments.csv.gz --text-column body --output scores.jsonl`
     """
+    settings = RunSettings(threads or available_threads(), parse_device(device))
+    of_files = (output_file, input_format, output_format, text_column, id_column, rejects)
+    if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite):
+        raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
+    if compare is not None and (backend is not None or input_file is not None):
+        raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
+    if input_file is not None:
+        if output_file is None or texts or as_json:
+            raise OptionError(
+                "--input FILE: expected --output FILE (- for a pipe) with it, and neither texts nor --json"
+            )
+        found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
+        _score_file(
+            PredictionJob(
+                found.encoder,
+                found.backend,
+                input_file,
+                output_file,
+                settings,
+                input_format=input_format,
+                output_format=output_format,
+                text_column=text_column,
+                id_column=id_column,
+                encoding=encoding,
+                rejects=rejects,
+                rejects_with_texts=rejects_with_texts,
+                resume=resume,
+                overwrite=overwrite,
+                token_budget=token_budget,
+                top=top or 0,
+                logits=logits,
+                thresholds=read_thresholds(thresholds, found.encoder) if thresholds is not None else None,
+            )
+        )
+        return
     lines = texts or _standard_input()
     _refuse_unusable(lines)
-    source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
-    opened = open_backend(source, backend, RunSettings(threads or available_threads(), parse_device(device)))
-    logits = run(opened, tokenize(source, lines), BudgetPlan())
-    multi_label = source.problem_type is ProblemType.MULTI_LABEL
+    plan = ArrivalPlan(1) if texts else BudgetPlan(token_budget)
+    models = [
+        find_model(model, name, revision=revision, allow_pickle=allow_pickle)
+        for name in (_parse_comparison(compare) if compare is not None else [backend])
+    ]
+    encoder = models[0].encoder
+    _refuse_other_labels(models)
+    cuts = read_thresholds(thresholds, encoder) if thresholds is not None else _usual_thresholds(encoder)
+    scores = tuple(_score(one, lines, plan, settings, cuts) for one in models)
+    if as_json:
+        for row, text in enumerate(lines):
+            record = (
+                describe(text, scores[0], row, top or 0, logits=logits)
+                if compare is None
+                else describe_side_by_side(text, scores, row, top or 0, logits=logits)
+            )
+            typer.echo(json.dumps(record))
+        return
+    _show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+
+
+def _score_file(job: PredictionJob) -> None:
+    console = Console(stderr=True, highlight=False, markup=False)
+    with show_progress(console) as progress:
+        summary = run_job(job, progress=progress)
+    for line in summary.lines():
+        console.print(line, soft_wrap=True)
+    raise typer.Exit(summary.exit_code)
+
+
+def _parse_comparison(compare: str) -> list[str]:
+    names = [name.strip() for name in compare.split(",") if name.strip()]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise OptionError(f"--compare {compare!r}: expected at least two different backends, such as torch,onnx-int8")
+    return names
+
+
+def _usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
+    """The encoder's own, else 0.5; None where the most probable label is the answer."""
+    if encoder.problem_type is ProblemType.SINGLE_LABEL:
+        return None
+    return encoder.thresholds or (0.5,) * len(encoder.labels)
+
+
+def _refuse_other_labels(models: list[Model]) -> None:
+    for other in models[1:]:
+        if other.encoder.labels != models[0].encoder.labels:
+            raise ArtifactError(
+                f"{other.backend}: its labels, or their order, are not those of {models[0].backend}; "
+                "only backends of one task can be compared"
+            )
+
+
+def _score(
+    model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings, thresholds: tuple[float, ...] | None
+) -> Scores:
+    from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
+
+    multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
+    with Console(stderr=True).status(f"driftgate: {model.backend.partition('=')[0]}"):
+        backend = open_backend(model.encoder, model.backend, settings)
+        logits = run(backend, tokenize(model.encoder, texts), plan)
     probabilities = to_probabilities(logits, multi_label=multi_label)
-    thresholds = source.thresholds or (0.5,) * len(source.labels)
+    decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
+    return Scores(backend.spec.name, model.encoder.labels, logits, probabilities, decisions)
+
+
+def _show(
+    texts: list[str], scores: tuple[Scores, ...], top: int, *, logits: bool, thresholds: tuple[float, ...] | None
+) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
-    for text, row in zip(lines, probabilities.tolist(), strict=True):
-        ranked = sorted(zip(source.labels, row, thresholds, strict=True), key=lambda item: -item[1])
-        if as_json:
-            typer.echo(json.dumps({"text": text, "probabilities": {label: value for label, value, _ in ranked}}))
-            continue
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPED_WIDTH)
+    for row, text in enumerate(texts):
         console.print(text, style="bold", soft_wrap=True)
-        table = Table(box=None)
-        table.add_column("label")
-        table.add_column("probability", justify="right")
-        if multi_label:
-            table.add_column("decision")
-        for label, value, threshold in ranked[: top or len(ranked)]:
-            decision = [f"yes (>= {threshold:g})" if value >= threshold else ""] if multi_label else []
-            table.add_row(label, f"{value:.4f}", *decision)
-        console.print(table)
+        if len(scores) == 1:
+            console.print(tabulate(scores[0], row, top, logits=logits, thresholds=thresholds))
+            continue
+        console.print(tabulate_side_by_side(scores, row, top, logits=logits))
+        largest = largest_difference(scores, row, logits=logits)
+        flipped = ", ".join(flipped_labels(scores, row))
+        console.print(
+            f" largest difference: {largest.value:+.1e} ({largest.label}, {largest.backend}); "
+            f"decisions that flip: {flipped or 'none'}",
+            soft_wrap=True,
+        )
 
 
 def _standard_input() -> list[str]:
