@@ -111,10 +111,9 @@ def read_encoder_shape(encoder: Encoder) -> EncoderShape:
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{encoder.path / 'config.json'}: transformers cannot read it ({error})") from error
     parameters = 0
-    for path in encoder.weights:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="np") as tensors:
-                parameters += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    for path in encoder.path.glob("model*.safetensors"):  # none where only ONNX files were published
+        with safe_open(path, framework="np") as tensors:
+            parameters += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
     usual = encoder.model_type in _USUAL_ATTENTION and not config.pruned_heads
     return EncoderShape(
         layers=config.num_hidden_layers * getattr(config, "inner_group_num", 1) if usual else None,

@@ -1,0 +1,198 @@
+"""Checks of an ONNX file, whatever its precision."""
+
+from collections.abc import Iterator
+
+from driftgate.backends import Precision
+from driftgate.builder.graph_lint import MAX_DUPLICATE_SHARE, lint_graph
+from driftgate.doctor.check_int8 import check_int8
+from driftgate.doctor.facts import Facts
+from driftgate.doctor.findings import Finding, Severity, megabytes
+from driftgate.doctor.model_facts import Graph, GraphContent, Session
+
+# What the lint finds that makes a graph bigger or slower, not wrong.
+_COSTLY_RULES = frozenset({"float64", "weights quantized at run time", "duplicate constants", "size"})
+_WORTH_MERGING = 100_000
+_OLD_OPSET = 13
+_MORE_THAN_EDGES = 8  # casts at the inputs, the outputs and the mask of a float16 graph
+
+
+def check_graphs(facts: Facts) -> Iterator[Finding]:
+    """Everything about each graph."""
+    for graph in facts.graphs:
+        if graph.content is None:
+            yield Finding(
+                "graph-unreadable",
+                Severity.PROBLEM,
+                graph.file,
+                graph.error or "it could not be read",
+                "nothing can load it",
+                "fetch or build it again",
+            )
+            continue
+        if graph.refused is not None:
+            yield Finding(
+                "refused",
+                Severity.PROBLEM,
+                graph.file,
+                graph.refused,
+                "driftgate does not run it: its answers would be those of another model, or not comparable",
+                "mend what it says",
+            )
+        yield from _check_session(graph)
+        yield from _check_interface(graph, graph.content)
+        yield from _check_lint(graph, graph.content)
+        yield from _check_constants(graph, graph.content)
+        yield from _check_float16(graph, graph.content, on_cuda=facts.asked.on_cuda)
+        yield from check_int8(graph, graph.content, facts)
+
+
+def _check_session(graph: Graph) -> Iterator[Finding]:
+    session = graph.session
+    if session is None:
+        return
+    if session.error is not None:
+        yield Finding(
+            "session-fails",
+            Severity.PROBLEM,
+            graph.file,
+            f"ONNX Runtime does not load it: {' '.join(session.error.split())[:300]}",
+            "nothing can be run",
+            "an unsupported opset or IR version needs a newer onnxruntime, or another export; for anything else build it again",
+        )
+    copies = sum(count for name, count in session.operators.items() if name.startswith("Memcpy"))
+    if copies:
+        yield Finding(
+            "memory-copies",
+            Severity.WARNING,
+            graph.file,
+            f"{copies} copies between GPU and CPU in every call",
+            "operators without a CUDA kernel run on the CPU, and the GPU waits",
+            "build onnx-fp16 for the GPU: driftgate build ENCODER --backend onnx-fp16 --device cuda",
+        )
+
+
+def _check_interface(graph: Graph, content: GraphContent) -> Iterator[Finding]:
+    inputs = content.facts.inputs
+    if graph.refused is None and "input_ids" in inputs and "attention_mask" not in inputs:
+        yield Finding(
+            "no-attention-mask",
+            Severity.PROBLEM,
+            graph.file,
+            f"inputs: {', '.join(inputs)}",
+            "padding changes the answers of the shorter texts of a batch",
+            "export it again with attention_mask",
+        )
+    if graph.refused is None and content.last_operator in ("Sigmoid", "Softmax"):
+        yield Finding(
+            "probabilities",
+            Severity.WARNING,
+            graph.file,
+            f"its first output comes out of {content.last_operator}",
+            "these are probabilities: readers that expect logits squash them again, and all come out near 0.5",
+            "export the model without its last activation",
+        )
+    opset = content.facts.opset.get("ai.onnx")
+    if opset is not None and opset < _OLD_OPSET:
+        yield Finding(
+            "old-opset",
+            Severity.NOTE,
+            graph.file,
+            f"opset {opset}",
+            f"quantizing with a scale for each channel needs {_OLD_OPSET}, LayerNormalization as one operator 17",
+            "export it again: driftgate build",
+        )
+    if content.external:
+        yield Finding(
+            "external-data",
+            Severity.NOTE,
+            graph.file,
+            f"its weights are in {', '.join(content.external)}",
+            "the file is nothing without them, and they are found by these names only",
+            "copy and rename them together, by saving the model anew",
+        )
+
+
+def _check_lint(graph: Graph, content: GraphContent) -> Iterator[Finding]:
+    for found in lint_graph(content.facts, content.precision or Precision.FROM_GRAPH):
+        if found.rule == "integer work" and not content.facts.products.integer_nodes:
+            continue  # said in full by the checks of INT8
+        yield Finding(
+            f"graph-{found.rule.replace(' ', '-')}",
+            Severity.WARNING if found.rule in _COSTLY_RULES else Severity.PROBLEM,
+            graph.file,
+            found.found,
+            "the graph is slower or bigger than its encoder needs"
+            if found.rule in _COSTLY_RULES
+            else "the graph is not what its encoder or its precision says",
+            found.advice,
+        )
+
+
+def _check_constants(graph: Graph, content: GraphContent) -> Iterator[Finding]:
+    if content.precision is None:
+        yield Finding(
+            "precision-unknown",
+            Severity.NOTE,
+            graph.file,
+            "weights of fewer than 8 bits",
+            "driftgate has no precision class for them, hence no bounds",
+            "judge it by quality against labels",
+        )
+    if content.non_finite:
+        yield Finding(
+            "weights-not-finite",
+            Severity.PROBLEM,
+            graph.file,
+            f"NaN or infinity in {len(content.non_finite)} constants: {', '.join(content.non_finite[:5])}",
+            "answers are NaN, or follow from a number that training did not give; float16 cannot hold values beyond 65504",
+            "build it again from a checkpoint without them",
+        )
+    if content.hidden_constants:
+        yield Finding(
+            "hidden-weights",
+            Severity.WARNING,
+            graph.file,
+            f"{content.hidden_constants} Identity nodes stand between a weight and its readers",
+            "quantizers do not see through them: shared weights stay float32, or are quantized anew in every call",
+            "optimize the graph (O1) before quantizing it",
+        )
+    twice, every = content.facts.duplicate_bytes, sum(content.facts.constant_bytes.values())
+    if _WORTH_MERGING < twice <= MAX_DUPLICATE_SHARE * every:  # beyond that the lint says it
+        yield Finding(
+            "duplicates",
+            Severity.NOTE,
+            graph.file,
+            f"{megabytes(twice)} of {megabytes(every)} are stored twice",
+            "they could be saved without changing any answer",
+            "merge equal constants: driftgate build does",
+        )
+
+
+def _check_float16(graph: Graph, content: GraphContent, *, on_cuda: bool) -> Iterator[Finding]:
+    if content.precision is not Precision.FP16:
+        return
+    if not on_cuda:
+        yield Finding(
+            "float16-on-cpu",
+            Severity.WARNING,
+            graph.file,
+            f"float16 weights{_describe_casts(content, graph.session)}",
+            "ONNX Runtime's CPU provider has no float16 kernels for most operators: it converts, and computes in float32. The "
+            "file is half as big, memory and time are not",
+            "on a CPU take onnx-int8 for speed or onnx-fp32 for fidelity; keep float16 for GPUs",
+        )
+    if content.casts > _MORE_THAN_EDGES:
+        yield Finding(
+            "float16-islands",
+            Severity.NOTE,
+            graph.file,
+            f"{content.casts} casts between float16 and float32",
+            "parts of the graph were kept in float32, and everything that enters or leaves them is converted",
+            "see the manifest's notes for why they were kept; few are better",
+        )
+
+
+def _describe_casts(content: GraphContent, session: Session | None) -> str:
+    in_session = session.operators.get("Cast") if session else None
+    in_file = content.facts.operators.get("Cast", 0)
+    return "" if in_session is None else f"; {in_file} casts in the file, {in_session} when it runs"

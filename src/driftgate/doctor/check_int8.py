@@ -1,0 +1,135 @@
+"""Checks of quantized graphs: against the processor, and for what was left out."""
+
+from collections.abc import Iterator
+
+from driftgate.backends import Precision
+from driftgate.doctor.facts import Facts, Processor
+from driftgate.doctor.findings import Finding, Severity, megabytes
+from driftgate.doctor.model_facts import Graph, GraphContent, Session
+
+_INTEGER_OPERATORS = (
+    "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearMatMul"
+)  # fmt: skip
+# A position table or a small head is not worth a finding.
+_WORTH_QUANTIZING = 0.05
+_SAVED = 0.75
+_SHOWN = 3
+
+
+def check_int8(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
+    """Everything about a graph of an INT8 class; nothing for others."""
+    if content.precision is None or not content.precision.startswith("int8"):
+        return
+    yield from _check_coverage(graph, content)
+    if facts.asked.on_cuda:
+        yield Finding(
+            "int8-on-cuda",
+            Severity.WARNING,
+            graph.file,
+            f"{content.precision} asked for on {facts.asked.device}",
+            "ONNX Runtime's CUDA provider has no kernels for products of unsigned activations: they run on the CPU, with copies "
+            "there and back, or in float",
+            "on a GPU take onnx-fp16",
+        )
+    elif facts.processor is not None and facts.processor.architecture == "x86":
+        yield from _check_sign(graph, content, facts.processor)
+        yield from _check_saturation(graph, content, facts.processor)
+
+
+def _check_sign(graph: Graph, content: GraphContent, processor: Processor) -> Iterator[Finding]:
+    unsigned = content.integers.unsigned
+    if unsigned and processor.has_vnni and not processor.has_unsigned_vnni:
+        yield Finding(
+            "int8-unsigned-weights",
+            Severity.WARNING,
+            graph.file,
+            f"{unsigned} of {unsigned + content.integers.signed} quantized weights are unsigned, on a processor with VNNI",
+            "ONNX Runtime uses VNNI and AMX for signed weights only: the same model with signed ones ran 1.9 times as fast",
+            "quantize again with signed weights (QInt8): driftgate build ENCODER --backend onnx-int8; Optimum's avx2 preset "
+            "makes unsigned ones, its avx512_vnni preset signed ones",
+        )
+
+
+def _check_saturation(graph: Graph, content: GraphContent, processor: Processor) -> Iterator[Finding]:
+    pairs, overflowing = content.integers.pairs, content.integers.overflowing_pairs
+    if not overflowing or "avx2" not in processor.flags:
+        return
+    found = f"{overflowing:,} of {pairs:,} pairs of neighbouring signed weights ({overflowing / pairs:.2%}) can leave 16 bits"
+    if processor.has_vnni:
+        yield Finding(
+            "int8-not-portable",
+            Severity.NOTE,
+            graph.file,
+            found,
+            "here VNNI sums in 32 bits; on x86 processors without it sums of two products are cut off at 16 bits, and answers "
+            "can differ from those measured here",
+            "judge it on the processors it will run on; quantize with reduce_range=True where they have no VNNI",
+        )
+        return
+    advice = (
+        "judge it on this processor (pytest accuracy); quantize again with reduce_range=True, or with unsigned weights"
+    )
+    if (
+        content.precision is not Precision.INT8_ROWWISE
+    ):  # the option needs a zero point of the weights, which those have not
+        advice += '; or run it with the session option session.x64quantprecision="1", which is slower'
+    yield Finding(
+        "int8-saturates",
+        Severity.WARNING,
+        graph.file,
+        f"{found}, on a processor without VNNI",
+        "AVX2 and AVX-512 sum products of two neighbours in 16 bits and cut off what does not fit: answers can be wrong, and "
+        "are not those that a processor with VNNI gives",
+        advice,
+    )
+
+
+def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
+    products, every = content.facts.products, sum(content.facts.constant_bytes.values())
+    if not products.integer_nodes:
+        yield Finding(
+            "int8-no-integer-products",
+            Severity.PROBLEM,
+            graph.file,
+            f"quantized weights, and none of {products.nodes} products is of integers",
+            "weights are made float32 again before each product: smaller on disk, and no faster than float32",
+            "quantize activations too: driftgate build ENCODER --backend onnx-int8",
+        )
+    run = _count_integer(graph.session)
+    if run is not None and run < products.integer_nodes:
+        yield Finding(
+            "int8-not-fused",
+            Severity.WARNING,
+            graph.file,
+            f"{products.integer_nodes} products are meant to be of integers, {run} are when ONNX Runtime runs it",
+            "pairs of QuantizeLinear and DequantizeLinear that no kernel takes are computed one by one, in float32",
+            "quantize products with constant weights only (MatMul, Gemm), per channel: driftgate build does",
+        )
+    in_every_call = content.facts.requantized_weights  # which the lint names
+    for table in (True, False):
+        left = [
+            matrix for matrix in content.float_matrices if matrix.table is table and matrix.name not in in_every_call
+        ]
+        size = sum(matrix.size_bytes for matrix in left)
+        if size <= _WORTH_QUANTIZING * every:
+            continue
+        names = ", ".join(f"{matrix.name} ({megabytes(matrix.size_bytes)})" for matrix in left[:_SHOWN])
+        yield Finding(
+            "int8-float-tables" if table else "int8-float-products",
+            Severity.WARNING,
+            graph.file,
+            f"{len(left)} {'embedding tables' if table else 'weights of products'} in float32, {megabytes(size)} of "
+            f"{megabytes(every)}: {names}{', ...' if len(left) > _SHOWN else ''}",
+            f"as integers they would save {megabytes(_SAVED * size)}"
+            + ("" if table else f"; {products.integer_share:.0%} of the multiply-adds are of integers"),
+            "quantize Gather too: driftgate's INT8 backends do"
+            if table
+            else "unless they were left out on purpose, optimize the graph (O1) before quantizing it",
+        )
+
+
+def _count_integer(session: Session | None) -> int | None:
+    """Integer products of a loaded graph; None where that is not known."""
+    if session is None or not session.operators:
+        return None
+    return sum(session.operators.get(name, 0) for name in _INTEGER_OPERATORS)

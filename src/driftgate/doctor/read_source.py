@@ -1,0 +1,97 @@
+"""Reading the files around a model: configuration, tokenizer, weights."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftgate.doctor.model_facts import Source
+
+_TOKENIZERS = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model"
+)  # fmt: skip
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
+def find_folder(model: Path) -> Path:
+    """Where the configuration of a model's file is: beside it, or one folder up, as published models have it."""
+    folders = (model.parent, model.absolute().parent.parent)
+    return next((folder for folder in folders if (folder / "config.json").is_file()), model.parent)
+
+
+def read_source(folder: Path, refused: str | None) -> Source:
+    """The files in `folder`.
+
+    Args:
+        refused: why driftgate cannot use the encoder.
+    """
+    config, config_error = _read_config(folder / "config.json")
+    weights, non_finite, broken = _read_weights(folder)
+    return Source(
+        folder=str(folder),
+        has_config=(folder / "config.json").is_file(),
+        config_error=config_error,
+        problem_type=None if config.get("problem_type") is None else str(config["problem_type"]),
+        labels=_labels(config),
+        tokenizer=tuple(name for name in _TOKENIZERS if (folder / name).is_file()),
+        weights=weights,
+        pickled=tuple(path.name for path in sorted(folder.glob("pytorch_model*.bin"))),
+        non_finite=non_finite,
+        refused=refused or broken,
+    )
+
+
+def _read_config(path: Path) -> tuple[dict[str, Any], str | None]:
+    if not path.is_file():
+        return {}, None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, str(error)
+    return (content, None) if isinstance(content, dict) else ({}, f"a JSON {type(content).__name__}, not an object")
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...] | None:
+    named = config.get("id2label")
+    return tuple(map(str, named.values())) if isinstance(named, dict) and named else None
+
+
+def _read_weights(folder: Path) -> tuple[dict[str, int], tuple[str, ...], str | None]:
+    """Bytes by type, names of tensors with NaN or infinity, and what is wrong with a file."""
+    from safetensors import SafetensorError
+
+    sizes: Counter[str] = Counter()
+    non_finite: list[str] = []
+    for path in sorted(folder.glob("model*.safetensors")):
+        try:
+            for name, kind, content in _tensors(path):
+                sizes[kind] += len(content)
+                if not _is_finite(kind, content):
+                    non_finite.append(name)
+        except (SafetensorError, OSError) as error:
+            return dict(sizes), tuple(non_finite), f"{path}: not a complete safetensors file ({error}); fetch it again"
+    return dict(sorted(sizes.items())), tuple(non_finite), None
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+    """Name, type and bytes of each tensor, as they lie in the file: NumPy has no bfloat16 to read them into."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np"):  # checks that the header fits the file
+        pass
+    content: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    for name, entry in json.loads(content[8:start].tobytes()).items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            yield name, str(entry["dtype"]), content[start + first : start + last]
+
+
+def _is_finite(kind: str, content: NDArray[np.uint8]) -> bool:
+    if kind == "BF16":  # all bits of the exponent, as in float32
+        return not ((content.view("<u2") & 0x7F80) == 0x7F80).any()
+    return kind not in _FLOATS or bool(np.isfinite(content.view(_FLOATS[kind])).all())

@@ -1,0 +1,114 @@
+"""Finding what there is to look at behind what a user calls a model: folders, graphs, and the encoder they are of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftgate.builder.artifact import MANIFEST
+from driftgate.builder.graph_facts import EncoderShape, read_encoder_shape
+from driftgate.doctor.facts import Asked
+from driftgate.doctor.model_facts import Graph, Source
+from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
+from driftgate.doctor.read_source import find_folder, read_source
+from driftgate.errors import ArtifactError, DriftgateError, EncoderError, OptionError
+from driftgate.inputs.encoder import Encoder
+from driftgate.models import find_model
+from driftgate.pipeline import choose_backends, prepare_backend
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to look at.
+
+    Args:
+        name: what reports call its graph.
+        folder: that holds configuration and tokenizer.
+        model: the ONNX file; None where an encoder's own files are all there is.
+        encoder: as driftgate loads it; None where it does not, or nothing beside the file says what it is of.
+        refused: why driftgate cannot use it.
+    """
+
+    name: str
+    folder: Path
+    model: Path | None
+    encoder: Encoder | None
+    refused: str | None
+
+    def read_source(self) -> Source:
+        return read_source(self.folder, None if self.model else self.refused)
+
+    def read_graph(self, model: Path) -> Graph:
+        return read_graph(model, self.name, self._shape(), self.refused)
+
+    def _shape(self) -> EncoderShape:
+        if self.encoder is None:
+            return UNKNOWN_SHAPE
+        try:
+            return read_encoder_shape(self.encoder)
+        except EncoderError:  # a family that transformers does not know is no reason not to look at its graph
+            return UNKNOWN_SHAPE
+
+
+def find_targets(
+    asked: Asked,
+    *,
+    revision: str | None,
+    allow_pickle: bool,
+    announce: Callable[[str], None],
+) -> list[Target]:
+    """What `asked.model` has to look at: with a backend, that one; else every graph in it, or the encoder's files.
+
+    Raises:
+        DriftgateError: it is nowhere, or there is no such backend.
+    """
+    given = str(asked.model)
+    path = Path(given)
+    resolve = _Resolver(asked, revision, allow_pickle, announce)
+    if path.is_file() and path.suffix != ".onnx":
+        raise ArtifactError(f"{path}: expected a folder, a hub id or an .onnx file")
+    if asked.backend is not None or not path.exists():
+        return [resolve.target(given, asked.backend or given, must_exist=not path.exists())]
+    files = [path] if path.is_file() else _onnx_files(path)
+    if not files:
+        return [resolve.target(given, path.name)]
+    top = path.parent if path.is_file() else path
+    return [resolve.target(str(file), file.relative_to(top).as_posix()) for file in files]
+
+
+def _onnx_files(folder: Path) -> list[Path]:
+    """Those of an artifact, of published files in hub layout, or of several artifacts in folders of their own."""
+    built = [path.parent for path in folder.glob(f"*/{MANIFEST}")]
+    return sorted({path for place in (folder, folder / "onnx", *built) for path in place.glob("*.onnx")})
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    asked: Asked
+    revision: str | None
+    allow_pickle: bool
+    announce: Callable[[str], None]
+
+    def target(self, model: str, name: str, *, must_exist: bool = False) -> Target:
+        path = Path(model)
+        file = path if path.suffix == ".onnx" and path.is_file() else None
+        folder = find_folder(path) if file else path
+        if file and self.asked.backend is None and not (folder / "config.json").is_file():
+            return Target(name, folder, file, None, None)  # nothing says what it is of: only the graph can be looked at
+        try:
+            encoder, built = self._resolve(model)
+        except DriftgateError as error:
+            if must_exist or (isinstance(error, OptionError) and self.asked.backend is not None):
+                raise
+            return Target(name, folder, file, None, str(error))
+        except Exception as error:  # noqa: BLE001 - of a damaged file, by whichever library met it
+            return Target(name, folder, file, None, f"{type(error).__name__}: {error}")
+        return Target(name, encoder.path, built, encoder, None)
+
+    def _resolve(self, model: str) -> tuple[Encoder, Path | None]:
+        """The encoder, and the ONNX file where there is one or a backend is to be built."""
+        found = find_model(model, self.asked.backend, revision=self.revision, allow_pickle=self.allow_pickle)
+        (spec,) = choose_backends(found.backend, device="cuda" if self.asked.on_cuda else "cpu")
+        if spec.published is None and self.asked.backend is None:
+            return found.encoder, None  # nobody asked for a build
+        artifact = prepare_backend(found.encoder, spec, announce=self.announce).artifact
+        return found.encoder, artifact.model if artifact else None
