@@ -1,5 +1,7 @@
 """ONNX Runtime sessions: explicit threads, no spinning, and a provider that is read back."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,30 @@ from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import RunSettings
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_OUTPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundRun:
+    """One batch whose inputs and output lie in fixed memory where the model runs. Calling it runs the model and nothing else.
+
+    Args:
+        session, binding: ONNX Runtime's.
+        feed: the arrays behind the bound inputs, which the binding alone would not keep alive.
+        output: the `OrtValue` that every call writes its logits into.
+    """
+
+    session: Any
+    binding: Any
+    feed: dict[str, Any]
+    output: Any
+
+    def __call__(self) -> None:
+        self.session.run_with_iobinding(self.binding)
+
+    def logits(self) -> Logits:
+        """What the last call answered, float32, (batch, labels)."""
+        return Logits(self.output.numpy().astype(np.float32))
 
 
 class OnnxBackend:
@@ -27,6 +53,7 @@ class OnnxBackend:
         self._max_tokens = encoder.max_tokens
         self._inputs = tuple(entry.name for entry in session.get_inputs())
         self._output = session.get_outputs()[0].name
+        self._output_type = _OUTPUT_TYPES.get(session.get_outputs()[0].type, np.float32)
 
     @property
     def spec(self) -> BackendSpec:
@@ -44,13 +71,39 @@ class OnnxBackend:
             self._session.get_session_options().intra_op_num_threads,
         )
 
-    def prepare(self, batch: TokenBatch) -> Prepared:
-        require_positions(batch, self._max_tokens)
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The session's execution providers, the preferred one first."""
+        return tuple(self._session.get_providers())
+
+    def feed(self, batch: TokenBatch) -> dict[str, Any]:
+        """An array for each of the graph's inputs, int64, (batch, sequence), by name."""
         arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if "token_type_ids" in self._inputs:
             types = batch.token_type_ids
             arrays["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
-        feed = {name: arrays[name] for name in self._inputs}
+        return {name: arrays[name] for name in self._inputs}
+
+    def bind(self, batch: TokenBatch) -> BoundRun:
+        """IO binding: everything but the model's own work is done once, before the first call.
+
+        Raises:
+            SequenceTooLongError: the batch is wider than the encoder has positions.
+        """
+        from onnxruntime import OrtValue
+
+        require_positions(batch, self._max_tokens)
+        feed = self.feed(batch)
+        shape = (len(batch.rows), self._labels)
+        where = (self._settings.device.kind, self._settings.device.index)
+        output = OrtValue.ortvalue_from_shape_and_type(shape, self._output_type, *where)
+        binding = self._bind_inputs(feed)
+        binding.bind_ortvalue_output(self._output, output)
+        return BoundRun(self._session, binding, feed, output)
+
+    def prepare(self, batch: TokenBatch) -> Prepared:
+        require_positions(batch, self._max_tokens)
+        feed = self.feed(batch)
         if self._settings.device.kind == "cuda":
             return self._prepare_bound(feed, batch)
 
@@ -61,11 +114,7 @@ class OnnxBackend:
 
     def _prepare_bound(self, feed: dict[str, Any], batch: TokenBatch) -> Prepared:
         """Inputs are on the device before the clock starts; outputs come back inside it."""
-        from onnxruntime import OrtValue
-
-        binding = self._session.io_binding()
-        for name, array in feed.items():
-            binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array, "cuda", self._settings.device.index))
+        binding = self._bind_inputs(feed)
         binding.bind_output(self._output, "cuda", self._settings.device.index)
 
         def run() -> Logits:
@@ -73,6 +122,16 @@ class OnnxBackend:
             return self._checked(binding.copy_outputs_to_cpu()[0], batch)
 
         return run
+
+    def _bind_inputs(self, feed: dict[str, Any]) -> Any:
+        """A binding whose inputs are on the device already."""
+        from onnxruntime import OrtValue
+
+        device = self._settings.device
+        binding = self._session.io_binding()
+        for name, array in feed.items():
+            binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array, device.kind, device.index))
+        return binding
 
     def _checked(self, logits: Any, batch: TokenBatch) -> Logits:
         if logits.shape != (len(batch.rows), self._labels):
@@ -86,6 +145,18 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
     """Load an artifact.
 
     Raises:
+        ArtifactError, DeviceError: see `open_session`.
+    """
+    return OnnxBackend(spec, encoder, open_session(artifact.model, settings, f"backend {spec.name}"), settings)
+
+
+def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
+    """Load any ONNX file.
+
+    Args:
+        asker: who asks, for messages.
+
+    Raises:
         ArtifactError: ONNX Runtime cannot load the file.
         DeviceError: another provider was given than the one asked for.
     """
@@ -96,19 +167,15 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
     options.inter_op_num_threads = 1
     # Spinning threads of one session would slow whatever runs next (onnxruntime #13808).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is an error is raised; it need not be printed too
     wanted = _PROVIDERS[settings.device.kind]
     # TF32 has float16's ten mantissa bits: a float32 backend computes in float32.
     provider_options = {"device_id": settings.device.index, "use_tf32": 0} if settings.device.kind == "cuda" else {}
     try:
-        session = onnxruntime.InferenceSession(
-            artifact.model, options, providers=[wanted], provider_options=[provider_options]
-        )
+        session = onnxruntime.InferenceSession(model, options, providers=[wanted], provider_options=[provider_options])
     except Exception as error:  # onnxruntime's exceptions share no base class
-        raise ArtifactError(f"{artifact.model}: ONNX Runtime cannot load it: {error}") from error
+        raise ArtifactError(f"{model}: ONNX Runtime cannot load it: {error}") from error
     given = session.get_providers()[0]
     if given != wanted:
-        raise DeviceError(
-            f"backend {spec.name}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries"
-        )
-    return OnnxBackend(spec, encoder, session, settings)
+        raise DeviceError(f"{asker}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries")
+    return session

@@ -50,16 +50,21 @@ class TorchBackend:
         parameter = next(self.module.parameters())
         return InForce(str(parameter.device), str(parameter.dtype).removeprefix("torch."), torch.get_num_threads())
 
-    def prepare(self, batch: TokenBatch) -> Prepared:
+    def feed(self, batch: TokenBatch) -> dict[str, Any]:
+        """A tensor on the device for each of the module's inputs that the batch has, int64, (batch, sequence), by name."""
         import torch
 
-        require_positions(batch, self._max_tokens)
-
-        feed = {
+        return {
             name: torch.from_numpy(array).to(self._device)
             for name, array in _named_arrays(batch).items()
             if name in self._inputs  # DistilBERT takes no segments, whatever its tokenizer gives
         }
+
+    def prepare(self, batch: TokenBatch) -> Prepared:
+        import torch
+
+        require_positions(batch, self._max_tokens)
+        feed = self.feed(batch)
 
         def run() -> Logits:
             with torch.inference_mode():
