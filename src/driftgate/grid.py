@@ -1,0 +1,175 @@
+"""A grid of synthetic shapes over backends and threads, with IO binding: what ONNX Runtime's transformers benchmark measures."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+
+from driftgate.backends import BackendSpec, Runtime
+from driftgate.builder.artifact import MANIFEST, read_manifest
+from driftgate.builder.build import Announce
+from driftgate.errors import OptionError, SequenceTooLongError
+from driftgate.inputs.batches import TokenBatch
+from driftgate.inputs.synthetic import Shape, random_batch
+from driftgate.measure.grid import Cell, Visit
+from driftgate.models import Model
+from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
+from driftgate.report.grid import GridCell, GridRow, summarize_latency
+from driftgate.run.backend import Backend, gather_rows
+from driftgate.run.device import Device, RunSettings
+from driftgate.run.onnx_backend import OnnxBackend
+from driftgate.run.torch_backend import TorchBackend
+
+AXES = ("batch", "sequence")
+_PRECISIONS = {"float32": "fp32", "float16": "fp16", "int8": "int8"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Loaded backends, ready to be timed.
+
+    Args:
+        cells: what to visit. `about`: by the cell's name, our name of its backend and its columns.
+    """
+
+    cells: tuple[Cell, ...]
+    about: Mapping[str, tuple[str, GridCell]]
+
+    def rows(self, visits: Iterable[Visit]) -> list[GridRow]:
+        """A row for each cell that was visited, in the order of `cells`, over all its visits."""
+        by_cell: dict[str, list[Visit]] = {}
+        for visit in visits:
+            by_cell.setdefault(visit.cell, []).append(visit)
+        rows = []
+        for cell in self.cells:
+            if cell.name in by_cell:
+                backend, about = self.about[cell.name]
+                seconds = [second for visit in by_cell[cell.name] for second in visit.seconds]
+                latency = summarize_latency(seconds, about.batch_size)
+                rows.append(GridRow(backend, about, by_cell[cell.name][0].started, latency))
+        return rows
+
+
+def parse_grid(axes: Sequence[str]) -> tuple[Shape, ...]:
+    """Read ("batch=1,4", "sequence=8,32,128"), in either order: every batch size with every sequence length.
+
+    Raises:
+        OptionError: an axis missing, unknown or given twice, or values that are not different whole numbers of at least 1.
+    """
+    values: dict[str, tuple[int, ...]] = {}
+    for axis in axes:
+        name, _, listed = axis.partition("=")
+        numbers = [part.strip() for part in listed.split(",")]
+        if name not in AXES or name in values or not all(part.isascii() and part.isdigit() for part in numbers):
+            raise OptionError(
+                f"grid {axis!r}: expected batch=N,N and sequence=N,N, such as batch=1,4 sequence=8,32,128"
+            )
+        values[name] = tuple(map(int, numbers))
+        if len(set(numbers)) != len(numbers):
+            raise OptionError(f"grid {axis!r}: a value is given twice")
+    if set(values) != set(AXES):
+        raise OptionError(f"grid {' '.join(axes)!r}: expected both, batch=N,N and sequence=N,N")
+    return tuple(Shape(*shape) for shape in product(values["batch"], values["sequence"]))
+
+
+def open_grid(
+    models: Sequence[Model],
+    shapes: Sequence[Shape],
+    *,
+    threads: Sequence[int],
+    device: Device,
+    announce: Announce = lambda message: None,  # noqa: ARG005
+) -> Grid:
+    """Load every backend once for each thread count, and prepare one random batch of each shape, the same for all.
+
+    Every cell answers once: a backend that cannot, or that answers NaN, is refused before anything is timed.
+
+    Args:
+        models: the backends of one model, each with the encoder that goes with it.
+
+    Raises:
+        SequenceTooLongError: before anything is built.
+        BuildError, ArtifactError, BackendUnavailableError, DeviceError, NonFiniteLogitsError.
+    """
+    _refuse_too_long(models, shapes)
+    cells: list[Cell] = []
+    about: dict[str, tuple[str, GridCell]] = {}
+    for model in models:
+        (spec,) = choose_backends(model.backend, device=device.kind)
+        built = prepare_backend(model.encoder, spec, announce=announce)
+        batches = {shape: random_batch(model.encoder, shape) for shape in shapes}
+        for count in threads:
+            announce(f"{spec.name}: loading, {count} threads")
+            backend = open_built(built, RunSettings(count, device))
+            for shape, batch in batches.items():
+                gather_rows(spec.name, [(batch.rows, backend.prepare(batch)())])
+                cell = Cell(f"{spec.name} t{count} {shape.name}", _settle(backend, count), _call(backend, batch))
+                cells.append(cell)
+                about[cell.name] = spec.name, _describe(built, backend, batch, shape, device)
+    return Grid(tuple(cells), about)
+
+
+def _refuse_too_long(models: Sequence[Model], shapes: Sequence[Shape]) -> None:
+    for encoder in dict.fromkeys(model.encoder for model in models):
+        lengths = sorted({shape.sequence_length for shape in shapes if shape.sequence_length > encoder.max_tokens})
+        if lengths:
+            raise SequenceTooLongError(
+                f"sequence={','.join(map(str, lengths))}: expected at most {encoder.max_tokens} tokens, the limit of "
+                f"{encoder.name}"
+            )
+
+
+def _settle(backend: Backend, threads: int) -> Callable[[], object]:
+    """torch's thread count belongs to the process: the backend opened last would set it for all."""
+    if not isinstance(backend, TorchBackend):
+        return lambda: None
+    import torch
+
+    return partial(torch.set_num_threads, threads)
+
+
+def _call(backend: Backend, batch: TokenBatch) -> Callable[[], object]:
+    return backend.bind(batch) if isinstance(backend, OnnxBackend) else backend.prepare(batch)
+
+
+def _describe(built: Built, backend: Backend, batch: TokenBatch, shape: Shape, device: Device) -> GridCell:
+    spec, in_force = built.spec, backend.in_force
+    on_onnx = isinstance(backend, OnnxBackend)
+    engine = "onnxruntime" if on_onnx else "torch" if isinstance(backend, TorchBackend) else spec.name
+    return GridCell(
+        engine=engine,
+        version=_engine_version(engine),
+        providers=";".join(backend.providers) if isinstance(backend, OnnxBackend) else "NA",
+        device=device.kind,
+        precision=_PRECISIONS.get(in_force.arithmetic, in_force.arithmetic),
+        optimizer=_optimizer(spec),
+        io_binding=on_onnx,
+        model_name=f"{built.encoder.name}/{spec.name}" if on_onnx and spec.published else built.encoder.name,
+        inputs=len(backend.feed(batch)) if isinstance(backend, OnnxBackend | TorchBackend) else None,
+        threads=in_force.threads,
+        batch_size=shape.batch_size,
+        sequence_length=shape.sequence_length,
+    )
+
+
+def _optimizer(spec: BackendSpec) -> str:
+    if spec.runtime is Runtime.TORCH_COMPILE:
+        return "torch.compile"
+    steps = [step if isinstance(step, str) else step.name for step in spec.steps]
+    if spec.published is not None and spec.runtime is Runtime.ONNXRUNTIME:
+        folder = spec.published.parent
+        if not (folder / MANIFEST).is_file():
+            return "published"
+        steps = [step.partition("@")[0] for step in read_manifest(folder).steps]  # behind it, the step's version
+    return "+".join(step for step in steps if step != "export")
+
+
+def _engine_version(engine: str) -> str:
+    """The installed package's; the GPU build of ONNX Runtime goes by a name of its own. "" for someone else's runtime."""
+    for package in (engine, f"{engine}-gpu"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return ""
