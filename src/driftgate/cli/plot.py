@@ -1,0 +1,82 @@
+"""`driftgate plot`: throughput of any devices and backends side by side, as a picture."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftgate.errors import ResultsError
+from driftgate.report.comparison import best_table, read_results, require_baseline, split_corpora
+from driftgate.report.plots import draw_batch_sizes, draw_best, require_format, save_figure
+
+
+class Kind(StrEnum):
+    """What a picture shows."""
+
+    BEST = "best"
+    BATCH_SIZES = "batch-sizes"
+
+
+def plot(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            help="bench.json, DEVICE_BACKEND_CORPUS.tsv, and folders of them, of any machines", metavar="RESULTS..."
+        ),
+    ],
+    out: Annotated[
+        list[Path],
+        typer.Option(help="picture to write (.png, .svg, .pdf); may be given again for another format", metavar="FILE"),
+    ],
+    corpus: Annotated[str | None, typer.Option(help="only this one; default: a picture for each corpus")] = None,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="best: a bar for each device and backend; batch-sizes: texts/s over batch size, a line for each worker count"
+        ),
+    ] = Kind.BEST,
+    baseline: Annotated[
+        str | None, typer.Option(help="a backend: over each bar, its ratio to this one on the same device")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace pictures that are there")] = False,
+) -> None:
+    """Draw throughput across backends and devices, and table the best of each.
+
+    Results are what `driftgate bench --out` writes, and tables of the encoder-optimization guide. Of several corpora, each
+    gets a picture with its name behind the file's: comparison-normal.png, comparison-filtered.png.
+
+    Examples:
+
+    `driftgate plot bench-results guide_results --corpus normal --baseline torch --out comparison.png --out comparison.svg`
+
+    `driftgate plot bench-results --kind batch-sizes --out batch-sizes.svg`
+    """
+    for path in out:
+        require_format(path)
+    by_corpus = split_corpora(read_results(results), corpus)
+    series = [each for of_corpus in by_corpus.values() for each in of_corpus]
+    if baseline is not None:
+        require_baseline(series, baseline)
+    targets = {name: [_target(path, name, several=len(by_corpus) > 1) for path in out] for name in by_corpus}
+    if not overwrite:
+        _refuse_existing([path for paths in targets.values() for path in paths])
+    for name, paths in targets.items():
+        figure = draw_best(by_corpus[name], baseline) if kind is Kind.BEST else draw_batch_sizes(by_corpus[name])
+        for path in paths:
+            save_figure(figure, path)
+            typer.echo(f"wrote {path}", err=True)
+    from driftgate.report.terminal import render  # scikit-learn is slow to import
+
+    typer.echo(render(best_table(series, baseline), 0), nl=False)
+
+
+def _target(path: Path, corpus: str, *, several: bool) -> Path:
+    return path.with_stem(f"{path.stem}-{corpus}") if several else path
+
+
+def _refuse_existing(paths: Sequence[Path]) -> None:
+    there = [str(path) for path in paths if path.exists()]
+    if there:
+        raise ResultsError(f"{', '.join(there)}: there already; choose another name or add --overwrite")
