@@ -1,0 +1,182 @@
+"""What an ONNX file says of itself: versions, inputs, outputs, size and digest. Nothing is run, no weights are decoded."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from driftgate.backends import Precision
+from driftgate.builder.artifact import file_sha256
+from driftgate.builder.file_kinds import LONGEST, describe_content
+from driftgate.builder.graph_constants import type_name
+from driftgate.builder.graph_walk import list_constants, walk
+from driftgate.builder.published import infer_precision
+from driftgate.errors import ArtifactError
+
+MODEL_NOTE = "model_file"
+"""Under which name a manifest notes `ModelFile.describe()`."""
+
+_PORT = re.compile(r"([^\[\]]+)\[(.*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output.
+
+    Args:
+        type: NumPy's name of the element type, or the kind of what is no tensor, such as "sequence".
+        axes: length of each axis where the graph fixes it, its name where it does not, "?" without a name. None for any rank.
+    """
+
+    type: str
+    axes: tuple[int | str, ...] | None
+
+    def __str__(self) -> str:
+        return f"{self.type}[{'...' if self.axes is None else ', '.join(map(str, self.axes))}]"
+
+    def agrees(self, stated: "Port") -> bool:
+        """Whether this is what `stated` says: type, rank, fixed lengths. Names of free axes are exporters' own business."""
+        if self.type != stated.type:
+            return False
+        if stated.axes is None or self.axes is None:
+            return stated.axes == self.axes
+        pairs = list(zip(self.axes, stated.axes, strict=False))
+        return len(self.axes) == len(stated.axes) and all(
+            own == told if isinstance(own, int) or isinstance(told, int) else True for own, told in pairs
+        )
+
+
+def parse_port(text: str) -> Port:
+    """Read what `str(port)` wrote.
+
+    Raises:
+        ValueError: something else.
+    """
+    found = _PORT.fullmatch(text)
+    if not found:
+        raise ValueError(f"expected a type and its axes, such as 'int64[batch, 8]', found {text!r}")
+    kind, axes = found.groups()
+    parts = [part.strip() for part in axes.split(",") if part.strip()]
+    return Port(kind, None if parts == ["..."] else tuple(int(part) if part.isdecimal() else part for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """An ONNX file.
+
+    Args:
+        sha256, size_bytes: of the file alone. `external`: names of the files beside it that hold weights.
+        opset: version by operator domain, of those that nodes are of; ONNX's own is "ai.onnx".
+        inputs, outputs: in the graph's order; constants that old files name as inputs are none.
+        precision: None where there is no class for what the graph does.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    external: tuple[str, ...]
+    ir_version: int
+    opset: Mapping[str, int]
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    precision: Precision | None
+
+    def describe(self) -> dict[str, Any]:
+        """What a manifest notes of it, so that anyone can check it later."""
+        return {
+            "size_bytes": self.size_bytes,
+            "ir_version": self.ir_version,
+            "opset": dict(self.opset),
+            "inputs": {name: str(port) for name, port in self.inputs.items()},
+            "outputs": {name: str(port) for name, port in self.outputs.items()},
+        }
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """The facts of an ONNX file.
+
+    Raises:
+        ArtifactError: no ONNX file, or one whose weights lie in files that are missing or outside its folder.
+    """
+    model = _load(path)
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    try:
+        precision = infer_precision(graph)
+    except ArtifactError:
+        precision = None
+    return ModelFile(
+        path=path,
+        sha256=file_sha256(path),
+        size_bytes=path.stat().st_size,
+        external=_find_external(path, graph),
+        ir_version=model.ir_version,
+        opset=_used_opsets(model),
+        inputs={value.name: _port(value) for value in graph.input if value.name not in constants},
+        outputs={value.name: _port(value) for value in graph.output},
+        precision=precision,
+    )
+
+
+def _load(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        with path.open("rb") as file:
+            kind = describe_content(file.read(LONGEST))
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise ArtifactError(f"{path}: expected an ONNX file, it cannot be read ({error.strerror or error})") from error
+    except DecodeError as error:
+        found = kind or f"one that is cut off, damaged or of another kind ({error})"
+        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again") from error
+    if not model.graph.node or not model.opset_import:
+        found = kind or "one without a graph"
+        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again")
+    return model
+
+
+def _used_opsets(model: Any) -> dict[str, int]:
+    """ONNX Runtime declares every domain that it knows when it saves an optimized graph."""
+    versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    used = {"ai.onnx", *(site.node.domain for site in walk(model.graph)), *(entry.domain for entry in model.functions)}
+    return {domain: version for domain, version in versions.items() if domain in used}
+
+
+def _port(value: Any) -> Port:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return Port(str(kind).removesuffix("_type"), ())
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Port(type_name(tensor.elem_type), None)
+    axes = (axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?" for axis in tensor.shape.dim)
+    return Port(type_name(tensor.elem_type), tuple(axes))
+
+
+def _find_external(path: Path, graph: Any) -> tuple[str, ...]:
+    """Names of the files that hold weights, all there: a runtime's own words for a missing one do not help."""
+    from onnx import TensorProto
+
+    names = sorted(
+        {
+            entry.value
+            for tensor in list_constants(graph)
+            if tensor.data_location == TensorProto.EXTERNAL
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+    )
+    for name in names:
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PureWindowsPath(name).parts:
+            raise ArtifactError(
+                f"{path}: its weights are said to lie in {name!r}, expected a file in the model's own folder; "
+                "such a file can read what it should not, do not load it"
+            )
+        if not (path.parent / name).is_file():
+            raise ArtifactError(
+                f"{path}: its weights lie in {name!r}, expected it beside the model, found no such file; fetch it too"
+            )
+    return tuple(names)

@@ -1,0 +1,116 @@
+"""Reading golden vectors that someone shipped: `test_data_set_*/input_*.pb` and `output_*.pb`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftgate.builder.file_kinds import describe_content
+from driftgate.builder.vectors import SET_PREFIX
+from driftgate.errors import ArtifactError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """One file of a set: `number` N of `input_N.pb`, the name and the array that are in it."""
+
+    path: Path
+    number: int
+    name: str
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorSet:
+    """One folder of golden vectors, in the order of the numbers."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def find_sets(model: Path) -> tuple[Path, ...]:
+    """The sets of a model: in a folder of its name, beside it, or beside its `onnx` folder; the first place that has any."""
+    places = [model.parent / model.stem, model.parent]
+    if model.absolute().parent.name == "onnx":
+        places.append(model.absolute().parent.parent)
+    return next((sets for place in places if (sets := list_sets(place))), ())
+
+
+def list_sets(folder: Path) -> tuple[Path, ...]:
+    """The sets in a folder, by number."""
+    return tuple(
+        path for _, path in sorted(_numbered(folder.glob(f"{SET_PREFIX}*"), rf"{SET_PREFIX}(\d+)")) if path.is_dir()
+    )
+
+
+def read_set(folder: Path) -> VectorSet:
+    """Read a set's tensors.
+
+    Raises:
+        ArtifactError: no inputs or no outputs, or a file that is no tensor.
+    """
+    tensors = {}
+    for kind in ("input", "output"):
+        files = sorted(_numbered(folder.glob(f"{kind}_*.pb"), rf"{kind}_(\d+)\.pb"))
+        if not files:
+            raise ArtifactError(f"{folder}: expected {kind}_0.pb and so on, found none; fetch or write the set again")
+        tensors[kind] = tuple(_read_tensor(path, number) for number, path in files)
+    return VectorSet(folder.name, tensors["input"], tensors["output"])
+
+
+def _numbered(paths: Iterable[Path], pattern: str) -> list[tuple[int, Path]]:
+    return [(int(found[1]), path) for path in paths if (found := re.fullmatch(pattern, path.name))]
+
+
+def _read_tensor(path: Path, number: int) -> Tensor:
+    from google.protobuf.message import DecodeError
+    from onnx import TensorProto, numpy_helper
+
+    content, tensor = path.read_bytes(), TensorProto()
+    try:
+        tensor.ParseFromString(content)
+        _refuse_odd(tensor)
+        values = numpy_helper.to_array(tensor)
+    except (DecodeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise ArtifactError(
+            f"{path}: expected a tensor (ONNX TensorProto), found {_describe(content)} ({error}); fetch or write the set again"
+        ) from error
+    return Tensor(path, number, tensor.name, np.asarray(values))
+
+
+def _refuse_odd(tensor: Any) -> None:
+    """What `to_array` would follow or make sense of."""
+    if tensor.data_location == tensor.EXTERNAL:  # a path that someone else chose
+        raise ValueError("its numbers are said to lie in another file")
+    if any(length < 0 for length in tensor.dims):
+        raise ValueError(f"its shape is {tuple(tensor.dims)}")
+
+
+def _describe(content: bytes) -> str:
+    """What the bytes are instead: messages of other types parse as one another, up to what only they have."""
+    from google.protobuf.message import DecodeError
+    from onnx import MapProto, ModelProto, SequenceProto
+
+    if known := describe_content(content):
+        return known
+    for message, what, is_one in (
+        (ModelProto(), "an ONNX model", lambda model: model.graph.node),
+        (SequenceProto(), "a sequence (SequenceProto)", lambda sequence: any(sequence.tensor_values)),
+        (
+            MapProto(),
+            "a map (MapProto)",
+            lambda found: found.values.tensor_values and (found.keys or found.string_keys),
+        ),
+    ):
+        try:
+            message.ParseFromString(content)
+        except DecodeError:
+            continue
+        if is_one(message):
+            return what
+    return f"{len(content)} bytes of something else, or of one that is cut off or damaged"
