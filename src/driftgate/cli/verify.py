@@ -1,0 +1,84 @@
+"""`driftgate verify`: what is stated of a model file, and its golden vectors."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from driftgate.run.device import RunSettings, available_threads, parse_device
+
+
+def verify(
+    target: Annotated[
+        Path, typer.Argument(help="an .onnx file, a folder with one, or an archive of such a folder (.tar.gz)")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="which one, where there are several: its path, folder, name or stem")
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="a document that states facts of the model: manifest.json, ONNX_HUB_MANIFEST.json, or a README with tables; "
+            "may be given again; default: those beside it"
+        ),
+    ] = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option(help="folder of the golden vectors (test_data_set_0 and so on); default: beside the model"),
+    ] = None,
+    structure_only: Annotated[
+        bool, typer.Option("--structure-only", help="check facts and that it loads; run no golden vectors, need none")
+    ] = False,
+    rtol: Annotated[
+        float | None, typer.Option(help="tolerance relative to the expected number; default: by precision class")
+    ] = None,
+    atol: Annotated[
+        float | None, typer.Option(help="tolerance in the output's unit, added to it; default: by precision class")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the whole result as one JSON document")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            help="most that an archive may unpack to; default: 20 times its size, 64 MiB at least, and no more than is free",
+            min=1,
+        ),
+    ] = None,
+) -> None:
+    """Verify a model: opset, inputs, outputs, size and digest as stated beside it, and its answers to its golden vectors.
+
+    A golden vector passes where |found - expected| <= atol + rtol * |expected| for every number; NaN never does. Exit code 1:
+    a fact differs, an output is beyond tolerance, or there are no golden vectors. Encoders without a head verify too.
+
+    Examples:
+
+    `driftgate verify artifacts/onnx-int8`
+
+    `driftgate verify roberta-base-11.tar.gz --against README.md --rtol 1e-3 --atol 1e-5`
+
+    `driftgate verify model.onnx --structure-only --json`
+    """
+    # onnx and the judge are slow to import.
+    from driftgate.builder.target import open_target
+    from driftgate.report.verification import render_verification
+    from driftgate.verify import verify as run
+
+    settings = RunSettings(threads or available_threads(), parse_device(device))
+    console = Console(stderr=True, highlight=False)
+    with console.status("driftgate: verify"), open_target(target, model, max_bytes=max_bytes) as found:
+        result = run(
+            found,
+            settings,
+            rtol=rtol,
+            atol=atol,
+            against=against or (),
+            sets=sets,
+            structure_only=structure_only,
+        )
+    text = json.dumps(result.to_json(), indent=2) if as_json else render_verification(result, console.width)
+    typer.echo(text.rstrip("\n"))
+    if not result.passed:
+        raise typer.Exit(1)

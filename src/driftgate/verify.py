@@ -1,0 +1,261 @@
+"""Verify a model file: what documents state of it, and whether it answers here as it did where its golden vectors were made."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from driftgate.backends import Precision
+from driftgate.builder.artifact import file_sha256
+from driftgate.builder.claims import ARCHIVE, Claim, Fact, find_documents, read_claims
+from driftgate.builder.model_file import ModelFile, Port, read_model_file
+from driftgate.builder.target import Target
+from driftgate.builder.vector_sets import Tensor, VectorSet, find_sets, list_sets, read_set
+from driftgate.errors import ArtifactError, OptionError
+from driftgate.judge.closeness import EXACT, Tolerance, measure_closeness
+from driftgate.report.verification import FactCheck, OutputCheck, SetCheck, Verification
+from driftgate.run.device import RunSettings, refuse_conflicting_runtimes, require_device
+from driftgate.run.onnx_backend import open_session
+
+_ROUNDING = (Tolerance(1e-3, 1e-4), "float32 sums in another order; relative as ONNX's own test runner has it")
+_INTEGERS = (
+    Tolerance(1e-2, 5e-2),
+    "a rounding error can move an activation by a whole quantization step",
+)
+TOLERANCES: Mapping[Precision, tuple[Tolerance, str]] = {
+    Precision.FP32: _ROUNDING,
+    Precision.FP16: (Tolerance(1e-2, 1e-2), "float16 has 11 bits; where it is computed in float32, less would do"),
+    Precision.INT8_ROWWISE: _INTEGERS,
+    Precision.INT8_DYNAMIC: _INTEGERS,
+    Precision.INT8_STATIC: _INTEGERS,
+}
+"""How far another machine's answers may be from a golden vector, by class, and why."""
+
+_UNITS = {"bytes": (1,), "kB": (10**3, 2**10), "KB": (10**3, 2**10), "MB": (10**6, 2**20), "GB": (10**9, 2**30),
+          "kiB": (2**10,), "KiB": (2**10,), "MiB": (2**20,), "GiB": (2**30,)}  # fmt: skip
+
+
+def verify(
+    target: Target,
+    settings: RunSettings,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    against: Sequence[Path] = (),
+    sets: Path | None = None,
+    structure_only: bool = False,
+) -> Verification:
+    """Check what is stated of a model, load it, and ask it every golden vector.
+
+    Args:
+        rtol, atol: None for those of its precision class, `TOLERANCES`.
+        against: documents that state facts; none for those beside the model and its archive.
+        sets: the folder of its golden vectors; None to look for them.
+        structure_only: ask nothing.
+
+    Raises:
+        ArtifactError: a model, document or golden vector that cannot be read, or a model that does not load.
+        OptionError: a document of `against` says nothing of the model; no default tolerance for what it computes.
+        DeviceError, RuntimeConflictError: see `require_device`.
+    """
+    require_device(settings.device)
+    refuse_conflicting_runtimes()
+    model = read_model_file(target.model)
+    tolerance, reason = _tolerance(model, rtol, atol)
+    claims = [claim for document in against for claim in _claims_of(document, target)]
+    if not against:
+        documents = dict.fromkeys(
+            (*find_documents(target.model, target.top), *(find_documents(target.archive) if target.archive else ()))
+        )
+        claims = [claim for document in documents for claim in read_claims(document, target.model, target.archive)]
+    folders = () if structure_only else list_sets(sets) if sets else find_sets(target.model)
+    if sets and not folders and not structure_only:
+        raise ArtifactError(f"{sets}: expected test_data_set_0 and so on in it, found none")
+    read = [read_set(folder) for folder in folders]
+    session = open_session(target.model, settings, "verify")
+    return Verification(
+        model=str(target),
+        runs_on=_describe_runtime(session),
+        precision=str(model.precision or ""),
+        tolerance=tolerance,
+        tolerance_reason=reason,
+        facts=(*(_check(claim, model, target) for claim in claims), *_unstated(claims, model)),
+        sets=tuple(_check_set(vectors, model, session, tolerance) for vectors in read),
+        sets_folder=target.describe(folders[0].parent) if folders else "",
+        structure_only=structure_only,
+    )
+
+
+def _describe_runtime(session: Any) -> dict[str, Any]:
+    import onnxruntime
+
+    return {
+        "onnxruntime": onnxruntime.__version__,
+        "provider": session.get_providers()[0],
+        "threads": session.get_session_options().intra_op_num_threads,
+    }
+
+
+def _tolerance(model: ModelFile, rtol: float | None, atol: float | None) -> tuple[Tolerance, str]:
+    usual, reason = TOLERANCES.get(model.precision, (None, "")) if model.precision else (None, "")
+    if rtol is None or atol is None:
+        if usual is None:
+            raise OptionError(f"{model.path.name}: no tolerance is known for what it computes; give --rtol and --atol")
+        tolerance = Tolerance(usual.rtol if rtol is None else rtol, usual.atol if atol is None else atol)
+        return (
+            tolerance,
+            f"{model.precision}, {reason}" if tolerance == usual else f"as given, else of {model.precision}",
+        )
+    return Tolerance(rtol, atol), "as given"
+
+
+# Facts
+
+
+def _claims_of(document: Path, target: Target) -> tuple[Claim, ...]:
+    claims = read_claims(document, target.model, target.archive)
+    if not claims:
+        raise OptionError(
+            f"{document}: it states nothing of {target.model.name}; give the document that names this file"
+        )
+    return claims
+
+
+def _check(claim: Claim, model: ModelFile, target: Target) -> FactCheck:
+    """Hold a claim against what is there."""
+    path, fact = model.path, str(claim.fact)
+    if claim.file == ARCHIVE and target.archive:
+        path, fact = target.archive, f"{claim.fact} of {target.archive.name}"
+    elif claim.file:
+        path, fact = model.path.parent / claim.file, f"{claim.fact} of {claim.file}"
+    stated = claim.stated if isinstance(claim.stated, str) else _list_ports(claim.stated)
+    found, holds = _judge(claim, model, path) if target.may_read(path) else ("a path out of the archive", False)
+    return FactCheck(fact, found, stated, target.name_of(claim.by), holds)
+
+
+def _judge(claim: Claim, model: ModelFile, path: Path) -> tuple[str, bool]:
+    """What was found, and whether it is what is stated."""
+    stated = claim.stated
+    if isinstance(stated, Mapping):
+        ports = model.inputs if claim.fact is Fact.INPUTS else model.outputs
+        holds = ports.keys() == stated.keys() and all(ports[name].agrees(port) for name, port in stated.items())
+        return _list_ports(ports), holds
+    if claim.fact in (Fact.SHA256, Fact.SIZE) and not path.is_file():
+        return "no such file", False
+    if claim.fact is Fact.SHA256:
+        found = model.sha256 if path == model.path else file_sha256(path)
+        return found, found == stated
+    if claim.fact is Fact.SIZE:
+        size = path.stat().st_size
+        return f"{size} bytes", size_agrees(stated, size)
+    if claim.fact is Fact.OPSET:
+        domain, _, version = stated.partition(" ")
+        there = model.opset.get(domain)
+        return f"{domain} {there}" if there else f"no {domain}", str(there) == version
+    if claim.fact is Fact.ONNX_RELEASE:
+        readable = _ir_version_of(stated)
+        return f"IR {model.ir_version}", readable is not None and model.ir_version <= readable
+    return str(model.precision or "none"), stated == model.precision
+
+
+def size_agrees(stated: str, size_bytes: int) -> bool:
+    """Whether a size in words, such as "499 MB", is that many bytes: to the last digit given, a MB being 10^6 or 2^20 bytes."""
+    number, unit = re.fullmatch(r"([\d.,]+)\s*(\w+)", stated).groups()  # type: ignore[union-attr]  # claims match it
+    digits = number.replace(",", "")
+    last_digit = 0 if unit == "bytes" else 10.0 ** -len(digits.partition(".")[2])
+    return any(abs(size_bytes / factor - float(digits)) <= last_digit for factor in _UNITS[unit])
+
+
+def _ir_version_of(release: str) -> int | None:
+    """The newest file format that a release of ONNX reads."""
+    from onnx.helper import VERSION_TABLE
+
+    of_release = [row[1] for row in VERSION_TABLE if f"{row[0]}.".startswith(f"{release}.")]
+    return max(of_release, default=None)
+
+
+def _unstated(claims: Sequence[Claim], model: ModelFile) -> Iterator[FactCheck]:
+    """What is so, but nothing beside the model says that it should be."""
+    stated = {claim.fact for claim in claims if not claim.file}
+    found = {
+        Fact.SHA256: model.sha256,
+        Fact.SIZE: f"{model.size_bytes} bytes",
+        Fact.OPSET: ", ".join(f"{domain} {version}" for domain, version in model.opset.items()),
+        Fact.INPUTS: _list_ports(model.inputs),
+        Fact.OUTPUTS: _list_ports(model.outputs),
+    }
+    return (FactCheck(str(fact), text) for fact, text in found.items() if fact not in stated)
+
+
+def _list_ports(ports: Mapping[str, Port]) -> str:
+    return ", ".join(f"{name} {port}" for name, port in ports.items())
+
+
+# Golden vectors
+
+
+def _check_set(vectors: VectorSet, model: ModelFile, session: Any, tolerance: Tolerance) -> SetCheck:
+    feed, by_input = _match(vectors.inputs, model.inputs)
+    expected, by_output = _match(vectors.outputs, model.outputs)
+    matched = f"inputs by {by_input}, to outputs by {by_output}"
+    problem = _misfit("inputs", feed, model.inputs, len(vectors.inputs)) or _wrong_type(feed, model.inputs)
+    problem = problem or _misfit("outputs", expected, model.outputs, len(vectors.outputs))
+    if problem:
+        return SetCheck(vectors.name, matched, (), problem)
+    try:
+        answers = session.run(list(model.outputs), {name: tensor.values for name, tensor in feed.items()})
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
+        return SetCheck(vectors.name, matched, (), f"ONNX Runtime cannot run it: {error}")
+    return SetCheck(
+        vectors.name,
+        matched,
+        tuple(
+            _check_output(name, expected[name], answer, tolerance)
+            for name, answer in zip(model.outputs, answers, strict=True)
+        ),
+    )
+
+
+def _match(tensors: Sequence[Tensor], ports: Mapping[str, Port]) -> tuple[dict[str, Tensor], str]:
+    """Tensors by the name of their port: by their own names where all of them are ports, else by number, as the zoo does."""
+    names = {tensor.name for tensor in tensors}
+    if names <= ports.keys() and len(names) == len(tensors):
+        return {tensor.name: tensor for tensor in tensors}, "name"
+    in_order = list(ports)
+    numbered = [tensor for tensor in tensors if tensor.number < len(in_order)]
+    return {in_order[tensor.number]: tensor for tensor in numbered}, "position"
+
+
+def _misfit(kind: str, matched: Mapping[str, Tensor], ports: Mapping[str, Port], count: int) -> str:
+    missing = [name for name in ports if name not in matched]
+    if count == len(ports) and not missing:
+        return ""
+    without = f", none for {', '.join(missing)}" if missing else ""
+    return f"expected {len(ports)} {kind}, the set has {count}{without}"
+
+
+def _wrong_type(feed: Mapping[str, Tensor], ports: Mapping[str, Port]) -> str:
+    wrong = [
+        f"{name}: the graph takes {ports[name]}, the set has {tensor.values.dtype}"
+        for name, tensor in feed.items()
+        if ports[name].type not in (tensor.values.dtype.name, "string")
+    ]
+    return "; ".join(wrong)
+
+
+def _check_output(name: str, expected: Tensor, answer: Any, tolerance: Tolerance) -> OutputCheck:
+    told = expected.values
+    applied = tolerance if told.dtype.kind not in "biuOSU" else EXACT
+    if not hasattr(answer, "dtype"):
+        return OutputCheck(
+            name, None, applied, None, "the model answers a sequence or map; only tensors can be compared"
+        )
+    for what, stated, found in (("shape", told.shape, answer.shape), ("type", told.dtype, answer.dtype)):
+        if stated != found:
+            return OutputCheck(name, answer.shape, applied, None, f"expected {what} {stated}, found {found}")
+    closeness = measure_closeness(told, answer, applied)
+    problem = ""
+    if closeness.beyond:
+        bad = f", {closeness.non_finite} NaN or infinite" if closeness.non_finite else ""
+        problem = f"{closeness.beyond} of {closeness.elements} beyond tolerance{bad}"
+    return OutputCheck(name, answer.shape, applied, closeness, problem)
