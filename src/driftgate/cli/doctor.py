@@ -12,7 +12,7 @@ def doctor(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="folder or hub id of a text classifier, an artifact's folder, or an .onnx file", metavar="[MODEL]"
+            help="folder or hub id of a text classifier, an artifact's folder, or an .onnx file", metavar="MODEL"
         ),
     ] = None,
     backend: Annotated[

@@ -11,7 +11,7 @@ _INTEGER_OPERATORS = (
     "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearMatMul"
 )  # fmt: skip
 # A position table or a small head is not worth a finding.
-_WORTH_QUANTIZING = 0.05
+_WORTH_QUANTIZING, _WORTH_QUANTIZING_BYTES = 0.05, 100_000
 _SAVED = 0.75
 _SHOWN = 3
 
@@ -63,24 +63,30 @@ def _check_saturation(graph: Graph, content: GraphContent, processor: Processor)
             found,
             "here VNNI sums in 32 bits; on x86 processors without it sums of two products are cut off at 16 bits, and answers "
             "can differ from those measured here",
-            "judge it on the processors it will run on; quantize with reduce_range=True where they have no VNNI",
+            f"judge it on the processors it will run on (pytest accuracy); for those without VNNI {_unsaturated(content)}",
         )
-        return
-    advice = (
-        "judge it on this processor (pytest accuracy); quantize again with reduce_range=True, or with unsigned weights"
-    )
+    else:
+        yield Finding(
+            "int8-saturates",
+            Severity.WARNING,
+            graph.file,
+            f"{found}, on a processor without VNNI",
+            "AVX2 and AVX-512 sum products of two neighbours in 16 bits and cut off what does not fit: answers can be wrong, "
+            "and are not those that a processor with VNNI gives",
+            f"judge it on this processor (pytest accuracy); if it fails, {_unsaturated(content)}",
+        )
+
+
+def _unsaturated(content: GraphContent) -> str:
+    """What keeps sums within 16 bits, or sums elsewhere."""
+    unsigned = "take unsigned weights (driftgate build ENCODER --backend onnx-int8-optimum-avx2)"
     if (
-        content.precision is not Precision.INT8_ROWWISE
+        content.precision is Precision.INT8_ROWWISE
     ):  # the option needs a zero point of the weights, which those have not
-        advice += '; or run it with the session option session.x64quantprecision="1", which is slower'
-    yield Finding(
-        "int8-saturates",
-        Severity.WARNING,
-        graph.file,
-        f"{found}, on a processor without VNNI",
-        "AVX2 and AVX-512 sum products of two neighbours in 16 bits and cut off what does not fit: answers can be wrong, and "
-        "are not those that a processor with VNNI gives",
-        advice,
+        return unsigned
+    return (
+        f'{unsigned}, quantize with reduce_range=True, or run it with the session option session.x64quantprecision="1"; '
+        "all but reduce_range are slower"
     )
 
 
@@ -111,7 +117,7 @@ def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             matrix for matrix in content.float_matrices if matrix.table is table and matrix.name not in in_every_call
         ]
         size = sum(matrix.size_bytes for matrix in left)
-        if size <= _WORTH_QUANTIZING * every:
+        if size <= max(_WORTH_QUANTIZING * every, _WORTH_QUANTIZING_BYTES):
             continue
         names = ", ".join(f"{matrix.name} ({megabytes(matrix.size_bytes)})" for matrix in left[:_SHOWN])
         yield Finding(
