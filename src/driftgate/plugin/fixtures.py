@@ -10,7 +10,7 @@ from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits, Probabili
 from driftgate.backends import BackendSpec
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.judge.bounds import check
+from driftgate.judge.bounds import check, policy_metric
 from driftgate.judge.probabilities import decide, to_probabilities
 from driftgate.pipeline import Built, bounds_keys, decision_policies
 from driftgate.plugin.keys import SESSION
@@ -44,7 +44,7 @@ class Predictions:
     @staticmethod
     def metric(name: str, policy: str) -> str:
         """What bounds call a metric under a policy: `flip_rate_at_0_5`."""
-        return f"{name}_{policy.replace(' ', '_').replace('.', '_')}"
+        return policy_metric(name, policy)
 
     @property
     def near_thresholds(self) -> dict[str, BoolArray]:
