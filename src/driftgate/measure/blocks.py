@@ -20,6 +20,8 @@ def time_blocks(workloads: Mapping[str, Workload], blocks: int = MIN_BLOCKS, see
     """
     generator = np.random.default_rng(seed)
     seconds: dict[str, list[float]] = {name: [] for name in workloads}
+    gc.collect()
+    gc.freeze()  # else each collection below walks through all of torch and transformers
     for _ in range(blocks):
         for name in generator.permutation(list(workloads)).tolist():
             workload = workloads[name]
@@ -28,4 +30,5 @@ def time_blocks(workloads: Mapping[str, Workload], blocks: int = MIN_BLOCKS, see
             started = time.perf_counter()
             workload.run()
             seconds[name].append(time.perf_counter() - started)
+    gc.unfreeze()
     return seconds
