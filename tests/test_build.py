@@ -17,8 +17,10 @@ from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import build as build_module
+from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import MANIFEST, open_artifact, verify_manifest
-from driftgate.builder.build import build_artifact, copy_artifact
+from driftgate.builder.build import build_artifact
+from driftgate.builder.layout import copy_artifact
 from driftgate.builder.steps import STEPS
 from driftgate.errors import ArtifactError, BuildError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
@@ -467,7 +469,7 @@ def test_a_copy_onto_a_full_disk_keeps_nothing(
     def refuse(folder: Path, manifest: object) -> NoReturn:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(build_module, "write_manifest", refuse)
+    monkeypatch.setattr(layout_module, "write_manifest", refuse)
     with pytest.raises(BuildError, match=r"cannot be written \(No space left on device\); nothing was kept"):
         copy_artifact(encoder, REGISTRY["onnx-fp32"], artifact, place / "out")
     assert sorted(place.rglob("*")) == before

@@ -161,7 +161,7 @@ def _answers(file: str, backend: str, built: Mapping[str, str]) -> bool:
 
 def _built(folder: Path) -> dict[str, str]:
     """The backend of each model file that has a manifest, in a folder and in `onnx` below it."""
-    found = {}
+    found: dict[str, str] = {}
     for manifest in sorted({*folder.glob(f"*{MANIFEST}"), *folder.glob(f"onnx/*{MANIFEST}")}):
         made = read_manifest(manifest)
         files = (manifest.relative_to(folder).with_name(name) for name in made.files if "/" not in name)

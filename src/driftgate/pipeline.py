@@ -1,15 +1,17 @@
 """The only place where stages are connected: encoder and backend name to a loaded backend, corpus to predictions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import BackendSpec, Runtime, parse_backends
+from driftgate.backends import DEFAULT_OPSET, BackendSpec, Runtime, parse_backends
 from driftgate.builder.artifact import Artifact
-from driftgate.builder.build import Announce, build_artifact, copy_artifact, require_empty
+from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
+from driftgate.builder.layout import copy_artifact, require_empty
 from driftgate.builder.published import open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import BatchPlan, spread_sample
@@ -84,14 +86,44 @@ def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = 
 
 
 def choose_backends(
-    backends: str, *, device: str = "cpu", calibration: Corpus | None = None
+    backends: str,
+    *,
+    device: str = "cpu",
+    calibration: Corpus | None = None,
+    opset: int = DEFAULT_OPSET,
+    shape_inference: bool = True,
 ) -> tuple[BackendSpec, ...]:
-    """Backends by name, as they are built for a kind of device ("cpu" or "cuda") and calibrated on a corpus.
+    """Backends by name, as they are built.
+
+    Args:
+        device: "cpu" or "cuda", what they are built for.
+        calibration: texts that calibrated steps watch the graph on; None for the embedded ones.
+        opset: version of ONNX's operators. `shape_inference`: False for build steps to do without it where they can.
 
     Raises:
-        UnknownBackendError, OptionError: see `parse_backends`.
+        UnknownBackendError, OptionError: see `parse_backends`; an opset that a backend cannot be built in.
     """
-    return tuple(replace(spec.built_for(device), calibration=calibration) for spec in parse_backends(backends))
+    specs = tuple(
+        replace(spec.built_for(device), calibration=calibration, opset=opset, shape_inference=shape_inference)
+        for spec in parse_backends(backends)
+    )
+    for spec in specs:
+        if spec.steps:
+            require_opset(spec)
+    return specs
+
+
+def require_buildable(specs: Iterable[BackendSpec]) -> None:
+    """Refuse backends without files of their own.
+
+    Raises:
+        OptionError: torch, torch-compile.
+    """
+    without = [spec.name for spec in specs if not spec.steps]
+    if without:
+        raise OptionError(
+            f"{', '.join(without)}: nothing to build; choose backends with build steps, such as onnx-fp32"
+        )
 
 
 def build(
@@ -102,28 +134,27 @@ def build(
     rebuild: bool = False,
     device: str = "cpu",
     calibration: Corpus | None = None,
+    opset: int = DEFAULT_OPSET,
+    shape_inference: bool = True,
     announce: Announce = lambda message: None,  # noqa: ARG005
 ) -> dict[str, Path]:
     """Write artifacts that others can load: model.onnx, config.json, tokenizer, manifest.json.
 
     Args:
         backends: comma-separated names. One goes to `out` itself, several to a folder each, named by backend.
-        device: "cpu" or "cuda", what they are built for.
-        calibration: texts that calibrated steps watch the graph on; None for the embedded ones.
+        device, calibration, opset, shape_inference: see `choose_backends`.
 
     Returns:
         the folder of each backend, by name.
 
     Raises:
-        OptionError: a backend without files of its own (torch, torch-compile).
+        OptionError: a backend without files of its own (torch, torch-compile), or not in this opset.
         BuildError: a build failed, or `out` is not empty; nothing half-made is left.
     """
-    specs = choose_backends(backends, device=device, calibration=calibration)
-    without = [spec.name for spec in specs if not spec.steps]
-    if without:
-        raise OptionError(
-            f"{', '.join(without)}: nothing to build; choose backends with build steps, such as onnx-fp32"
-        )
+    specs = choose_backends(
+        backends, device=device, calibration=calibration, opset=opset, shape_inference=shape_inference
+    )
+    require_buildable(specs)
     folders = {spec.name: Path(out) if len(specs) == 1 else Path(out) / spec.name for spec in specs}
     for folder in folders.values():  # before minutes of building
         require_empty(folder)

@@ -12,6 +12,7 @@ from driftgate.backends import Precision
 from driftgate.errors import ArtifactError
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
 MODEL = "model.onnx"
 MANIFEST_SCHEMA = 1
 
@@ -35,7 +36,13 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How an artifact was made. `files` maps each file's name to its sha256, `notes` a step to what it has to say."""
+    """How an artifact was made.
+
+    Args:
+        files: sha256 by file, each as seen from the manifest's folder.
+        notes: what a step has to say, by step.
+        encoder_revision: the commit of an encoder that came from the hub.
+    """
 
     backend: str
     precision: str
@@ -46,6 +53,7 @@ class Manifest:
     files: Mapping[str, str]
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schema: int = MANIFEST_SCHEMA
+    encoder_revision: str | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -54,23 +62,33 @@ def file_sha256(path: Path) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """sha256 of every file in `folder` but the manifest, by name."""
-    return {
-        path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
-    }
+    """sha256 of every file in `folder` and below, by its path there; not of the manifest, nor of the card, which people edit."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: file_sha256(path) for name, path in files.items() if name not in (MANIFEST, CARD)}
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+def manifest_path(model: Path) -> Path:
+    """Where the manifest of a model file is, or would be: its own in hub layout, where files of several share a folder."""
+    own = model.with_name(f"{model.stem}.{MANIFEST}")
+    return own if own.is_file() else model.with_name(MANIFEST)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of `folder`, believed as it is.
+def write_manifest(place: Path, manifest: Manifest) -> None:
+    """Write it into a folder, or to a .json file."""
+    _manifest_file(place).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+
+
+def _manifest_file(place: Path) -> Path:
+    return place if place.suffix == ".json" else place / MANIFEST
+
+
+def read_manifest(place: Path) -> Manifest:
+    """The manifest in a folder, or in a .json file, believed as it is.
 
     Raises:
         ArtifactError: no manifest, or one that cannot be read.
     """
-    path = folder / MANIFEST
+    path = _manifest_file(place)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Manifest(**{**content, "steps": tuple(content["steps"]), "files": dict(content["files"])})

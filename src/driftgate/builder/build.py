@@ -3,39 +3,26 @@
 import errno
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from driftgate.backends import BackendSpec, Step
+from driftgate.backends import DEFAULT_OPSET, BackendSpec, Step
 from driftgate.builder import export
-from driftgate.builder.artifact import (
-    MANIFEST,
-    MODEL,
-    Artifact,
-    Manifest,
-    hash_files,
-    model_files,
-    open_artifact,
-    read_manifest,
-    write_manifest,
-)
+from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact, read_manifest
 from driftgate.builder.cache import cached
 from driftgate.builder.calibration import Calibration, tokenize_calibration
 from driftgate.builder.steps import find_step
-from driftgate.errors import BuildError
+from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
 
 # Libraries whose release can change what a build writes.
 _VERSIONED = ("torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu")
-
-_PARTIAL = ".partial"  # ends the name of a folder that is being written
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
@@ -56,16 +43,38 @@ def build_artifact(
         announce: told what is being built, before it is.
 
     Raises:
+        OptionError: see `require_opset`.
         BuildError: a step failed, or the cache cannot be used.
     """
     if not spec.steps or spec.steps[0] != "export":
         raise BuildError(f"backend {spec.name!r}: its build steps start with 'export', found {spec.steps}")
+    require_opset(spec)
     steps = tuple(step if step == "export" else find_step(step) for step in spec.steps)
     folder = _Build(encoder, spec, rebuild, announce).entry(steps)
     for name, note in read_manifest(folder).notes.items():
         if warning := note.get("calibration", {}).get("warning"):
             announce(f"{spec.name}: {name} was calibrated on {warning}")
     return open_artifact(folder / MODEL, spec.precision)
+
+
+def require_opset(spec: BackendSpec) -> None:
+    """Refuse an opset that cannot be built, before the minutes that a build takes.
+
+    Raises:
+        OptionError: the exporter or ONNX Runtime does not know it, or a build step writes operators that are younger.
+    """
+    lowest, highest = export.OPSETS.start, export.OPSETS.stop - 1
+    if spec.opset not in export.OPSETS:
+        raise OptionError(
+            f"opset {spec.opset}: expected {lowest} to {highest}, what the exporter writes and ONNX Runtime runs; "
+            f"the default is {DEFAULT_OPSET}"
+        )
+    for step in map(find_step, spec.steps[1:]):
+        if spec.opset < step.least_opset:
+            raise OptionError(
+                f"opset {spec.opset}: {spec.name} needs {step.least_opset} to {highest}, for its build step {step.name} writes "
+                f"operators that opset {spec.opset} does not have; choose such an opset, or another backend"
+            )
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ class _Build:
                     raise BuildError(f"backend {self.spec.name!r}: build steps start with 'export'")
                 notes = {**read_manifest(source).notes, **self._apply(last, source / MODEL, folder / MODEL)}
             else:
-                export.export_onnx(self.encoder, folder / MODEL)
+                export.export_onnx(self.encoder, folder / MODEL, opset=self.spec.opset)
             return Manifest(
                 self.spec.name, self.spec.precision, names, self.encoder.name, self.encoder.sha256, versions, {}, notes
             )
@@ -104,8 +113,11 @@ class _Build:
 
     def _identity(self, step: str | Step) -> str:
         if not isinstance(step, Step):
-            return f"export@{export.VERSION}"
-        return f"{step.name}@{step.version}" + (f":{self._corpus.sha256[:12]}" if step.calibrated else "")
+            chosen = "" if self.spec.opset == DEFAULT_OPSET else f":opset-{self.spec.opset}"
+            return f"export@{export.VERSION}{chosen}"
+        watched = f":{self._corpus.sha256[:12]}" if step.calibrated else ""
+        without = ":no-shape-inference" if step.infers_shapes and not self.spec.shape_inference else ""
+        return f"{step.name}@{step.version}{watched}{without}"
 
     @property
     def _corpus(self) -> Corpus:
@@ -118,8 +130,10 @@ class _Build:
 
     def _apply(self, step: Step, source: Path, target: Path) -> dict[str, Any]:
         """Run a step; its notes, if it has any."""
+        watched = (self._calibration,) if step.calibrated else ()
+        switch = {"shape_inference": self.spec.shape_inference} if step.infers_shapes else {}
         try:
-            notes = step.apply(source, target, *([self._calibration] if step.calibrated else []))
+            notes = step.apply(source, target, *watched, **switch)
         except BuildError:
             raise
         except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
@@ -142,48 +156,3 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def require_empty(target: Path) -> None:
-    """Refuse to write where something is already.
-
-    Raises:
-        BuildError: `target` exists and is not an empty folder.
-    """
-    if target.exists() and not target.is_dir():
-        raise BuildError(f"{target}: expected a new or empty folder, found a file; nothing was written")
-    if target.exists() and any(not path.name.endswith(_PARTIAL) for path in target.iterdir()):
-        raise BuildError(f"{target}: expected a new or empty folder, found files; nothing was written")
-
-
-def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, target: Path) -> None:
-    """Put the artifact into `target` as files that others can load: model, configuration, tokenizer, manifest.
-
-    Raises:
-        BuildError: `target` exists and is not an empty folder, or cannot be written.
-    """
-    require_empty(target)
-    target = target.absolute()
-    # An empty folder is filled, not replaced: it may be a mount point, or where the user stands.
-    partial = (target if target.exists() else target.parent) / f".{target.name}{_PARTIAL}"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for path in (*model_files(artifact.model), encoder.path / "config.json", *encoder.tokenizer_files):
-            shutil.copy2(path, partial)
-        if encoder.thresholds is not None:
-            shutil.copy2(encoder.path / "thresholds.json", partial)
-        made = read_manifest(artifact.model.parent)  # perhaps by another backend with the same first steps
-        manifest = replace(
-            made, backend=spec.name, precision=artifact.precision, encoder=encoder.name, files=hash_files(partial)
-        )
-        write_manifest(partial, manifest)
-        if target.exists():
-            for path in sorted(partial.iterdir(), key=lambda path: path.name == MANIFEST):  # the manifest comes last
-                path.rename(target / path.name)
-        else:
-            partial.rename(target)
-    except OSError as error:
-        raise BuildError(f"{target}: cannot be written ({error.strerror or error}); nothing was kept") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

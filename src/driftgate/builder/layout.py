@@ -1,0 +1,205 @@
+"""Folders that others can load: what goes where, written whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from driftgate.backends import BackendSpec
+from driftgate.builder.artifact import (
+    CARD,
+    MANIFEST,
+    MODEL,
+    Artifact,
+    file_sha256,
+    model_files,
+    read_manifest,
+    write_manifest,
+)
+from driftgate.builder.graph_walk import list_constants
+from driftgate.builder.model_file import MODEL_NOTE, read_model_file
+from driftgate.builder.tokenizer_file import write_tokenizer
+from driftgate.builder.vectors import SET_PREFIX, Feed, vectors_folder, write_vectors
+from driftgate.errors import BuildError
+from driftgate.inputs.encoder import Encoder
+
+_PARTIAL = ".partial"  # ends the name of a folder that is being written
+_HUB_STEMS = {"onnx-fp32": "model", "onnx-fp16": "model_fp16", "onnx-int8": "model_quantized"}
+
+
+class Layout(StrEnum):
+    """How artifacts are laid out on disk."""
+
+    FOLDER = "folder"
+    """A folder for each, with everything that loads it."""
+    HUB = "hub"
+    """One folder for all, as models are published: configuration and tokenizer at its top, models in `onnx`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an artifact's files are in the folder that is published."""
+
+    model: str
+    manifest: str
+
+
+def place_of(backend: str, layout: Layout) -> Place:
+    """The files of a backend.
+
+    In hub layout `onnx-fp32` is `onnx/model.onnx`, `onnx-fp16` is `onnx/model_fp16.onnx` and `onnx-int8` is
+    `onnx/model_quantized.onnx`, the names under which transformers.js and Optimum publish them; any other backend goes by
+    its own name, as `onnx/model_int8_dynamic.onnx`.
+    """
+    if layout is Layout.FOLDER:
+        return Place(MODEL, MANIFEST)
+    stem = _HUB_STEMS.get(backend, "model_" + backend.removeprefix("onnx-").replace("-", "_").replace(".", "_"))
+    return Place(f"onnx/{stem}.onnx", f"onnx/{stem}.{MANIFEST}")
+
+
+def require_empty(target: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        BuildError: `target` exists and is not an empty folder.
+    """
+    if target.exists() and not target.is_dir():
+        raise BuildError(f"{target}: expected a new or empty folder, found a file; nothing was written")
+    if target.exists() and any(not path.name.endswith(_PARTIAL) for path in target.iterdir()):
+        raise BuildError(f"{target}: expected a new or empty folder, found files; nothing was written")
+
+
+@contextlib.contextmanager
+def fill_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `target` when the block ends well; else nothing of it stays.
+
+    Raises:
+        BuildError: `target` exists and is not an empty folder, or cannot be written.
+    """
+    require_empty(target)
+    target = target.absolute()
+    # An empty folder is filled, not replaced: it may be a mount point, or where the user stands.
+    partial = (target if target.exists() else target.parent) / f".{target.name}{_PARTIAL}"
+    made = [folder for folder in partial.parents if not folder.exists()]
+    done = False
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        _move(partial, target)
+        done = True
+    except OSError as error:
+        raise BuildError(f"{target}: cannot be written ({error.strerror or error}); nothing was kept") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not done:
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _move(partial: Path, target: Path) -> None:
+    if not target.exists():
+        partial.rename(target)
+        return
+    moved: list[Path] = []
+    try:
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == MANIFEST):  # the manifest comes last
+            moved.append(target / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        raise
+
+
+def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, target: Path) -> None:
+    """Put the artifact into `target` as files that others can load: model, configuration, tokenizer, manifest.
+
+    Raises:
+        BuildError: `target` exists and is not an empty folder, or cannot be written.
+    """
+    with fill_folder(target) as folder:
+        write_artifacts(encoder, [(spec, artifact)], folder, Layout.FOLDER)
+
+
+def write_artifacts(
+    encoder: Encoder,
+    artifacts: Sequence[tuple[BackendSpec, Artifact]],
+    folder: Path,
+    layout: Layout,
+    feeds: Sequence[Feed] = (),
+) -> None:
+    """Write models with what loads them: configuration, tokenizer, thresholds where the encoder has them, a manifest each.
+
+    Args:
+        artifacts: exactly one for `Layout.FOLDER`.
+        feeds: what the golden vectors ask each model; none are written where it is empty.
+
+    Raises:
+        BuildError: a model does not answer. OSError: the folder cannot be written.
+    """
+    shutil.copy2(encoder.path / "config.json", folder)
+    write_tokenizer(encoder, folder)
+    if encoder.thresholds is not None:
+        shutil.copy2(encoder.path / "thresholds.json", folder)
+    places = [place_of(spec.name, layout) for spec, _ in artifacts]
+    models = [folder / place.model for place in places]
+    for (_, artifact), model in zip(artifacts, models, strict=True):
+        _write_model(artifact, model)
+    for model in models if feeds else ():  # once all are there: where the vectors go depends on it
+        vectors_folder(model).mkdir(exist_ok=True)
+        write_vectors(vectors_folder(model), model, feeds)
+    for (spec, artifact), place in zip(artifacts, places, strict=True):
+        _seal(encoder, spec, artifact, folder, place)
+
+
+def _write_model(artifact: Artifact, target: Path) -> None:
+    """Copy the model, and its external data under the model's new name: several models may share a folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = artifact.model
+    names = {path.name: target.name + path.name.removeprefix(source.name) for path in model_files(source)}
+    for old, new in names.items():
+        if old == source.name and old != new and len(names) > 1:
+            _copy_renaming_data(source, target, names)
+        else:
+            shutil.copy2(source.with_name(old), target.with_name(new))
+
+
+def _copy_renaming_data(source: Path, target: Path, names: dict[str, str]) -> None:
+    import onnx
+
+    model = onnx.load(source, load_external_data=False)
+    for tensor in list_constants(model.graph):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = names.get(entry.value, entry.value)
+    target.write_bytes(model.SerializeToString())
+
+
+def _seal(encoder: Encoder, spec: BackendSpec, artifact: Artifact, folder: Path, place: Place) -> None:
+    """Write the manifest, with the sha256 of everything that loads or tests the model; people edit the card."""
+    model, manifest = folder / place.model, folder / place.manifest
+    clients = [path for path in folder.iterdir() if path.is_file() and path.name not in (CARD, MANIFEST)]
+    vectors = vectors_folder(model).glob(f"{SET_PREFIX}*/*.pb")
+    files = {
+        Path(os.path.relpath(path, manifest.parent)).as_posix(): path
+        for path in (*clients, *model_files(model), *vectors)
+    }
+    made = read_manifest(artifact.model.parent)  # perhaps by another backend with the same first steps
+    write_manifest(
+        manifest,
+        replace(
+            made,
+            backend=spec.name,
+            precision=artifact.precision,
+            encoder=encoder.name,
+            encoder_revision=encoder.revision,
+            files={name: file_sha256(path) for name, path in sorted(files.items())},
+            notes={**made.notes, MODEL_NOTE: read_model_file(model).describe()},
+        ),
+    )
