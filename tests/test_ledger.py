@@ -276,10 +276,10 @@ def test_build_prints_no_ledger_unasked(driftgate_build: Callable[..., Any]) -> 
     ("arguments", "backend", "words"),
     [
         (("--ledger",), "torch", "torch: nothing to build"),
-        (("--corpus", "corpus.jsonl"), "onnx-fp32", "only the ledger reads a corpus; add --ledger"),
+        (("--corpus", "corpus.jsonl", "--no-verify"), "onnx-fp32", "only the judgement and the ledger read it"),
         (("--ledger", "--corpus", "nowhere.jsonl"), "onnx-fp32", "no such file"),
     ],
-    ids=["nothing-built", "corpus-without-ledger", "no-corpus"],
+    ids=["nothing-built", "corpus-nobody-reads", "no-corpus"],
 )
 def test_build_refuses_before_anything_is_written(
     arguments: tuple[str, ...], backend: str, words: str, driftgate_build: Callable[..., Any], tmp_path: Path

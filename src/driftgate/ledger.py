@@ -1,7 +1,7 @@
 """What each stage of a build costs: from torch in float64 to the finished file, every file asked on its own."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix, Logits
@@ -9,7 +9,7 @@ from driftgate.backends import BackendSpec, Runtime
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import build_artifact
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.batches import BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
@@ -18,7 +18,8 @@ from driftgate.judge.flips import count_flips
 from driftgate.judge.probabilities import decide, to_probabilities
 from driftgate.judge.quality import measure_quality
 from driftgate.pipeline import answer_exactly, decision_policies
-from driftgate.report.ledger import Distance, Stage
+from driftgate.report.ledger import Distance, Stage, render_ledgers
+from driftgate.report.record import Results
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings
 from driftgate.run.open import open_backend
@@ -81,6 +82,18 @@ def measure_ledger(reference: ReferenceAnswers, spec: BackendSpec, settings: Run
         stages.append(_judge(reference, range(len(logits)), logits, step, artifact.size_bytes, added))
         before = logits
     return Ledger(tuple(stages), before)
+
+
+def tabulate_ledgers(
+    encoder: Encoder, specs: Iterable[BackendSpec], corpus: Corpus, settings: RunSettings, width: int
+) -> str:
+    """The ledger of each backend on the same texts, as text."""
+    results = Results()
+    reference = answer_reference(encoder, corpus, BudgetPlan(), settings)
+    for spec in specs:
+        stages = measure_ledger(reference, spec, settings).stages
+        results.of(spec.name).ledger = {"stages": [asdict(stage) for stage in stages]}
+    return render_ledgers(results, width)
 
 
 def _torch_stages(reference: ReferenceAnswers) -> Iterator[Stage]:

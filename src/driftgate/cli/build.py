@@ -1,40 +1,53 @@
-"""`driftgate build`: write artifacts that others can load, and say what each build step cost."""
+"""`driftgate build`: artifacts that others can load, judged before they are published, with a card of what was measured."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+import json
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from driftgate.backends import BackendSpec
-from driftgate.errors import OptionError
-from driftgate.inputs.batches import BudgetPlan
-from driftgate.inputs.corpus import Corpus, load_corpus
+from driftgate.backends import DEFAULT_OPSET, BackendSpec
+from driftgate.builder.artifact import model_files
+from driftgate.builder.layout import Layout, place_of
+from driftgate.cli.build_checks import require_alone, require_consistent, require_target
+from driftgate.inputs.corpus import load_corpus
+from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.pipeline import build as build_artifacts
-from driftgate.pipeline import choose_backends
-from driftgate.report.ledger import render_ledgers
-from driftgate.report.record import Results
+from driftgate.pipeline import choose_backends, require_buildable
+from driftgate.push import Destination, describe_push, find_destination, open_hub, push_folder, require_repository
+from driftgate.report.sizes import render_sizes
 from driftgate.run.device import RunSettings, available_threads, parse_device
+from driftgate.sizes import DEFAULT_FORMS, measure_sizes
 
-_EMBEDDED_ROWS = 200
+if TYPE_CHECKING:  # scikit-learn is slow to import
+    from driftgate.publish import Published
+    from driftgate.trial import Trial
+
+_LEDGER_ROWS = 200
+_EXPORTING, _REPORTING = "Exporting", "Reporting"
+_JUDGING, _PUBLISHING = "Judging", "Publishing"
+
+
+class Report(StrEnum):
+    """What `--report` can show."""
+
+    SIZE = "size"
 
 
 def build(
     encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
-    backend: Annotated[str, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8")],
-    out: Annotated[Path, typer.Option(help="a new or empty folder; several backends get a folder each in it")],
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="do not use what the cache holds")] = False,
-    ledger: Annotated[
-        bool, typer.Option("--ledger", help="table what each build step adds in drift and flips")
-    ] = False,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(help=f"texts of the ledger, with labels for F1; default: {_EMBEDDED_ROWS} embedded texts without"),
+    backend: Annotated[
+        str | None, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8", show_default=False)
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="a new or empty folder; several backends get a folder each in it", show_default=False),
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="do not use what the cache holds")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda: what the files are built for", metavar="DEVICE")] = "cpu",
     calibration: Annotated[
         Path | None, typer.Option(help="texts that calibrated steps watch the graph on; default: embedded ones")
@@ -43,49 +56,196 @@ def build(
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
+    opset: Annotated[
+        int,
+        typer.Option(help="version of ONNX's operators, 14 to 20; row-wise INT8 needs 18", rich_help_panel=_EXPORTING),
+    ] = DEFAULT_OPSET,
+    no_shape_inference: Annotated[
+        bool,
+        typer.Option(
+            "--no-shape-inference",
+            rich_help_panel=_EXPORTING,
+            help="for very large models: float16, row-wise INT8 and fusion do without it; ONNX Runtime's quantizers cannot",
+        ),
+    ] = False,
+    report: Annotated[
+        Report | None,
+        typer.Option(
+            rich_help_panel=_REPORTING,
+            help="size: a table of what the encoder weighs in every form; needs neither --backend nor --out",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON", rich_help_panel=_REPORTING)] = False,
+    ledger: Annotated[
+        bool,
+        typer.Option("--ledger", help="table what each build step adds in drift and flips", rich_help_panel=_JUDGING),
+    ] = False,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_JUDGING,
+            help="texts to judge on, with labels for F1: a file or hub:NAME; default: the embedded comments "
+            f"(for the ledger {_LEDGER_ROWS} embedded texts)",
+        ),
+    ] = None,
+    corpus_rows: Annotated[
+        int,
+        typer.Option(help="judge on this many rows, drawn with a fixed seed; 0: all", min=0, rich_help_panel=_JUDGING),
+    ] = 0,
+    text_column: Annotated[
+        str, typer.Option(help="column of the texts: a name, or a position without header", rich_help_panel=_JUDGING)
+    ] = "",
+    label_column: Annotated[str, typer.Option(help="column of the labels, likewise", rich_help_panel=_JUDGING)] = "",
+    label_separator: Annotated[str, typer.Option(help="between labels of one field", rich_help_panel=_JUDGING)] = ",",
+    bounds: Annotated[
+        Path | None,
+        typer.Option(help="bounds of your own; they go before the accuracy suite's", rich_help_panel=_JUDGING),
+    ] = None,
+    no_verify: Annotated[
+        bool,
+        typer.Option("--no-verify", help="publish without judging, hence without a card", rich_help_panel=_JUDGING),
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(help="of every backend; 0: every core this process may use", min=0, rich_help_panel=_JUDGING)
+    ] = 0,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(
+            rich_help_panel=_PUBLISHING,
+            help="folder: model.onnx beside what loads it; hub: onnx/model.onnx, onnx/model_fp16.onnx, onnx/model_quantized.onnx",
+            show_default="folder, or hub with --push-to-hub",
+        ),
+    ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="upload what was judged, in one commit", rich_help_panel=_PUBLISHING),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="a private repository", rich_help_panel=_PUBLISHING)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="show what would be uploaded, upload nothing", rich_help_panel=_PUBLISHING),
+    ] = False,
 ) -> None:
-    """Build ONNX backends: model.onnx, config.json, the tokenizer, manifest.json.
+    """Build ONNX backends and publish them: model, config.json, tokenizer, golden vectors, model card, manifest.
+
+    Each is asked beside torch on a corpus and held to the bounds of its class. Where a bound is broken nothing is written, and
+    the exit code is 1.
 
     Examples:
 
     `driftgate build fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 --out int8 --ledger`
 
-    `driftgate build SamLowe/roberta-base-go_emotions --backend onnx-fp32,onnx-int8 --out artifacts`
+    `driftgate build SamLowe/roberta-base-go_emotions --backend onnx-fp32,onnx-int8 --layout hub --corpus dev.tsv --text-column 0
+    --label-column 1 --out artifacts --push-to-hub ME/go_emotions-onnx --dry-run`
+
+    `driftgate build fixtures/encoders/goemotions-roberta-mini --report size`
     """
-    if corpus is not None and not ledger:
-        raise OptionError(f"--corpus {corpus}: only the ledger reads a corpus; add --ledger")
-    console = Console(stderr=True, highlight=False)
+    if report is None or out is not None:
+        backend, out = require_target(backend, out, as_json=as_json)
+    else:
+        require_alone({
+            "--ledger": ledger, "--corpus": corpus, "--bounds": bounds, "--no-verify": no_verify, "--layout": layout,
+            "--push-to-hub": push_to_hub,
+        })  # fmt: skip
+    require_consistent(
+        corpus=corpus, bounds=bounds, ledger=ledger, no_verify=no_verify, layout=layout, push=push_to_hub,
+        private=private, dry_run=dry_run,
+    )  # fmt: skip
+    layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
-    # A mistake in them is said before minutes of building.
-    texts = load_corpus(corpus, source) if corpus else None
+    # A mistake in what follows is said before minutes of building.
+    columns = Columns(text_column, label_column, label_separator)
+    texts = load_corpus(corpus, source, columns) if corpus else None
     watched = load_corpus(calibration, source) if calibration else None
-    built_for = parse_device(device).kind
+    settings = RunSettings(threads or available_threads(), parse_device(device))
+    specs = choose_backends(
+        DEFAULT_FORMS if backend is None else backend,
+        device=settings.device.kind,
+        calibration=watched,
+        opset=opset,
+        shape_inference=not no_shape_inference,
+    )
+    require_buildable(specs)
+    if out is None:
+        typer.echo(_weigh(source, specs, console, rebuild=rebuild, as_json=as_json), nl=False)
+        return
+
+    from driftgate.publish import publish  # scikit-learn is slow to import
+    from driftgate.trial import open_trial
+
+    trial = None if no_verify else open_trial(source, texts, corpus_rows, bounds, settings)
+    if push_to_hub:
+        require_repository(push_to_hub)
+    hub = open_hub() if push_to_hub and not dry_run else None
+    destination = _find_destination(push_to_hub, specs, source, private=private, hub=hub) if push_to_hub else None
     with console.status("driftgate") as status:
-        folders = build_artifacts(
+        published = publish(
             source,
-            backend,
+            specs,
             out,
+            trial,
+            layout=layout,
+            model_id=destination.repository if destination else ".",
             rebuild=rebuild,
-            device=built_for,
-            calibration=watched,
             announce=lambda message: status.update(f"driftgate: {message}"),
         )
-    for name, folder in folders.items():
-        size = sum(path.stat().st_size for path in folder.glob("model.onnx*"))
+    _say_what_was_judged(published, source, trial, console)
+    for name, folder in published.folders.items():
+        size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
         typer.echo(f"{name}: {folder} ({size / 1e6:.1f} MB)")
     if ledger:
+        from driftgate.ledger import tabulate_ledgers
+
         with console.status("driftgate: ledger"):
-            specs = choose_backends(backend, device=built_for, calibration=watched)
-            table = _ledger(source, specs, texts or throughput_corpus("normal").sample(_EMBEDDED_ROWS), console.width)
+            asked = texts or throughput_corpus("normal").sample(_LEDGER_ROWS)
+            table = tabulate_ledgers(source, specs, asked, RunSettings(settings.threads), console.width)
         typer.echo(table, nl=False)
+    if report:
+        typer.echo(_weigh(source, specs, console), nl=False)
+    if published.violations:
+        raise typer.Exit(1)
+    if destination and dry_run:
+        typer.echo(describe_push(out, destination))
+    elif destination:
+        with console.status(f"driftgate: pushing to {destination.repository}"):
+            url = push_folder(out, destination, f"Add {', '.join(published.folders)}, built by driftgate", hub)
+        typer.echo(url)
 
 
-def _ledger(encoder: Encoder, specs: Iterable[BackendSpec], corpus: Corpus, width: int) -> str:
-    from driftgate.ledger import answer_reference, measure_ledger  # scikit-learn is slow to import
+def _weigh(
+    encoder: Encoder, specs: Sequence[BackendSpec], console: Console, *, rebuild: bool = False, as_json: bool = False
+) -> str:
+    """The report of sizes, as a table or JSON."""
+    with console.status("driftgate: sizes") as status:
+        sizes = measure_sizes(
+            encoder, specs, rebuild=rebuild, announce=lambda message: status.update(f"driftgate: {message}")
+        )
+    return json.dumps(sizes.describe(), indent=2) + "\n" if as_json else render_sizes(sizes, console.width)
 
-    settings, results = RunSettings(available_threads()), Results()
-    reference = answer_reference(encoder, corpus, BudgetPlan(), settings)
-    for spec in specs:
-        stages = measure_ledger(reference, spec, settings).stages
-        results.of(spec.name).ledger = {"stages": [asdict(stage) for stage in stages]}
-    return render_ledgers(results, width)
+
+def _find_destination(
+    repository: str, specs: Iterable[BackendSpec], encoder: Encoder, *, private: bool, hub: Any
+) -> Destination:
+    if hub is None:
+        return Destination(repository, private or None, exists=False)
+    models = [place_of(spec.name, Layout.HUB).model for spec in specs]
+    clients = ["config.json", "thresholds.json", "tokenizer.json", *(path.name for path in encoder.tokenizer_files)]
+    return find_destination(repository, models, clients, private=private, api=hub)
+
+
+def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial | None", console: Console) -> None:
+    if trial is None:
+        console.print("driftgate: not judged (--no-verify), hence no card")
+        return
+    from driftgate.report.trial import render_judged, render_violations
+
+    where = f"encoder {encoder.name}, corpus {trial.corpus.name} ({len(trial.corpus):,} rows)"
+    console.print(f"driftgate: judged on {where}")
+    for one in published.judged:
+        console.print(render_judged(one.built.spec.name, one.comparison, len(one.held)))
+    if published.violations:
+        console.print(render_violations(published.violations, where))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.errors import CorpusError
-from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.corpus import Corpus, load_corpus
+from driftgate.inputs.encoder import Encoder, ProblemType
 
 THROUGHPUT_CORPORA = ("normal", "long")
 THROUGHPUT_ROWS = 2000
@@ -19,6 +20,18 @@ def corpora_folder() -> Path:
     package = Path(__file__).parents[1]
     candidates = (package / "fixtures/corpora", package.parents[1] / "fixtures/corpora")
     return next((folder for folder in candidates if folder.is_dir()), candidates[0])
+
+
+def embedded_comments(encoder: Encoder) -> Corpus:
+    """The embedded comments: with their emotions for a multi-label encoder that knows all of them, else texts alone."""
+    path = corpora_folder() / "emotions.jsonl"
+    with path.open(encoding="utf-8") as lines:
+        comments = [json.loads(line) for line in lines]
+    known = {label for comment in comments for label in comment["labels"]} <= set(encoder.labels)
+    if known and encoder.problem_type is ProblemType.MULTI_LABEL:
+        return load_corpus(path, encoder, private=False)
+    rows = tuple(f"line {number}" for number in range(1, len(comments) + 1))
+    return Corpus("emotions", tuple(comment["text"] for comment in comments), rows, labels=None, private=False)
 
 
 @cache

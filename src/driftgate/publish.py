@@ -1,0 +1,180 @@
+"""From an encoder to files that can be published: built, judged on texts, timed, described by a card, and only then written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftgate.backends import BackendSpec
+from driftgate.builder.artifact import CARD, Artifact, read_manifest
+from driftgate.builder.build import Announce
+from driftgate.builder.layout import Layout, fill_folder, place_of, require_empty, write_artifacts
+from driftgate.builder.model_file import read_model_file
+from driftgate.builder.vectors import embedded_feeds
+from driftgate.errors import EncoderError
+from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.judge.bounds import Violation
+from driftgate.pipeline import Built, decision_policies, prepare_backend, require_buildable
+from driftgate.report.card import render_card
+from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.report.environment import describe_environment
+from driftgate.trial import PLAN, SEED, Judged, Trial, judge, measure_speed
+
+_CARRIED = ("license", "license_name", "license_link", "language")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Published:
+    """What came of it.
+
+    Args:
+        folders: of each backend, by name; empty where a bound was broken, and nothing was written.
+        judged: empty where nobody asked.
+    """
+
+    folders: Mapping[str, Path]
+    judged: tuple[Judged, ...]
+
+    @property
+    def violations(self) -> list[Violation]:
+        return [violation for judged in self.judged for violation in judged.violations]
+
+
+def publish(
+    encoder: Encoder,
+    specs: Sequence[BackendSpec],
+    out: Path,
+    trial: Trial | None,
+    *,
+    layout: Layout = Layout.FOLDER,
+    model_id: str = ".",
+    rebuild: bool = False,
+    announce: Announce = lambda message: None,  # noqa: ARG005
+) -> Published:
+    """Build, judge, time, describe and write, in this order: files appear in `out` at the end and all at once.
+
+    Args:
+        out: a new or empty folder. In `Layout.FOLDER` several backends get a folder each in it, named by backend.
+        trial: None publishes without judging: then there is no card, which holds nothing but measurements.
+        model_id: the hub id that the card says; "." for the folder itself.
+
+    Raises:
+        OptionError: a backend without files of its own. EncoderError: its card's metadata cannot be read.
+        BuildError: a step failed, or `out` is not empty or cannot be written.
+        BoundsError: something that is judged has no bound. NonFiniteLogitsError: a backend answers NaN.
+    """
+    require_buildable(specs)
+    folders = {spec.name: _folder(spec.name, specs, out, layout) for spec in specs}
+    for folder in folders.values():  # before minutes of building, as is what follows
+        require_empty(folder)
+    source = describe_source(encoder)
+    built = [prepare_backend(encoder, spec, rebuild=rebuild, announce=announce) for spec in specs]
+    judged: tuple[Judged, ...] = ()
+    cards: dict[Path, str] = {}
+    if trial is not None:
+        judged = tuple(judge(encoder, built, trial, announce))
+        if any(one.violations for one in judged):
+            return Published({}, judged)
+        announce("speed beside torch")
+        speed = measure_speed(encoder, judged, trial.settings)
+        for folder in dict.fromkeys(folders.values()):
+            here = [one for one in judged if folders[one.built.spec.name] == folder]
+            cards[folder] = render_card(_card(model_id, source, trial, here, speed, layout))
+    announce("golden vectors")
+    _write(encoder, built, folders, layout, cards)
+    return Published(folders, judged)
+
+
+def describe_source(encoder: Encoder) -> Source:
+    """What the card says about the encoder; licence and language come from the metadata of its own card.
+
+    Raises:
+        EncoderError: metadata that cannot be read.
+    """
+    return Source(
+        name=encoder.name,
+        repository=encoder.name if encoder.revision and encoder.name != encoder.revision else None,
+        revision=encoder.revision,
+        sha256=encoder.sha256,
+        architecture=encoder.model_type,
+        labels=encoder.labels,
+        multi_label=encoder.problem_type is ProblemType.MULTI_LABEL,
+        has_thresholds=len(decision_policies(encoder)) > 1,
+        max_tokens=encoder.max_tokens,
+        weights_bytes=sum(path.stat().st_size for path in encoder.weights),
+        carried=_read_carried(encoder.path / CARD),
+    )
+
+
+def _read_carried(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        content = metadata_load(path) or {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise EncoderError(f"{path}: its metadata cannot be read ({error}); mend or remove the file") from error
+    return {key: content[key] for key in _CARRIED if content.get(key)}
+
+
+def _card(model_id: str, source: Source, trial: Trial, judged: Sequence[Judged], speed: Speed, layout: Layout) -> Card:
+    corpus = trial.corpus
+    judged_on = JudgedOn(
+        corpus=corpus.name,
+        rows=len(corpus),
+        all_rows=trial.all_rows,
+        seed=SEED,
+        labelled=corpus.labels is not None,
+        sha256=corpus.sha256,
+        pinned=corpus.pinned,
+        token_budget=PLAN.max_tokens,
+    )
+    variants = tuple(_variant(one, artifact, layout) for one in judged if (artifact := one.built.artifact) is not None)
+    return Card(model_id, source, judged_on, variants, speed, describe_environment())
+
+
+def _variant(judged: Judged, artifact: Artifact, layout: Layout) -> Variant:
+    file = read_model_file(artifact.model)
+    made = read_manifest(artifact.model.parent)
+    return Variant(
+        model=place_of(judged.built.spec.name, layout).model,
+        backend=judged.built.spec.name,
+        precision=str(artifact.precision),
+        arithmetic=judged.backend.in_force.arithmetic,
+        size_bytes=artifact.size_bytes,
+        opset=file.opset["ai.onnx"],
+        inputs=tuple(file.inputs),
+        steps=made.steps,
+        versions=made.versions,
+        comparison=judged.comparison,
+        held=judged.held,
+    )
+
+
+def _folder(name: str, specs: Sequence[BackendSpec], out: Path, layout: Layout) -> Path:
+    return out if layout is Layout.HUB or len(specs) == 1 else out / name
+
+
+def _write(
+    encoder: Encoder, built: Sequence[Built], folders: Mapping[str, Path], layout: Layout, cards: Mapping[Path, str]
+) -> None:
+    feeds = embedded_feeds(encoder)
+    with _fill(list(dict.fromkeys(folders.values()))) as partials:
+        for folder, partial in partials.items():
+            here = [
+                (one.spec, one.artifact)
+                for one in built
+                if one.artifact is not None and folders[one.spec.name] == folder
+            ]
+            if folder in cards:
+                (partial / CARD).write_text(cards[folder], encoding="utf-8")
+            write_artifacts(encoder, here, partial, layout, feeds)
+
+
+@contextmanager
+def _fill(folders: Sequence[Path]) -> Iterator[dict[Path, Path]]:
+    """`fill_folder` for several: none becomes what it is to be unless all can."""
+    with ExitStack() as stack:
+        yield {folder: stack.enter_context(fill_folder(folder)) for folder in folders}

@@ -1,0 +1,213 @@
+"""The model card: the hub's metadata and a page of measurements, checked before anyone sees it."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from driftgate.report.card_facts import Card, Variant
+from driftgate.report.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
+
+_TEMPLATE = Path(__file__).with_name("card.md")
+_TASK = "text-classification"
+_REQUIRED = ("library_name", "pipeline_tag", "tags")
+_METRICS = {  # the hub's metric, and what of `Quality` it is
+    "micro F1": ("f1", "micro_f1"),
+    "macro F1": ("f1", "macro_f1"),
+    "subset accuracy": ("accuracy", "subset_accuracy"),
+}
+
+
+def render_card(card: Card) -> str:
+    """The card's Markdown, with its metadata in front.
+
+    Raises:
+        ValueError: the metadata would not survive the hub's own reader.
+    """
+    from huggingface_hub import ModelCard
+
+    metadata = _metadata(card)
+    template = _TEMPLATE.read_text(encoding="utf-8")
+    text = str(ModelCard.from_template(metadata, template_str=template, **_parts(card))) + "\n"
+    check_card(text, metadata)
+    return text
+
+
+def check_card(text: str, expected: Any = None) -> None:
+    """Read the card as the hub does, and compare what comes back with what was meant.
+
+    Args:
+        expected: `ModelCardData`; None to check only that the card is whole.
+
+    Raises:
+        ValueError: no metadata, a key that is missing, or metadata that reads back as something else.
+    """
+    from huggingface_hub import ModelCard
+
+    found: Any = ModelCard(text).data
+    missing = [key for key in _REQUIRED if not found.get(key)]
+    if missing:
+        raise ValueError(f"model card: expected {', '.join(_REQUIRED)} in its metadata, missing: {', '.join(missing)}")
+    if found.pipeline_tag != _TASK:
+        raise ValueError(f"model card: expected pipeline_tag {_TASK}, found {found.pipeline_tag!r}")
+    if expected is not None and found.to_dict() != expected.to_dict():
+        raise ValueError("model card: its metadata reads back as something else")
+
+
+def _metadata(card: Card) -> Any:
+    from huggingface_hub import ModelCardData
+
+    source = card.source
+    extra: dict[str, Any] = dict(source.carried)
+    if source.repository:
+        extra |= {"base_model": source.repository, "base_model_relation": "quantized"}
+    results = _eval_results(card)
+    if results:
+        extra |= {"eval_results": results, "model_name": _title(card), "metrics": ["f1", "accuracy"]}
+    quantized = ["int8"] if any(variant.precision.startswith("int8") for variant in card.variants) else []
+    return ModelCardData(
+        library_name="onnx",
+        pipeline_tag=_TASK,
+        tags=["onnx", "onnxruntime", "optimum", _TASK, *quantized, "driftgate"],
+        **extra,
+    )
+
+
+def _eval_results(card: Card) -> list[Any]:
+    from huggingface_hub import EvalResult
+
+    judged_on = card.judged_on
+    return [
+        EvalResult(
+            task_type=_TASK,
+            dataset_type=judged_on.pinned or judged_on.corpus,
+            dataset_name=f"{judged_on.corpus}, {judged_on.rows} rows",
+            metric_type=metric,
+            metric_name=f"{name} {policy}, {variant.model}",
+            metric_value=round(getattr(quality, field), 4),
+        )
+        for variant in card.variants
+        for policy, quality in variant.comparison.quality.items()
+        for name, (metric, field) in _METRICS.items()
+    ]
+
+
+def _title(card: Card) -> str:
+    return f"{card.source.name}-onnx" if card.model_id == "." else PurePosixPath(card.model_id).name
+
+
+def _parts(card: Card) -> dict[str, Any]:
+    """What the template is filled with."""
+    source, judged_on = card.source, card.judged_on
+    example = min(card.variants, key=lambda variant: variant.size_bytes)
+    local = card.model_id == "."
+    path = PurePosixPath(example.model)
+    subfolder = f'subfolder="{path.parent}", ' if path.parent.name else ""
+    return {
+        "card": card,
+        "example": example,
+        "title": _title(card),
+        "kind": "multi-label" if source.multi_label else "single-label",
+        "version": version("driftgate"),
+        "texts": _texts(card),
+        "files": files_table(card),
+        "reference": (
+            "Compared with torch in float32 on the CPU, with eager attention, on the same texts, "
+            f"in batches of at most {judged_on.token_budget:,} padded tokens."
+        ),
+        "drift": drift_table(card),
+        "flips_note": _flips_note(card),
+        "flips": flips_table(card),
+        "quality": quality_text(card),
+        "speed_note": (
+            f"Ratio to torch, above 1 is faster: median of alternating blocks, [slowest, fastest] block. {card.speed.rows} "
+            f"texts of `{card.speed.corpus}` in every block; b1, b8 and b32 are batches in arrival order, budget is sorted by "
+            f"length, at most {judged_on.token_budget:,} padded tokens a batch."
+        ),
+        "speed": speed_table(card),
+        "machine": _machine(card),
+        "here": "  # the folder of this card" if local else "",
+        "folder": '"."' if local else f'snapshot_download("{card.model_id}")',
+        "hub_import": "" if local else "from huggingface_hub import snapshot_download\n",
+        "optimum_file": f'{subfolder}file_name="{path.name}"',
+        "feed": _feed(example),
+        "scores": _scores(multi_label=source.multi_label),
+        "made_from": "\n".join(f"- {line}" for line in _made_from(card)),
+        "bounds": bounds_table(card),
+    }
+
+
+def _texts(card: Card) -> str:
+    judged_on = card.judged_on
+    drawn = (
+        "" if judged_on.rows == judged_on.all_rows else f" drawn from {judged_on.all_rows:,} with seed {judged_on.seed}"
+    )
+    labelled = "labelled" if judged_on.labelled else "without labels"
+    return f"{judged_on.rows:,} texts{drawn} of `{judged_on.pinned or judged_on.corpus}` ({labelled})"
+
+
+def _flips_note(card: Card) -> str:
+    if not card.source.multi_label:
+        return "A flip is a text whose most probable label is another one."
+    own = " and at the threshold of each label (`thresholds.json`)" if card.source.has_thresholds else ""
+    none = "" if card.source.has_thresholds else "; the source has no thresholds of its own"
+    return f"A flip is a yes or no for a label that differs from torch's, at 0.5{own}{none}."
+
+
+def _machine(card: Card) -> str:
+    environment, speed = card.environment, card.speed
+    versions = ", ".join(
+        f"{name} {environment.versions[name]}"
+        for name in ("torch", "transformers", "onnxruntime", "onnxruntime-gpu")
+        if name in environment.versions
+    )
+    sets = ", ".join(environment.instruction_sets) or "no instruction sets that matter here"
+    return (
+        f"Measured on {environment.cpu} ({sets}), {environment.usable_cores} of {environment.cores} cores, {speed.threads} "
+        f"threads, device {speed.device}; Python {environment.python}, {versions}. Another machine has other ratios."
+    )
+
+
+def _feed(variant: Variant) -> str:
+    attributes = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return "\n".join(
+        f'    "{name}": np.array([text.{attributes[name]} for text in encoded], dtype=np.int64),'
+        for name in variant.inputs
+    )
+
+
+def _scores(*, multi_label: bool) -> str:
+    if multi_label:
+        return "scores = 1 / (1 + np.exp(-logits))"
+    return (
+        "exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
+        "scores = exponentials / exponentials.sum(axis=1, keepdims=True)"
+    )
+
+
+def _made_from(card: Card) -> list[str]:
+    source, judged_on = card.source, card.judged_on
+    where = (
+        f"`{source.repository}` at commit `{source.revision}`" if source.repository else f"the folder `{source.name}`"
+    )
+    licence = source.carried.get("license")
+    lines = [
+        f"Source: {where}, {source.architecture}, sha256 `{source.sha256}`",
+        f"Licence: {licence}, as the source states"
+        if licence
+        else "Licence: the source's card and configuration state none",
+        *(f"`{variant.model}`: {_recipe(variant)}" for variant in card.variants),
+        f"Versions: {_versions(card.variants)}",
+        f"Judged on: {_texts(card)}, sha256 `{judged_on.sha256}`",
+    ]
+    thresholds = "`thresholds.json`: the source's threshold of each label"
+    return [*lines, thresholds] if source.has_thresholds else lines
+
+
+def _recipe(variant: Variant) -> str:
+    return " ▶ ".join(variant.steps)
+
+
+def _versions(variants: Sequence[Variant]) -> str:
+    found = {name: number for variant in variants for name, number in variant.versions.items()}
+    return ", ".join(f"{name} {number}" for name, number in found.items())

@@ -1,0 +1,114 @@
+"""What a model card is made of: facts and measurements, no prose."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from driftgate.judge.bounds import Bound
+from driftgate.judge.comparison import Comparison
+from driftgate.judge.speed import Ratio
+from driftgate.report.environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The encoder.
+
+    Args:
+        repository: its hub id; None for a local folder. `revision`: the commit.
+        carried: licence and language from the metadata of its own card, such as {"license": "mit"}.
+        weights_bytes: of its torch weights on disk.
+    """
+
+    name: str
+    repository: str | None
+    revision: str | None
+    sha256: str
+    architecture: str
+    labels: tuple[str, ...]
+    multi_label: bool
+    has_thresholds: bool
+    max_tokens: int
+    weights_bytes: int
+    carried: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOn:
+    """The texts of the judgement.
+
+    Args:
+        rows: how many were asked, of `all_rows`, drawn with `seed` where fewer.
+        pinned: what loads the same rows of a hub data set again; None for a file.
+        token_budget: padded tokens a batch may hold.
+    """
+
+    corpus: str
+    rows: int
+    all_rows: int
+    seed: int
+    labelled: bool
+    sha256: str
+    pinned: str | None
+    token_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Speed beside torch, in alternating blocks of one process.
+
+    Args:
+        rows: texts in each block, of `corpus`.
+        torch_texts_per_second: the median block's, by batch plan.
+        ratios: by backend and batch plan; above 1 is faster than torch.
+    """
+
+    corpus: str
+    rows: int
+    threads: int
+    device: str
+    torch_texts_per_second: Mapping[str, float]
+    ratios: Mapping[str, Mapping[str, Ratio]]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One model file.
+
+    Args:
+        model: its path in the published folder.
+        arithmetic: the type in which products were computed where it was judged.
+        opset: version of ONNX's own operators.
+        size_bytes: external data included.
+        inputs: names, in graph order.
+        steps: build steps with their versions. `versions`: of the libraries that took part.
+        held: every bound it was held to, with its value.
+    """
+
+    model: str
+    backend: str
+    precision: str
+    arithmetic: str
+    opset: int
+    size_bytes: int
+    inputs: tuple[str, ...]
+    steps: tuple[str, ...]
+    versions: Mapping[str, str]
+    comparison: Comparison
+    held: tuple[tuple[Bound, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A model card's facts.
+
+    Args:
+        model_id: what clients load: a hub id, or "." for the folder that the card is in.
+        variants: the model files, at least one.
+    """
+
+    model_id: str
+    source: Source
+    judged_on: JudgedOn
+    variants: tuple[Variant, ...]
+    speed: Speed
+    environment: Environment

@@ -1,0 +1,153 @@
+"""The tables of a model card: a row for each measurement, a column for each model file."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from driftgate.judge.quality import MIN_SUPPORT, Quality
+from driftgate.report.card_facts import Card
+
+_QUALITY: Mapping[str, Callable[[Quality], float]] = {
+    "subset accuracy (the whole label set is right)": lambda quality: quality.subset_accuracy,
+    "micro precision": lambda quality: quality.micro_precision,
+    "micro recall": lambda quality: quality.micro_recall,
+    "micro F1": lambda quality: quality.micro_f1,
+    "macro precision": lambda quality: quality.macro_precision,
+    "macro recall": lambda quality: quality.macro_recall,
+    "macro F1": lambda quality: quality.macro_f1,
+    "Matthews correlation": lambda quality: quality.mcc,
+}
+
+
+def files_table(card: Card) -> str:
+    """The model files, as `driftgate verify` reads them back: size, opset and digest are in words that it knows."""
+    rows = [
+        (
+            f"`{variant.model}`",
+            f"`{variant.backend}`",
+            variant.precision,
+            variant.arithmetic,
+            str(variant.opset),
+            f"{variant.size_bytes:,} bytes",
+            f"{variant.size_bytes / card.source.weights_bytes:.3f}",
+        )
+        for variant in card.variants
+    ]
+    weights = ("torch weights of the source", "`torch`", "", "", "", f"{card.source.weights_bytes:,} bytes", "1")
+    headings = ("file", "backend", "class", "computes in", "opset", "size", "of the source's")
+    return _table(headings, [*rows, weights])
+
+
+def drift_table(card: Card) -> str:
+    """Statistics of each text's largest probability difference; then means and extremes over everything."""
+    drifts = [variant.comparison.drift for variant in card.variants]
+    largest = [drift.largest_per_text for drift in drifts]
+    rows = [
+        ("mean over texts of the largest difference of a text", *(_small(one.mean) for one in largest)),
+        ("standard deviation", *(_small(one.std) for one in largest)),
+        ("min", *(_small(one.min) for one in largest)),
+        ("median", *(_small(one.median) for one in largest)),
+        *(
+            (name, *(_small(one.percentiles[name]) for one in largest))
+            for name in largest[0].percentiles
+            if name != "p50"
+        ),
+        ("max", *(_small(one.max) for one in largest)),
+        ("mean over all texts and labels", *(_small(drift.mean_abs) for drift in drifts)),
+        ("largest logit difference", *(_small(drift.max_abs_logit) for drift in drifts)),
+        (
+            "texts with the same most probable label",
+            *(f"{variant.comparison.agreement.top1:.2%}" for variant in card.variants),
+        ),
+    ]
+    return _table(("probability difference", *_names(card)), rows)
+
+
+def flips_table(card: Card) -> str:
+    rows = []
+    for policy in card.variants[0].comparison.flips:
+        found = [variant.comparison.flips[policy] for variant in card.variants]
+        rows += [
+            (f"flips {policy}", *(f"{flips.total:,} of {flips.decisions:,} ({flips.rate:.3%})" for flips in found)),
+            (f"texts with a flip {policy}", *(f"{flips.rows:,} of {card.judged_on.rows:,}" for flips in found)),
+        ]
+        judged = [flips.against_truth for flips in found if flips.against_truth is not None]
+        if judged:
+            changed = (f"{one.negative:,} + {one.positive:,}" for one in judged)
+            rows.append((f"flips {policy}, right to wrong + wrong to right", *changed))
+    return _table(("decisions", *_names(card)), rows)
+
+
+def quality_text(card: Card) -> str:
+    """A table for each decision policy, or that nothing can be said."""
+    if not card.judged_on.labelled:
+        return "Not measured: the texts it was judged on have no labels, so nothing is said about F1."
+    parts = []
+    for policy, reference in card.variants[0].comparison.reference_quality.items():
+        rows = [
+            (name, f"{read(reference):.4f}", *(f"{read(one.comparison.quality[policy]):.4f}" for one in card.variants))
+            for name, read in _QUALITY.items()
+        ]
+        losses = [one.comparison.losses[policy]["macro_f1"] for one in card.variants]
+        loss = (
+            "loss of macro F1 [90% interval]",
+            "",
+            *(f"{one.loss:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in losses),
+        )
+        supported = f"macro F1 of the {reference.supported_labels} labels with {MIN_SUPPORT} texts or more"
+        some = (
+            supported,
+            f"{reference.macro_f1_supported:.4f}",
+            *(f"{one.comparison.quality[policy].macro_f1_supported:.4f}" for one in card.variants),
+        )
+        decided = f"Decided {policy}:" if card.source.multi_label else "The most probable label:"
+        parts += [decided, _table(("", "torch", *_names(card)), [*rows, some, loss])]
+    return "\n\n".join(parts)
+
+
+def speed_table(card: Card) -> str:
+    rows = [
+        (
+            plan,
+            f"{texts:.1f}",
+            *(
+                f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+                for ratio in (card.speed.ratios[variant.backend][plan] for variant in card.variants)
+            ),
+        )
+        for plan, texts in card.speed.torch_texts_per_second.items()
+    ]
+    blocks = next(iter(card.speed.ratios[card.variants[0].backend].values())).blocks
+    return _table((f"batches, {blocks} blocks", "torch, texts/s", *(f"{name} / torch" for name in _names(card))), rows)
+
+
+def bounds_table(card: Card) -> str:
+    metrics = list(dict.fromkeys(bound.metric for variant in card.variants for bound, _ in variant.held))
+    rows = []
+    for metric in metrics:
+        found = [next((pair for pair in variant.held if pair[0].metric == metric), None) for variant in card.variants]
+        rows.append(
+            (
+                f"`{metric}`",
+                *(
+                    "" if pair is None else f"{_small(pair[1])} {'≤' if pair[0].at_most else '≥'} {pair[0].limit:g}"
+                    for pair in found
+                ),
+            )
+        )
+    return _table(("metric", *_names(card)), rows)
+
+
+def _names(card: Card) -> list[str]:
+    return [f"`{PurePosixPath(variant.model).name}`" for variant in card.variants]
+
+
+def _small(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, numbers to the right."""
+    rule = ["---", *("---:" for _ in headings[1:])]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (headings, rule, *rows)
+    )

@@ -1,0 +1,266 @@
+"""The model card: metadata that the hub reads, and no number under another's name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from functools import cache
+
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from driftgate.arrays import LabelMatrix, Logits
+from driftgate.judge.bounds import Bound
+from driftgate.judge.comparison import Comparison, compare
+from driftgate.judge.speed import Ratio
+from driftgate.report.card import check_card, render_card
+from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.report.environment import Environment
+
+ROWS = 40
+LABELS = ("joy", "anger", "fear|dread")
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+PLANS = ("b1", "b8", "b32", "budget")
+
+
+@cache
+def make_comparison(*, labelled: bool = True, multi_label: bool = True, noise: float = 0.05) -> Comparison:
+    generator = np.random.default_rng(0)
+    reference = generator.normal(size=(ROWS, len(LABELS))).astype(np.float32)
+    other = (reference + generator.normal(scale=noise, size=reference.shape)).astype(np.float32)
+    truth = LabelMatrix(np.eye(len(LABELS), dtype=np.bool_)[np.arange(ROWS) % len(LABELS)]) if labelled else None
+    policies = {"at 0.5": 0.5, "at thresholds": np.array([0.3, 0.4, 0.5])} if multi_label else {"at 0.5": 0.5}
+    return compare(Logits(reference), Logits(other), LABELS, policies, truth, multi_label=multi_label)
+
+
+def make_variant(
+    comparison: Comparison, model: str = "model.onnx", backend: str = "onnx-int8", size: int = 1000
+) -> Variant:
+    bound = Bound(
+        "int8-rowwise", "max_abs_logit_drift", 1.5, at_most=True, reason="seen 0.3", set_on=date(2026, 11, 21)
+    )
+    return Variant(
+        model=model,
+        backend=backend,
+        precision="int8-rowwise",
+        arithmetic="int8",
+        opset=18,
+        size_bytes=size,
+        inputs=("input_ids", "attention_mask"),
+        steps=("export@1", "optimize-basic@3", "int8-rowwise@3"),
+        versions={"torch": "2.13.0", "onnxruntime": "1.31.0"},
+        comparison=comparison,
+        held=((bound, comparison.drift.max_abs_logit),),
+    )
+
+
+def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **changes: object) -> Card:
+    variants = variants or (make_variant(make_comparison()),)
+    labelled = bool(variants[0].comparison.quality)
+    facts = {
+        "name": "mini",
+        "repository": None,
+        "revision": None,
+        "sha256": "ab" * 32,
+        "architecture": "roberta",
+        "labels": LABELS,
+        "multi_label": True,
+        "has_thresholds": len(variants[0].comparison.flips) > 1,
+        "max_tokens": 512,
+        "weights_bytes": 4000,
+        "carried": {},
+    }
+    ratios = {variant.backend: {plan: Ratio(3.14, 2.5, 4.0, 3) for plan in PLANS} for variant in variants}
+    card = Card(
+        model_id=".",
+        source=Source(**{**facts, **(source or {})}),
+        judged_on=JudgedOn("reviews", ROWS, 500, 0, labelled, "cd" * 32, None, 1024),
+        variants=tuple(variants),
+        speed=Speed("normal", 32, 2, "cpu", dict.fromkeys(PLANS, 40.0), ratios),
+        environment=Environment("3.11.9", "Linux", {"torch": "2.13.0"}, "A processor", ("avx2",), 8, 2, ()),
+    )
+    return replace(card, **changes)
+
+
+def metadata(text: str) -> dict[str, object]:
+    """What stands between the rules, by a YAML reader that is not the hub's."""
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def row(text: str, heading: str) -> list[str]:
+    """The cells behind the first one of the only row that begins with `heading`."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {heading} |")]
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[2:-1]]
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+# Metadata
+
+
+def test_the_metadata_has_what_the_hub_filters_by() -> None:
+    found = metadata(render_card(make_card()))
+    assert (found["library_name"], found["pipeline_tag"]) == ("onnx", "text-classification")
+    assert {"onnx", "text-classification", "int8"} <= set(found["tags"])
+
+
+def test_the_model_index_reads_back_as_what_was_measured() -> None:
+    comparison = make_comparison()
+    found = ModelCard(render_card(make_card(make_variant(comparison)))).data.eval_results
+    values = {result.metric_name: result.metric_value for result in found}
+    for policy, quality in comparison.quality.items():
+        assert values[f"macro F1 {policy}, model.onnx"] == round(quality.macro_f1, 4)
+        assert values[f"micro F1 {policy}, model.onnx"] == round(quality.micro_f1, 4)
+        assert values[f"subset accuracy {policy}, model.onnx"] == round(quality.subset_accuracy, 4)
+    assert {result.metric_type for result in found} == {"f1", "accuracy"}
+    assert {result.dataset_type for result in found} == {"reviews"}
+
+
+def test_without_labels_there_are_no_results_and_the_card_says_so() -> None:
+    text = render_card(make_card(make_variant(make_comparison(labelled=False))))
+    assert "model-index" not in metadata(text)
+    assert "no labels, so nothing is said about F1" in text
+    assert "right to wrong" not in text
+
+
+def test_a_hub_encoder_is_named_as_the_base_with_its_commit() -> None:
+    text = render_card(make_card(source={"name": "ME/mini", "repository": "ME/mini", "revision": REVISION}))
+    assert metadata(text)["base_model"] == "ME/mini"
+    assert f"`ME/mini` at commit `{REVISION}`" in text
+
+
+def test_a_local_encoder_is_no_base_that_the_hub_could_link_to() -> None:
+    assert "base_model" not in metadata(render_card(make_card()))
+
+
+def test_the_licence_is_the_sources_or_none() -> None:
+    carried = render_card(make_card(source={"carried": {"license": "mit", "language": ["en"]}}))
+    assert (metadata(carried)["license"], metadata(carried)["language"]) == ("mit", ["en"])
+    assert "Licence: mit" in carried
+    unknown = render_card(make_card())
+    assert "license" not in metadata(unknown)
+    assert "state none" in unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no metadata at all", "missing: library_name, pipeline_tag, tags"),
+        ("---\nlibrary_name: onnx\ntags: [onnx]\n---\n", "missing: pipeline_tag"),
+        ("---\nlibrary_name: onnx\npipeline_tag: fill-mask\ntags: [onnx]\n---\n", "found 'fill-mask'"),
+    ],
+)
+def test_a_card_that_is_not_whole_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        check_card(text)
+
+
+def test_metadata_that_reads_back_as_something_else_is_refused() -> None:
+    text = render_card(make_card())
+    meant = ModelCard(text).data
+    check_card(text, meant)
+    with pytest.raises(ValueError, match="reads back as something else"):
+        check_card(text.replace("value: ", "value: 1", 1), meant)
+
+
+# Numbers
+
+
+def test_each_mean_stands_under_its_own_name() -> None:
+    drift = make_comparison().drift
+    text = render_card(make_card())
+    assert row(text, "mean over texts of the largest difference of a text") == [f"{drift.largest_per_text.mean:.3g}"]
+    assert row(text, "mean over all texts and labels") == [f"{drift.mean_abs:.3g}"]
+    assert drift.mean_abs < 0.8 * drift.largest_per_text.mean  # so that one could not stand for the other here
+
+
+def test_every_statistic_of_drift_is_there() -> None:
+    largest = make_comparison().drift.largest_per_text
+    text = render_card(make_card())
+    shown = {name: row(text, name) for name in ("standard deviation", "min", "median", "max", "p25", "p99", "p99.9")}
+    expected = {
+        "standard deviation": largest.std, "min": largest.min, "median": largest.median, "max": largest.max,
+        **{name: largest.percentiles[name] for name in ("p25", "p99", "p99.9")},
+    }  # fmt: skip
+    assert shown == {name: [f"{value:.3g}"] for name, value in expected.items()}
+
+
+def test_flips_are_counted_at_every_policy() -> None:
+    comparison = make_comparison(noise=0.5)
+    text = render_card(make_card(make_variant(comparison)))
+    for policy, flips in comparison.flips.items():
+        assert flips.total > 0
+        assert row(text, f"flips {policy}")[0].startswith(f"{flips.total} of {flips.decisions} (")
+
+
+def test_ratios_to_torch_are_shown_with_their_spread() -> None:
+    text = render_card(make_card())
+    for plan in PLANS:
+        assert row(text, plan) == ["40.0", "3.14 [2.50, 4.00]"]
+    assert "A processor (avx2), 2 of 8 cores, 2 threads" in text
+
+
+def test_size_and_ratio_are_of_bytes() -> None:
+    text = render_card(make_card())
+    assert row(text, "`model.onnx`")[-2:] == ["1,000 bytes", "0.250"]
+
+
+def test_a_bound_is_shown_with_its_value() -> None:
+    comparison = make_comparison()
+    value = f"{comparison.drift.max_abs_logit:.3g}"
+    assert row(render_card(make_card()), "`max_abs_logit_drift`") == [f"{value} ≤ 1.5"]
+
+
+def test_several_files_get_a_column_each_in_the_order_given() -> None:
+    near, far = make_comparison(noise=0.01), make_comparison(noise=0.5)
+    text = render_card(
+        make_card(
+            make_variant(near, "onnx/model.onnx", "onnx-fp32", 4000), make_variant(far, "onnx/model_quantized.onnx")
+        )
+    )
+    assert row(text, "max") == [f"{one.drift.largest_per_text.max:.3g}" for one in (near, far)]
+    assert 'subfolder="onnx", file_name="model_quantized.onnx"' in text  # the smaller one is the example
+
+
+def test_a_sample_of_the_corpus_is_said_to_be_one() -> None:
+    assert "40 texts drawn from 500 with seed 0 of `reviews`" in render_card(make_card())
+
+
+def test_no_label_breaks_a_table() -> None:
+    text = render_card(make_card())
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+# How to load it
+
+
+@pytest.mark.parametrize("multi_label", [True, False])
+@pytest.mark.parametrize("model_id", [".", "ME/mini-onnx"])
+def test_the_examples_are_python(model_id: str, multi_label: bool) -> None:
+    variant = make_variant(make_comparison(multi_label=multi_label))
+    text = render_card(make_card(variant, model_id=model_id, source={"multi_label": multi_label}))
+    blocks = python_blocks(text)
+    assert len(blocks) == 2
+    for block in blocks:
+        compile(block, "card", "exec")
+    assert ("1 / (1 + np.exp(-logits))" in text) == multi_label
+
+
+def test_the_examples_of_a_pushed_card_load_from_the_hub() -> None:
+    text = render_card(make_card(model_id="ME/mini-onnx"))
+    assert text.startswith("---\n")
+    assert "# mini-onnx\n" in text
+    assert 'model_id = "ME/mini-onnx"' in text
+    assert 'snapshot_download("ME/mini-onnx")' in text
+    assert "driftgate predict ME/mini-onnx --backend onnx-int8" in text
+
+
+def test_segments_are_fed_to_a_graph_that_takes_them() -> None:
+    variant = replace(make_variant(make_comparison()), inputs=("input_ids", "attention_mask", "token_type_ids"))
+    assert '"token_type_ids": np.array([text.type_ids for text in encoded]' in render_card(make_card(variant))
+    assert "type_ids" not in render_card(make_card())
