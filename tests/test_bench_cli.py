@@ -1,8 +1,11 @@
 """`driftgate bench`: a published file timed in real workers, what is refused, and what an interruption leaves."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,22 @@ def test_what_was_measured_before_the_end_is_written(
     (only,) = document["configurations"]
     assert only["plan"] == "b1"
     assert len(list((tmp_path / "out").glob("*.tsv"))) == 1
+
+
+def test_a_run_that_is_called_off_keeps_what_is_done_as_after_ctrl_c(
+    bench: Command, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(bench: Bench, measured: Measured, **_: object) -> None:
+        measured.blocks[next(iter(bench.plan))] = [Block(0, 0, (0,), (10**9,))]
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(command, "measure_bench", measure)
+    before = signal.getsignal(signal.SIGTERM)
+    result = bench(published, "--rows", 10, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert json.loads((tmp_path / "out/bench.json").read_text(encoding="utf-8"))["complete"] is False
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interruption_before_the_first_block_writes_nothing(

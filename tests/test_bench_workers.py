@@ -104,9 +104,10 @@ def test_workers_start_together_answer_their_shares_and_the_slowest_counts(stand
         assert team.facts["threads"] in pids_of(team)
         block = team.time_block(4, tokens, [[[0]], [[1]]])
         alone = team.time_block(5, tokens, [[[0], [1]]])
-        # Ctrl-C reaches workers too; they wait for what the parent decides.
+        # What ends a whole group reaches workers too; they wait for what the parent decides.
         for pid in pids_of(team):
             os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
         again = team.time_block(6, tokens, [[[0]], [[1]]])
     assert (block.number, alone.number, again.number) == (4, 5, 6)
     assert len(block.begun_ns) == 2

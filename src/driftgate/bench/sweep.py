@@ -16,7 +16,7 @@ from driftgate.pipeline import Built, choose_backends, prepare_backend
 from driftgate.run.device import Device
 
 ENCODER_BACKENDS = ("torch", "onnx-fp32", "onnx-int8")
-DEFAULT_ROWS = 400
+DEFAULT_ROWS = 200
 CPU = Device()
 
 Announce = Callable[[str], None]

@@ -1,5 +1,8 @@
 """`driftgate bench`: texts per second of backends, by batch plan, workers, threads and corpus."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -23,7 +26,7 @@ from driftgate.report.throughput import ThroughputRun, render_run, result_names,
 from driftgate.report.throughput_files import require_free
 from driftgate.run.device import available_threads, parse_device, require_device
 
-_BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 100
+_BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 50
 
 
 def bench(
@@ -159,7 +162,8 @@ def bench(
         measured = Measured()
         stopped: BaseException | None = None
         try:
-            measure_bench(prepared, measured, announce=announce, note=console.print)
+            with _ended_like_ctrl_c():
+                measure_bench(prepared, measured, announce=announce, note=console.print)
         except (KeyboardInterrupt, WorkerError) as error:
             stopped = error
     run = ThroughputRun(header, measured.facts, measured.throughputs(prepared), complete=stopped is None)
@@ -170,6 +174,16 @@ def bench(
                 console.print(f"wrote {path}")
     if stopped is not None:
         raise stopped
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A job that is called off (SIGTERM) keeps what is done, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _plans(plans: str, batch_sizes: str, token_budget: int) -> tuple[BatchPlan, ...]:

@@ -22,8 +22,10 @@ def serve(answer: Callable[[Mapping[str, Any]], object]) -> None:
     # What a library prints goes to standard error: standard output carries the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Ctrl-C reaches every process of the terminal. The parent decides what becomes of it, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of the terminal, and `timeout` ends a whole group. The parent decides what becomes of it,
+    # and ends its workers.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
