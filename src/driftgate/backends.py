@@ -30,6 +30,9 @@ class Precision(StrEnum):
 
 _NAME = re.compile("[a-z0-9][a-z0-9.-]*")
 
+DEFAULT_OPSET = 18
+"""The version of ONNX's operators that files are written in."""
+
 PRECISION_CLASSES = tuple(precision for precision in Precision if precision is not Precision.FROM_GRAPH)
 
 
@@ -77,13 +80,16 @@ class Step:
 
     `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`; a mapping that
     it returns goes into the manifest's notes. Change `version` whenever `apply` would write something else: it is part of
-    the cache key. `calibrated` says that `apply` takes a third argument, the `Calibration` to watch the graph on.
+    the cache key. `calibrated` says that `apply` takes a third argument, the `Calibration` to watch the graph on;
+    `infers_shapes` that it takes `shape_inference=`, a bool. `least_opset`: the first one whose operators it can write.
     """
 
     name: str
     version: str
     apply: Callable[..., Any]
     calibrated: bool = False
+    infers_shapes: bool = False
+    least_opset: int = 0
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -105,6 +111,7 @@ class BackendSpec:
         published: an ONNX file or folder made elsewhere, used as it is.
         open_with: `(encoder, artifact or None, settings) -> Backend` for a runtime that driftgate does not know.
         calibration: the `Corpus` that calibrated steps watch the graph on; None for the embedded throughput corpus.
+        opset: of the files that are built. `shape_inference`: False for build steps to do without it where they can.
         declared: guarantees other than the usual: `REPEAT` exact, every other invariance bounded.
     """
 
@@ -116,6 +123,8 @@ class BackendSpec:
     published: Path | None = None
     open_with: Callable[..., Any] | None = None
     calibration: Any = field(default=None, hash=False)
+    opset: int = DEFAULT_OPSET
+    shape_inference: bool = True
     declared: Mapping[Invariance, Guarantee] = field(default_factory=dict, hash=False)
 
     def guarantee(self, invariance: Invariance) -> Guarantee:

@@ -1,6 +1,5 @@
 """The texts that some build steps watch a graph on, and the ranges they see."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.builder.onnx_graph import has_external_data
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows, spread_sample
 from driftgate.inputs.corpus import Corpus
@@ -92,18 +90,46 @@ class FeedReader:
         return next(self._next, None)
 
 
-def measure_ranges(model: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
-    """Least and greatest value of every float tensor that the graph computes, by its name."""
-    from onnxruntime.quantization import CalibrationMethod, create_calibrator
+_EXTREMES = ("ReduceMin", "ReduceMax")
 
-    with tempfile.TemporaryDirectory() as scratch:
-        calibrator = create_calibrator(
-            model,
-            augmented_model_path=str(Path(scratch) / "watched.onnx"),
-            calibrate_method=CalibrationMethod.MinMax,
-            use_external_data_format=has_external_data(model),
-        )
-        calibrator.collect_data(FeedReader(model, calibration.feeds))
-        found = calibrator.compute_data().items()
-        ranges = {name: data.range_value for name, data in found}
-        return {name: (float(np.min(low)), float(np.max(high))) for name, (low, high) in ranges.items()}
+
+def measure_ranges(model: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of every float tensor that the graph computes, by its name.
+
+    ONNX Runtime's calibrators would find the same; they need shapes inferred and every weight in memory first.
+    """
+    import onnx
+    from onnx import helper
+
+    watched = onnx.load(model, load_external_data=False)
+    graph = watched.graph
+    _set_outputs(graph, [name for node in graph.node for name in node.output if name])
+    floats = [value.name for value in _open(watched, model.parent).get_outputs() if value.type == "tensor(float)"]
+    for name in floats:
+        graph.node.extend(helper.make_node(operator, [name], [f"{name}/{operator}"]) for operator in _EXTREMES)
+    _set_outputs(graph, [f"{name}/{operator}" for operator in _EXTREMES for name in floats])
+    session = _open(watched, model.parent)
+    inputs = {value.name for value in session.get_inputs()}
+    rows = [session.run(None, {name: feed[name] for name in inputs}) for feed in calibration.feeds]
+    found = np.array([[value.item() for value in row] for row in rows])
+    lows, highs = found[:, : len(floats)].min(axis=0), found[:, len(floats) :].max(axis=0)
+    return dict(zip(floats, zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
+
+
+def _set_outputs(graph: Any, names: Sequence[str]) -> None:
+    """Without types: ONNX Runtime knows them once it has loaded the graph."""
+    from onnx import ValueInfoProto
+
+    del graph.output[:]
+    graph.output.extend(ValueInfoProto(name=name) for name in names)
+
+
+def _open(model: Any, folder: Path) -> Any:
+    """A session of a graph in memory, node by node as it is; `folder` holds its external data."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

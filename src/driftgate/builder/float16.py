@@ -1,6 +1,6 @@
 """Float16 weights and arithmetic."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ _INFINITE = 1e30
 """Values beyond this stand for minus infinity in attention masks; float16's own least value does as well."""
 
 
-def convert_float16(source: Path, target: Path, calibration: Calibration) -> Mapping[str, Any]:
+def convert_float16(
+    source: Path, target: Path, calibration: Calibration, *, shape_inference: bool = True
+) -> Mapping[str, Any]:
     """Float16 weights and arithmetic, float32 inputs and outputs.
 
     What float16 cannot hold stays float32: weights, and nodes whose inputs or outputs go beyond half its range on the
     calibration rows. So does what ends as an index: a relative position rounded into the next bucket (DeBERTa-v2, MPNet) is
     another position, and no small drift.
+
+    Args:
+        shape_inference: False to believe ONNX Runtime about which tensors are floats, and to know no shapes.
 
     Returns:
         the names of the nodes that were kept for their range, and the rows that were watched.
@@ -30,12 +35,12 @@ def convert_float16(source: Path, target: Path, calibration: Calibration) -> Map
 
     model = onnx.load(source)
     refuse_quantized(model, source)
-    beyond = _beyond_range(model.graph, measure_ranges(source, calibration))
+    ranges = measure_ranges(source, calibration)
+    beyond = _beyond_range(model.graph, ranges)
     kept = sorted({*_index_arithmetic(model.graph), *beyond})
-    # Types are inferred from the graph alone: inference takes no more than 2 GB, and needs no weights.
-    inferred = onnx.shape_inference.infer_shapes(onnx.load(source, load_external_data=False))
+    types = _infer_types(source) if shape_inference else _float_types(model.graph, ranges)
     del model.graph.value_info[:]
-    model.graph.value_info.extend(inferred.graph.value_info)
+    model.graph.value_info.extend(types)
     converted = OnnxModel(
         convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, node_block_list=kept)
     )
@@ -44,6 +49,21 @@ def convert_float16(source: Path, target: Path, calibration: Calibration) -> Map
     converted.topological_sort()  # casts were put at the end
     save_beside(converted.model, source, target)
     return {"kept in float32 for their range": beyond, "calibration": calibration.describe()}
+
+
+def _infer_types(source: Path) -> list[Any]:
+    """From the graph alone: inference takes no more than 2 GB, and needs no weights."""
+    import onnx
+
+    return list(onnx.shape_inference.infer_shapes(onnx.load(source, load_external_data=False)).graph.value_info)
+
+
+def _float_types(graph: Any, names: Iterable[str]) -> list[Any]:
+    """Of tensors inside the graph; its outputs say theirs themselves."""
+    from onnx import TensorProto, helper
+
+    outputs = {value.name for value in graph.output}
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in outputs]
 
 
 def _join_float32(graph: Any, kept: Collection[str]) -> None:

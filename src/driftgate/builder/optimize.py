@@ -37,19 +37,21 @@ def optimize_basic(source: Path, target: Path) -> None:
         save_beside(model, optimized, target)
 
 
-def fuse_layers(source: Path, target: Path) -> None:
+def fuse_layers(source: Path, target: Path, *, shape_inference: bool = True) -> None:
     """Attention, normalization and GELU as one operator each: what O4 does for a GPU before float16.
 
     GELU stays exact: O3 and O4 would approximate it by tanh.
     """
-    save_beside(fuse(source), source, target)
+    save_beside(fuse(source, shape_inference=shape_inference), source, target)
 
 
-def fuse(source: Path, *, multi_head_attention: bool = False) -> Any:
+def fuse(source: Path, *, multi_head_attention: bool = False, shape_inference: bool = True) -> Any:
     """The graph with single nodes where ONNX Runtime's optimizer finds their patterns, an onnx.ModelProto.
 
     Args:
         multi_head_attention: with the products of query, key and value outside of the attention operator.
+        shape_inference: False to go by patterns alone. ONNX Runtime infers shapes symbolically, in Python, again after each
+            kind of fusion, which takes long and much memory where a graph is very large.
     """
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
@@ -58,6 +60,7 @@ def fuse(source: Path, *, multi_head_attention: bool = False) -> Any:
     options.use_raw_attention_mask()  # else texts are taken to be padded behind, and are wrong where they are not
     options.use_multi_head_attention = multi_head_attention
     options.enable_embed_layer_norm = False
+    options.enable_shape_inference = shape_inference
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of every fusion that a family does not have
     try:

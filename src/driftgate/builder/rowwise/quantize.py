@@ -8,13 +8,16 @@ from driftgate.builder.rowwise.nodes import NodeWriter
 from driftgate.errors import BuildError
 
 
-def quantize_rowwise(source: Path, target: Path) -> None:
+def quantize_rowwise(source: Path, target: Path, *, shape_inference: bool = True) -> None:
     """Quantize the float32 graph `source`, for a CPU, row by row.
+
+    Args:
+        shape_inference: see `fuse`.
 
     Raises:
         BuildError: nothing in the graph can be quantized, or it is quantized already.
     """
-    model = fuse(source, multi_head_attention=True)
+    model = fuse(source, multi_head_attention=True, shape_inference=shape_inference)
     refuse_quantized(model, source)
     if not NodeWriter(GraphWriter(model)).rewrite():
         raise BuildError(f"{source.name}: found no product with a constant matrix to quantize")
