@@ -374,6 +374,7 @@ def test_a_closed_pipe_ends_a_command_silently() -> None:
     assert process.returncode == PIPE_CLOSED
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_refused_where_output_goes() -> None:
     with Path("/dev/full").open("wb") as full:
@@ -402,10 +403,12 @@ def test_head_ends_a_prediction_silently(tiny_encoder: Path, warm_cache: Path) -
     assert json.loads(process.stdout.readline())["text"] == TEXTS[0]
     process.stdout.close()
     assert process.stderr is not None
-    assert process.stderr.read() == b""
+    with process.stderr as errors:
+        assert errors.read() == b""
     assert process.wait() == PIPE_CLOSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "colored"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["terminal", "no-color"]
 )
