@@ -161,6 +161,15 @@ def test_bars_are_as_high_as_the_best_of_each_backend() -> None:
 
 
 @needs_matplotlib
+def test_a_batch_plan_is_beside_its_backend_in_its_colour_and_hatched() -> None:
+    (axes,) = draw_best([FAST, SLOW, BUDGET]).axes
+    int8, budget, torch_ = axes.patches
+    assert [bar.get_height() for bar in (int8, budget, torch_)] == [200.0, 400.0, 80.0]
+    assert int8.get_facecolor() == budget.get_facecolor() != torch_.get_facecolor()
+    assert (int8.get_hatch() or "", bool(budget.get_hatch())) == ("", True)
+
+
+@needs_matplotlib
 def test_a_ratio_compares_backends_of_the_same_device_only() -> None:
     (axes,) = draw_best([SLOW, FAST, OTHER], baseline="onnx-int8").axes
     labels = [text.get_text() for text in axes.texts]
@@ -196,6 +205,16 @@ def test_a_line_for_each_number_of_workers_in_a_panel_for_each_backend_and_devic
     lines = [[list(line.get_ydata()) for line in axes.lines] for axes in figure.axes]
     assert lines == [[[50.0, 20.0], [80.0]], [[160.0, 200.0], [120.0]], [[1000.0, 1500.0]], []]
     assert [text.get_text() for text in figure.axes[3].texts] == ["no result"]
+
+
+@needs_matplotlib
+def test_every_point_is_inside_its_panel() -> None:
+    figure = draw_batch_sizes([SLOW, FAST, OTHER])  # the second panel of a row is higher than the first
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert all(low <= speed <= high for line in axes.lines for speed in line.get_ydata())
+        assert low == 0
 
 
 @needs_matplotlib

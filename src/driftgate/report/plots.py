@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # an extra, and slow to import
 FORMATS = ("png", "svg", "pdf")
 # Okabe and Ito's colours, which most colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-_HATCHES = ("", "///", "...")
 _MARKERS = "osD^vPX*"
 _STYLE = {
     "font.size": 9,
@@ -86,7 +85,8 @@ def draw_best(series: Sequence[Series], baseline: str | None = None) -> "Figure"
         series: of one corpus, at least one.
         baseline: a backend that the others of the same device are compared with, as a ratio over each bar.
     """
-    devices, backends = _unique(each.device for each in series), _unique(each.backend for each in series)
+    devices, looks = _unique(each.device for each in series), _bar_looks(_unique(each.backend for each in series))
+    backends = list(looks)
     with _style():
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
@@ -102,7 +102,7 @@ def draw_best(series: Sequence[Series], baseline: str | None = None) -> "Figure"
             against = next((each.best.texts_per_second for each in group if each.backend == baseline), None)
             for offset, each in enumerate(group):
                 speed = each.best.texts_per_second
-                bar = axes.bar(left + offset, speed, 0.86, **_bar_look(backends.index(each.backend)))
+                bar = axes.bar(left + offset, speed, 0.86, **looks[each.backend])
                 ratio = "" if against is None else f"\n{speed / against:.2f}\N{MULTIPLICATION SIGN}"
                 axes.bar_label(bar, [f"{speed:,.0f}{ratio}"], padding=2, fontsize=8)
                 spots.append((left + offset, each.best.setting))
@@ -119,12 +119,12 @@ def draw_best(series: Sequence[Series], baseline: str | None = None) -> "Figure"
         axes.margins(x=0.02, y=0.14)
         notes = [f"Best throughput, corpus {series[0].corpus!r}"]
         if len(devices) > 1:
-            notes.append("each device in an environment of its own: compare backends within one")
+            notes.append("models and software may differ between devices: compare backends within one")
         if baseline is not None:
             notes.append(f"\N{MULTIPLICATION SIGN}: ratio to {baseline} on the same device")
         axes.set_title("\n".join(notes), fontsize=9, loc="left")
-        looks = [Patch(label=name, **_bar_look(index)) for index, name in enumerate(backends)]
-        figure.legend(handles=looks, loc="outside right upper", title="backend", frameon=False)
+        patches = [Patch(label=name, **look) for name, look in looks.items()]
+        figure.legend(handles=patches, loc="outside right upper", title="backend", frameon=False)
     return figure
 
 
@@ -162,6 +162,11 @@ def draw_batch_sizes(series: Sequence[Series]) -> "Figure":
         for row, device in enumerate(devices):
             for column, backend in enumerate(backends):
                 _draw_panel(panels[row, column], sized.get((device, backend), []), looks, sizes)
+            # By hand, once for the row: a limit set on one panel would stop the others from growing.
+            highest = max(
+                point.texts_per_second for key, points in sized.items() if key[0] == device for point in points
+            )
+            panels[row, 0].set_ylim(0, 1.06 * highest)
             panels[row, 0].set_ylabel(f"{_wrapped(device, 26)}\ntexts per second")
         for column, backend in enumerate(backends):
             panels[0, column].set_title(backend, fontsize=9)
@@ -185,7 +190,6 @@ def _draw_panel(axes: "Axes", points: Sequence[Point], looks: Mapping[int, Any],
         line = sorted((point.batch_size or 0, point.texts_per_second) for point in points if point.workers == count)
         if line:
             axes.plot(*zip(*line, strict=True), markersize=4, linewidth=1.3, **look)
-    axes.set_ylim(bottom=0)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -207,12 +211,16 @@ def _style() -> Any:
     return matplotlib.style.context(["default", _STYLE])
 
 
-def _bar_look(index: int) -> dict[str, Any]:
-    return {
-        "facecolor": _COLOURS[index % len(_COLOURS)],
-        "hatch": _HATCHES[index // len(_COLOURS) % len(_HATCHES)],
-        "edgecolor": "white",
-    }
+def _bar_looks(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """How each backend's bars look, in the order in which they stand: a colour each; hatched under another batch plan."""
+    names = _unique(backend.partition(" (")[0] for backend in backends)
+    looks = {}
+    for backend in sorted(backends, key=lambda backend: (names.index(backend.partition(" (")[0]), backend)):
+        name, _, plan = backend.partition(" (")
+        rounds, colour = divmod(names.index(name), len(_COLOURS))
+        hatch = "///" * bool(plan) + "." * 3 * rounds
+        looks[backend] = {"facecolor": _COLOURS[colour], "hatch": hatch, "edgecolor": "white"}
+    return looks
 
 
 def _wrapped(device: str, width: int) -> str:
