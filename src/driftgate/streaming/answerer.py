@@ -12,7 +12,7 @@ from driftgate.arrays import Logits
 from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import BudgetPlan, TokenBatch, make_batches
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 from driftgate.inputs.unicode import name_rows
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
 from driftgate.run.device import RunSettings
@@ -48,6 +48,7 @@ def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answ
     (spec,) = choose_backends(backend, device=settings.device.kind)
     built = prepare_backend(encoder, spec)
     opened = open_built(built, settings)
+    load_tokenizer(built.encoder)  # now: its library takes seconds to import
     return Answerer(
         built.artifact.sha256 if built.artifact else built.encoder.sha256,
         lambda texts: tokenize(built.encoder, texts),

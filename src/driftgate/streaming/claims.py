@@ -35,7 +35,9 @@ def find_journal(paths: Paths, *, resume: bool, overwrite: bool) -> Journal | No
     for path in (paths.output, paths.rejects):
         require_free(path, advice)
     if not resume and any(path.exists() for path in paths.unfinished):
-        raise OutputError(f"{paths.output}: an interrupted run is there; --resume continues it, --overwrite starts over")
+        raise OutputError(
+            f"{paths.output}: an interrupted run is there; --resume continues it, --overwrite starts over"
+        )
     return journal
 
 

@@ -59,7 +59,9 @@ def find_format(name: str, given: str, option: str, *, output: bool) -> Format:
             )
         found = by_suffix
     if found is Format.PARQUET and is_pipe(name):
-        raise OptionError(f"{name}: Parquet is read and written from its end, which a pipe cannot; choose another format")
+        raise OptionError(
+            f"{name}: Parquet is read and written from its end, which a pipe cannot; choose another format"
+        )
     if found is Format.PARQUET and is_gzip_name(name):
         raise OptionError(f"{name}: Parquet compresses its own columns; leave .gz off its name")
     return found

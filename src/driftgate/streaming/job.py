@@ -32,6 +32,8 @@ from driftgate.streaming.summary import Summary
 from driftgate.streaming.windows import Window, make_windows
 from driftgate.streaming.writers import Writer, encode_rejected, open_writer
 
+_MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
+
 OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
 
 
@@ -56,7 +58,8 @@ class PredictionJob:
         top: write the most probable labels only; 0 writes all, a column each.
         logits: write them beside the probabilities.
         thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
-        window_rows: rows held and sorted at once.
+        window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (2,048 rows
+            at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
         commit_seconds: how much work a kill may cost, besides the window at hand.
     """
 
@@ -78,13 +81,13 @@ class PredictionJob:
     top: int = 0
     logits: bool = False
     thresholds: tuple[float, ...] | None = None
-    window_rows: int = 4096
+    window_rows: int = 0
     commit_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         labels = len(self.encoder.labels)
-        if self.window_rows < 1:
-            raise OptionError(f"window of {self.window_rows} rows: expected at least 1")
+        if self.window_rows < 0:
+            raise OptionError(f"window of {self.window_rows} rows: expected at least 1, or 0")
         if self.top < 0:
             raise OptionError(f"--top {self.top}: expected 0 for all labels, or how many")
         if self.thresholds is not None and len(self.thresholds) != labels:
@@ -99,6 +102,11 @@ class PredictionJob:
         if is_pipe(self.output):
             return None
         return Paths(Path(self.output).resolve(), Path(self.rejects or f"{self.output}.rejects.jsonl").resolve())
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows of a window."""
+        return self.window_rows or min(max(2 * self.token_budget, _MIN_WINDOW_ROWS), _MAX_WINDOW_ROWS)
 
     @property
     def written(self) -> list[Path]:
@@ -141,7 +149,7 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
 def _run(
     job: PredictionJob, source: Source, journal: Journal | None, progress: Watcher, open_model: OpenModel
 ) -> Summary:
-    windows = make_windows(_skip(source, journal), source.position, job.window_rows)
+    windows = make_windows(_skip(source, journal), source.position, job.rows_at_once)
     # What is wrong with the input is said before minutes of building.
     waiting = _peek(windows, job) if journal is None else windows
     answerer = open_model(job.encoder, job.backend, job.settings or RunSettings(available_threads()))
@@ -264,6 +272,6 @@ def _identify(job: PredictionJob, answerer: Answerer) -> dict[str, Any]:
             "top": job.top,
             "logits": job.logits,
             "thresholds": job.thresholds or job.encoder.thresholds,
-            "window rows": job.window_rows,
+            "window rows": job.rows_at_once,
         },
     }

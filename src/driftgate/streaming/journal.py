@@ -76,11 +76,13 @@ def read_journal(path: Path) -> Journal | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema") != _SCHEMA:
-            raise ValueError("written by another version of driftgate")
-        return Journal(**{**content, "counts": Counts(**content["counts"])})
+        schema = content.pop("schema")
+        journal = Journal(**{**content, "counts": Counts(**content["counts"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise OutputError(f"{path}: not a readable journal ({error}); start over with --overwrite") from error
+    if schema != _SCHEMA:
+        raise OutputError(f"{path}: written by another version of driftgate; start over with --overwrite")
+    return journal
 
 
 def describe_input(path: Path) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Where scores and rejected rows go: a file that appears whole under its name, or a pipe."""
 
 import contextlib
+import io
 import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from driftgate.errors import OutputError
 from driftgate.streaming.formats import PIPE
@@ -135,7 +136,7 @@ class StreamOutput:
 
     def __init__(self, name: str, rejects: Path | None, writer: Writer) -> None:
         self._name = name
-        self._stream: Any = sys.stdout.buffer if name == PIPE else Path(name).open("wb", buffering=0)
+        self._stream: BinaryIO | io.FileIO = sys.stdout.buffer if name == PIPE else io.FileIO(name, "w")
         self._writer, self._rejects = writer, rejects
         self._rejected = _open_at(_partial(rejects), 0) if rejects else None
 
@@ -200,23 +201,25 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-def _open_at(path: Path, size: int) -> BinaryIO:
+def _open_at(path: Path, size: int) -> io.FileIO:
     """The file cut to `size` bytes, ready to append.
 
     Raises:
         OutputError: it has fewer.
     """
-    file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)  # noqa: PTH123, SIM115
+    file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
     found = file.seek(0, os.SEEK_END)
     if found < size:
         file.close()
-        raise OutputError(f"{path}: expected at least {size} bytes, as its journal says, found {found}; use --overwrite")
+        raise OutputError(
+            f"{path}: expected at least {size} bytes, as its journal says, found {found}; use --overwrite"
+        )
     file.truncate(size)
     file.seek(size)
-    return file  # type: ignore[return-value]
+    return file
 
 
-def _write_all(file: BinaryIO, content: bytes) -> None:
+def _write_all(file: BinaryIO | io.FileIO, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]

@@ -1,6 +1,6 @@
 """Rows out of a Parquet file, a few at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class ParquetRows(Iterator[Row | Rejected]):
         self.read += 1
         return row
 
-    def _read_rows(self) -> Iterator[Row | Rejected]:
+    def _read_rows(self) -> Generator[Row | Rejected]:
         columns = list(dict.fromkeys(name for name in (self._text, self._id) if name))
         number = 0
         try:
@@ -67,7 +67,9 @@ class ParquetRows(Iterator[Row | Rejected]):
     def _batch_rows(self) -> int:
         """As many rows as have a few megabytes of text by the file's own account."""
         about = self._file.metadata
-        at = next((at for at in range(about.num_columns) if about.schema.column(at).path.split(".")[0] == self._text), 0)
+        at = next(
+            (at for at in range(about.num_columns) if about.schema.column(at).path.split(".")[0] == self._text), 0
+        )
         groups = (about.row_group(group) for group in range(about.num_row_groups))
         widest = max((group.column(at).total_uncompressed_size / max(group.num_rows, 1) for group in groups), default=1)
         return int(min(max(_BATCH_BYTES // max(widest, 1), 1), _MAX_BATCH_ROWS))

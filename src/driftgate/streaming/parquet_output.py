@@ -45,10 +45,10 @@ class ParquetWriter:
         if self._layout.has_ids:
             columns["id"] = [text_id(row.id) if self._strings else row.id for row in scores]
         if self._layout.top:
-            names = ("label", "probability", "logit")
+            parts = ("label", "probability", "logit")
             columns["top"] = [
                 [
-                    dict(zip(names, ranked, strict=False))
+                    dict(zip(parts, ranked, strict=False))
                     for ranked in zip(row.shown, row.probabilities, *([row.logits] if row.logits else []), strict=True)
                 ]
                 for row in scores

@@ -139,14 +139,19 @@ def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterato
             columns = _find_columns(fields, fault, options)
             if not options.text_column.isdecimal():
                 continue
-        if not fault and len(fields) != columns.fields:
-            fault = (Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}")
-        if fault:
-            yield options.reject(number, fault, first, lines.number, ",".join(fields) or None)
+        wrong = fault or _miscounted(fields, columns)
+        if wrong:
+            yield options.reject(number, wrong, first, lines.number, ",".join(fields) or None)
         else:
             row_id = None if columns.id is None else fields[columns.id]
             yield options.judge(number, fields[columns.text], row_id, first, lines.number)
         number += 1
+
+
+def _miscounted(fields: list[str], columns: _Columns) -> tuple[Reason, str] | None:
+    if len(fields) == columns.fields:
+        return None
+    return Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}"
 
 
 def _records(lines: Lines, reader: Any) -> Iterator[tuple[int, list[str], tuple[Reason, str] | None]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from driftgate.errors import CorpusError, OptionError
-from driftgate.streaming.formats import PIPE, is_gzip_name
+from driftgate.streaming.formats import PIPE, is_gzip_name, is_pipe
 from driftgate.streaming.rows import MAX_ROW_CHARS
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -32,16 +32,17 @@ class Lines(Iterator[str]):
 
     def __init__(self, name: str, encoding: str, *, newline: str) -> None:
         self._name = name
-        self._raw = _open_raw(name)
+        self._is_pipe = is_pipe(name)
         self._encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        _require_encoding(encoding)
+        self._raw = _open_raw(name)
         try:
-            self._text = io.TextIOWrapper(
-                self._unpacked(), self._encoding, errors="surrogateescape", newline=newline
-            )
-        except LookupError as error:
-            raise OptionError(f"--encoding {encoding}: {error}; expected one that Python knows, such as cp1252") from error
+            self._text = io.TextIOWrapper(self._unpack(), self._encoding, errors="surrogateescape", newline=newline)
+        except CorpusError:
+            self._raw.close()
+            raise
         self.number = 0
-        self.total_bytes = 0 if name == PIPE else os.fstat(self._raw.fileno()).st_size
+        self.total_bytes = 0 if self._is_pipe else os.fstat(self._raw.fileno()).st_size
         """Size of the file, compressed or not; 0 for a pipe."""
 
     @property
@@ -49,8 +50,9 @@ class Lines(Iterator[str]):
         return self._raw.tell() if self.total_bytes else 0
 
     def close(self) -> None:
-        if self.total_bytes:  # another thread may wait for a pipe, and closing would wait for it
+        if not self._is_pipe:  # another thread may wait for a pipe, and closing its buffer would wait for that
             self._text.close()
+        self._raw.close()
 
     def __next__(self) -> str:
         line = self._read()
@@ -75,7 +77,7 @@ class Lines(Iterator[str]):
                 f"{self._name}: not {self._encoding} behind line {self.number} ({error}); name its encoding with --encoding"
             ) from error
 
-    def _unpacked(self) -> BinaryIO:
+    def _unpack(self) -> BinaryIO:
         buffered = io.BufferedReader(cast("io.RawIOBase", self._raw), _BUFFER_BYTES)
         head = buffered.peek(4)[:4]
         content: BinaryIO = buffered
@@ -90,11 +92,18 @@ class Lines(Iterator[str]):
         return content
 
 
-def _open_raw(name: str) -> BinaryIO:
+def _require_encoding(encoding: str) -> None:
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding)
+    except LookupError as error:
+        raise OptionError(f"--encoding {encoding}: {error}; expected one that Python knows, such as cp1252") from error
+
+
+def _open_raw(name: str) -> BinaryIO | io.FileIO:
     """Unbuffered. Standard input stays open when this is closed."""
     if name != PIPE:
-        return Path(name).open("rb", buffering=0)  # type: ignore[return-value]
+        return Path(name).open("rb", buffering=0)
     try:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # type: ignore[return-value]  # noqa: PTH123, SIM115
+        return io.FileIO(sys.stdin.fileno(), closefd=False)
     except io.UnsupportedOperation:  # replaced by something in memory
-        return sys.stdin.buffer
+        return io.BytesIO(sys.stdin.buffer.read())
