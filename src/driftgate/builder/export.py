@@ -83,7 +83,9 @@ def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPS
 
 def _failure(encoder: Encoder, opset: int, error: Exception) -> str:
     reason = str(error).strip().partition("\n")[0]  # torch goes on with the whole graph
-    return f"{encoder.name}: the ONNX exporter failed for architecture {encoder.model_type!r} and opset {opset}: {reason}"
+    return (
+        f"{encoder.name}: the ONNX exporter failed for architecture {encoder.model_type!r} and opset {opset}: {reason}"
+    )
 
 
 @contextlib.contextmanager
