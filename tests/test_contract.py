@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from untimed import made_up_speed
 
+from driftgate import publish as publish_module
 from driftgate.backends import REGISTRY
 from driftgate.builder.layout import Layout, place_of
 from driftgate.cli.main import app
@@ -47,6 +49,7 @@ def published(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.T
     trial = Trial(corpus, len(corpus), loose, RunSettings(1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
+        patch.setattr(publish_module, "measure_speed", made_up_speed)
         specs = [REGISTRY[name] for name in BACKENDS]
         publish(encoder, specs, place / "hub", trial, layout=Layout.HUB)
         publish(encoder, specs, place / "folders", trial)
@@ -158,9 +161,10 @@ def run(code: str) -> Any:
 
 
 def test_an_encoder_with_segments_is_loaded_by_the_same_means(
-    make_tiny_encoder: Callable[..., Path], warm_cache: Path, tmp_path: Path, optimum: ModuleType
+    make_tiny_encoder: Callable[..., Path], warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BERT takes token_type_ids, and one label of several is right: the card feeds the one and normalizes the other."""
+    monkeypatch.setattr(publish_module, "measure_speed", made_up_speed)
     source = make_tiny_encoder(tmp_path / "source", "bert", problem_type="single_label_classification")
     encoder = load_encoder(source)
     trial = Trial(Corpus("mine", TEXTS, tuple("abc"), labels=None), 3, find_bounds(None), RunSettings(1))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,10 @@ import onnx
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 from typer.testing import CliRunner
+from untimed import PLANS, made_up_speed
 
 from driftgate import publish as publish_module
+from driftgate import trial as trial_module
 from driftgate.backends import PRECISION_CLASSES, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import (
@@ -79,17 +82,26 @@ def module_cache(shared_cache: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def single(encoder: Encoder, trial: Trial, module_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One backend in a folder."""
+    """One backend in a folder, not timed."""
     out = tmp_path_factory.mktemp("published") / "single"
-    publish(encoder, [INT8], out, trial)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish_module, "measure_speed", made_up_speed)
+        publish(encoder, [INT8], out, trial)
     return out
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish_module, "measure_speed", made_up_speed)
 
 
 @pytest.fixture(scope="module")
 def hub(encoder: Encoder, trial: Trial, module_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three backends in hub layout."""
+    """Three backends in hub layout, really timed, on a few texts."""
     out = tmp_path_factory.mktemp("published") / "hub"
-    publish(encoder, [FP32, FP16, INT8], out, trial, layout=Layout.HUB)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial_module, "_SPEED_ROWS", 4)
+        publish(encoder, [FP32, FP16, INT8], out, trial, layout=Layout.HUB)
     return out
 
 
@@ -154,7 +166,7 @@ def test_a_hub_folder_is_asked_by_the_backends_name(
 
 
 def test_several_backends_get_a_folder_each_with_a_card_of_its_own(
-    encoder: Encoder, trial: Trial, module_cache: None, tmp_path: Path
+    encoder: Encoder, trial: Trial, module_cache: None, untimed: None, tmp_path: Path
 ) -> None:
     published = publish(encoder, [FP32, INT8], tmp_path / "out", trial)
     assert published.folders == {name: tmp_path / "out" / name for name in ("onnx-fp32", "onnx-int8")}
@@ -171,8 +183,17 @@ def test_the_card_shows_what_was_measured_and_no_text(single: Path, encoder: Enc
     assert encoder.sha256 in text
     assert "24 texts of `mine` (without labels)" in text
     assert f"{(single / 'model.onnx').stat().st_size:,} bytes" in text
-    for plan in ("b1", "b8", "b32", "budget"):
-        assert f"\n| {plan} | " in text
+
+
+def test_every_backend_is_timed_beside_torch_under_every_plan(hub: Path) -> None:
+    text = (hub / CARD).read_text(encoding="utf-8")
+    for plan in PLANS:
+        (line,) = re.findall(rf"^\| {plan} \| (.*) \|$", text, re.MULTILINE)
+        torch, *ratios = line.split(" | ")
+        assert float(torch) > 0
+        spreads = [[float(number) for number in re.findall(r"[\d.]+", ratio)] for ratio in ratios]
+        assert len(spreads) == 3
+        assert all(0 < low <= median <= high for median, low, high in spreads)
 
 
 def test_without_a_trial_there_is_no_card(encoder: Encoder, module_cache: None, tmp_path: Path) -> None:
@@ -502,7 +523,7 @@ def test_a_failed_upload_says_how_to_try_again(hub: Path) -> None:
 
 
 @pytest.fixture
-def build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path, untimed: None) -> Callable[..., Any]:
     """`build(*options)`: `driftgate build` into `tmp_path/out`, judged on a few texts of a user's."""
     runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
     corpus = tmp_path / "mine.jsonl"
