@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from driftgate.backends import Precision
+from driftgate.backends import PRECISION_CLASSES, Precision
 from driftgate.builder.archive import unpacked
 from driftgate.builder.model_file import Port, parse_port, read_model_file
 from driftgate.builder.vector_sets import find_sets, read_set
@@ -196,6 +196,7 @@ def test_both_tolerances_are_printed_with_their_reason(model: Path, verify: Comm
     usual, reason = TOLERANCES[Precision.FP32]
     assert f"rtol {usual.rtol:g}, atol {usual.atol:g}: fp32, {reason}" in verify(model).stdout
     assert "rtol 0.5, atol 0.25: as given" in verify(model, "--rtol", 0.5, "--atol", 0.25).stdout
+    assert f"rtol 0.5, atol {usual.atol:g}: one as given" in verify(model, "--rtol", 0.5).stdout
 
 
 def test_one_changed_weight_fails(model: Path, verify: Command) -> None:
@@ -974,17 +975,22 @@ def _perturb(model: Path) -> None:
     onnx.save(proto, model)
 
 
+def test_every_class_but_other_weights_has_a_tolerance() -> None:
+    assert set(PRECISION_CLASSES) - set(TOLERANCES) == {Precision.CHECKPOINT}
+
+
 def _check_artifact(backend: str, encoder_folder: Path, folder: Path, verify: Command) -> None:
     from driftgate.pipeline import build
 
     encoder = load_encoder(encoder_folder)
     build(encoder, backend, folder)
-    if not find_sets(folder / "model.onnx"):
-        write_vectors(folder, folder / "model.onnx", embedded_feeds(encoder))
+    write_vectors(folder, folder / "model.onnx", embedded_feeds(encoder))
+    exact = ("--rtol", 0, "--atol", 0)  # on the machine that wrote them
     assert_verified(verify(folder))
+    assert_verified(verify(folder, *exact))
     _perturb(folder / "model.onnx")
-    assert_failed(verify(folder), "sha256")
-    assert_failed(verify(folder), "test_data_set_", "beyond tolerance")
+    assert_failed(verify(folder), "sha256: manifest.json states")
+    assert_failed(verify(folder, *exact), "test_data_set_", "beyond tolerance")
 
 
 def test_a_built_artifact_verifies_until_a_weight_changes(
