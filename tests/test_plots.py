@@ -145,8 +145,13 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_corpus_without_results_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ResultsError, match="'long'; found: normal"):
-        split_corpora([SLOW, FAST], "long")
+    with pytest.raises(ResultsError, match="'reviews'; found: normal"):
+        split_corpora([SLOW, FAST], "reviews")
+
+
+def test_the_long_corpus_is_found_under_its_name_in_files() -> None:
+    filtered = Series("A", "torch", "filtered", (Point(1, 1, 5.0),))
+    assert split_corpora([SLOW, filtered], "long") == {"filtered": [filtered]}
 
 
 # Pictures

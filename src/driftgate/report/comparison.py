@@ -16,6 +16,8 @@ from driftgate.report.plots import Point, Series
 from driftgate.report.throughput_files import read_throughput_table
 
 BENCH, _TABLES = "bench.json", "*_*_*.tsv"
+_LONG_IN_FILES = "filtered"
+"""What the guide, and with it every file's name, calls the corpus that `driftgate bench` calls long."""
 
 
 def read_results(paths: Iterable[Path]) -> tuple[Series, ...]:
@@ -100,7 +102,7 @@ def _median(one: Configuration, entry: Mapping[str, Any]) -> Point:
 
 
 def split_corpora(series: Sequence[Series], corpus: str | None = None) -> dict[str, list[Series]]:
-    """Series by corpus, or those of one corpus.
+    """Series by corpus, or those of one corpus; `long` is found under its name in files too.
 
     Raises:
         ResultsError: no results of that corpus.
@@ -110,6 +112,8 @@ def split_corpora(series: Sequence[Series], corpus: str | None = None) -> dict[s
         by_corpus.setdefault(each.corpus, []).append(each)
     if corpus is None:
         return by_corpus
+    if corpus == "long" and corpus not in by_corpus:
+        corpus = _LONG_IN_FILES
     if corpus not in by_corpus:
         raise ResultsError(f"no results of corpus {corpus!r}; found: {', '.join(by_corpus)}")
     return {corpus: by_corpus[corpus]}
