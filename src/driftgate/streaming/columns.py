@@ -20,7 +20,9 @@ def choose_column(source: str, names: Sequence[str], wanted: str, option: str) -
         return wanted
     if wanted in names:
         raise CorpusError(f"{source}: {names.count(wanted)} columns are called {wanted!r}; rename all but one")
-    near = get_close_matches(wanted, names, n=_NAMED, cutoff=0.5) or list(names[:_NAMED])
+    near = get_close_matches(wanted, names, n=_NAMED, cutoff=0.5)
+    if len(names) <= _NAMED or not near:
+        near += [name for name in names[:_NAMED] if name not in near]
     shown = ", ".join(repr(name[:_NAME_CHARS]) for name in near)
     more = f" and {len(names) - len(near):,} more" if len(names) > len(near) else ""
     raise CorpusError(
