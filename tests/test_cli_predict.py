@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from typer.testing import CliRunner
 
 from driftgate.cli.main import app
 from driftgate.errors import DriftgateError
+from driftgate.inputs.encoder import load_encoder
+from driftgate.run.device import RunSettings
+from driftgate.streaming.job import PredictionJob
 
 REFUSED, BUG, INTERRUPTED, PIPE_CLOSED = 4, 70, 130, 141
 TEXTS = ("thank you so much, this made my day", "the bus was late again")
@@ -279,6 +283,46 @@ def test_an_onnx_file_that_is_no_text_classifier_is_refused(
     graph = helper.make_graph([helper.make_node("Relu", ["pixels"], ["classes"])], "images", [pixels], [classes])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), folder / "model.onnx")
     assert_refused(driftgate("predict", folder, TEXTS[0]), "expected inputs input_ids", "found pixels")
+
+
+# Files
+
+
+def test_every_option_of_a_file_reaches_the_job(
+    driftgate: Command, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[PredictionJob] = []
+
+    def run_job(job: PredictionJob, **_options: object) -> Any:
+        jobs.append(job)
+        return SimpleNamespace(lines=lambda: ["the summary"], exit_code=1)
+
+    monkeypatch.setattr("driftgate.streaming.job.run_job", run_job)
+    options = {
+        "--input": "in", "--output": "out", "--format": "csv", "--output-format": "tsv", "--text-column": "body",
+        "--id-column": "id", "--encoding": "cp1252", "--rejects": "bad", "--token-budget": 7, "--top": 2, "--thresholds": 0.25,
+        "--threads": 1, "--backend": "onnx-int8",
+    }  # fmt: skip
+    arguments = [str(part) for option in options.items() for part in option]
+    flags = ("--rejects-with-texts", "--resume", "--overwrite", "--logits")
+    result = driftgate("predict", tiny_encoder, *arguments, *flags)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "the summary\n")
+    assert jobs == [
+        PredictionJob(
+            load_encoder(tiny_encoder), "onnx-int8", "in", "out", RunSettings(1), "csv", "tsv", "body", "id", "cp1252", "bad",
+            rejects_with_texts=True, resume=True, overwrite=True, token_budget=7, top=2, logits=True,
+            thresholds=(0.25, 0.25, 0.25, 0.25),
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--output=out", "--json"), ("--output=out", TEXTS[0])], ids=["no-output", "json", "texts"]
+)
+def test_a_file_needs_an_output_and_nothing_else(
+    options: tuple[str, ...], driftgate: Command, tiny_encoder: Path
+) -> None:
+    assert_refused(driftgate("predict", tiny_encoder, "--input=in", *options), "expected --output FILE")
 
 
 # How commands end

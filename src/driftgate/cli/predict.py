@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -27,8 +27,9 @@ from driftgate.report.scores import (
 )
 from driftgate.run.backend import predict as run
 from driftgate.run.device import RunSettings, available_threads, parse_device
-from driftgate.streaming.job import PredictionJob, run_job
-from driftgate.streaming.progress import show_progress
+
+if TYPE_CHECKING:
+    from driftgate.streaming.job import PredictionJob
 
 _SHOWN_LABELS = 5
 _PIPED_WIDTH = 200  # what reads a pipe has no lines to break
@@ -142,6 +143,8 @@ def predict(
             raise OptionError(
                 "--input FILE: expected --output FILE (- for a pipe) with it, and neither texts nor --json"
             )
+        from driftgate.streaming.job import PredictionJob  # SciPy, behind it, is slow to import
+
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
         _score_file(
             PredictionJob(
@@ -189,7 +192,10 @@ def predict(
     _show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
 
 
-def _score_file(job: PredictionJob) -> None:
+def _score_file(job: "PredictionJob") -> None:
+    from driftgate.streaming.job import run_job
+    from driftgate.streaming.progress import show_progress
+
     console = Console(stderr=True, highlight=False, markup=False)
     with show_progress(console) as progress:
         summary = run_job(job, progress=progress)

@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.judge.drift import Drift
 from driftgate.report.record import BackendResults, Results
+
+if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
+    from driftgate.judge.drift import Drift
 
 _MIN_WIDTH = 140
 _LABELS_SHOWN = 5
@@ -74,7 +76,9 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def render_worst_rows(drift: Drift, labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None) -> str:
+def render_worst_rows(
+    drift: "Drift", labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None
+) -> str:
     """The rows that moved most, with the labels that moved most in each; texts only where they may be shown."""
     table = Table(box=box.SIMPLE_HEAD, title="rows that moved most", title_justify="left")
     for heading in ("row", "largest", f"the {_LABELS_SHOWN} labels that moved most: reference -> backend"):
