@@ -169,6 +169,19 @@ def test_an_interruption_before_the_first_block_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_are_timed_whosever_labels_stand_beside_them(
+    bench: Command, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, None)
+    (tmp_path / "my_own.csv").write_text("body,label\nhello there,spam\nwell,ham\n", encoding="utf-8")
+    arguments = ("--corpus", tmp_path / "my_own.csv", "--text-column", "body", "--out", tmp_path / "out")
+    result = bench(published, "--batch-sizes", "1", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "my_own: 2 rows" in result.stdout
+    (path,) = (tmp_path / "out").glob("*.tsv")
+    assert path.name.endswith("_artifact-model_my-own.tsv")
+
+
 def test_more_threads_than_cores_are_said(bench: Command, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, None)
     monkeypatch.setattr(command, "available_threads", lambda: 2)

@@ -22,7 +22,7 @@ from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.report.throughput import ThroughputRun, render_run, result_names, write_run
+from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
 from driftgate.report.throughput_files import require_free
 from driftgate.run.device import available_threads, parse_device, require_device
 
@@ -146,6 +146,8 @@ def bench(
             f"--text-column {text_column!r}: {' and '.join(names)} have no columns; it is for a file of --corpus"
         )
     require_device(sweep.device)
+    if out is not None and not overwrite:
+        require_free(out, [FILE_NAME])  # before minutes of building
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     _say_oversubscribed(sweep, console)
     with console.status("driftgate bench") as status:
@@ -215,4 +217,4 @@ def _say_oversubscribed(sweep: Sweep, console: Console) -> None:
 def _load(name: str, encoder: Encoder, text_column: str) -> Corpus:
     if name in THROUGHPUT_CORPORA:
         return throughput_corpus(name)
-    return load_corpus(name, encoder, Columns(text=text_column))
+    return load_corpus(name, encoder, Columns(text=text_column), labelled=False)

@@ -69,11 +69,19 @@ class Corpus:
         )
 
 
-def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = None, *, private: bool = True) -> Corpus:
+def load_corpus(
+    path: str | Path,
+    encoder: Encoder,
+    columns: Columns | None = None,
+    *,
+    private: bool = True,
+    labelled: bool = True,
+) -> Corpus:
     """Read a CSV, TSV, JSONL or Parquet file, or a data set of the hub; labels are names or ids of the encoder's `id2label`.
 
     Args:
         path: a file, or `hub:NAME[@REVISION][:CONFIG][:SPLIT]`.
+        labelled: False where texts are all that is wanted: labels are not looked at, whosever they are.
 
     Raises:
         CorpusError: unreadable, empty, rows without text, lone surrogates, labels that the encoder does not have.
@@ -93,7 +101,7 @@ def load_corpus(path: str | Path, encoder: Encoder, columns: Columns | None = No
     _refuse_rows(
         path, rows, [has_lone_surrogate(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
     )
-    labels = _label_matrix(path, rows, encoder, columns.label_separator) if has_labels else None
+    labels = _label_matrix(path, rows, encoder, columns.label_separator) if labelled and has_labels else None
     return Corpus(name, tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private, pinned)
 
 

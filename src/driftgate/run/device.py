@@ -66,7 +66,8 @@ def require_device(device: Device) -> None:
 
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"device {device}: torch sees no CUDA device (torch {torch.__version__}); use --driftgate-device cpu"
+            f"device {device}: torch sees no CUDA device (torch {torch.__version__}); "
+            "use --device cpu (--driftgate-device cpu of pytest)"
         )
     if device.index >= torch.cuda.device_count():
         raise DeviceError(f"device {device}: this machine has {torch.cuda.device_count()} CUDA devices, counted from 0")
