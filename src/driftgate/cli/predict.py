@@ -128,7 +128,7 @@ def predict(
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 "Thanks, that made my day!"`
 
-    `driftgate predict fixtures/encoders/goemotions-roberta-mini --compare torch,onnx-int8 --logits "This is a test"`
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --compare torch,onnx-int8 --logits "I miss my old neighbours"`
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --input comments.csv.gz --text-column body --output scores.jsonl`
     """
