@@ -81,7 +81,7 @@ class Step:
     `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`; a mapping that
     it returns goes into the manifest's notes. Change `version` whenever `apply` would write something else: it is part of
     the cache key. `calibrated` says that `apply` takes a third argument, the `Calibration` to watch the graph on;
-    `infers_shapes` that it takes `shape_inference=`, a bool. `least_opset`: the first one whose operators it can write.
+    `infers_shapes` that it takes `shape_inference=`, a bool. `least_opset`: the first one that it works in.
     """
 
     name: str

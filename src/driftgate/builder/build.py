@@ -61,7 +61,7 @@ def require_opset(spec: BackendSpec) -> None:
     """Refuse an opset that cannot be built, before the minutes that a build takes.
 
     Raises:
-        OptionError: the exporter or ONNX Runtime does not know it, or a build step writes operators that are younger.
+        OptionError: the exporter or ONNX Runtime does not know it, or a build step needs a younger one.
     """
     lowest, highest = export.OPSETS.start, export.OPSETS.stop - 1
     if spec.opset not in export.OPSETS:
@@ -72,8 +72,8 @@ def require_opset(spec: BackendSpec) -> None:
     for step in map(find_step, spec.steps[1:]):
         if spec.opset < step.least_opset:
             raise OptionError(
-                f"opset {spec.opset}: {spec.name} needs {step.least_opset} to {highest}, for its build step {step.name} writes "
-                f"operators that opset {spec.opset} does not have; choose such an opset, or another backend"
+                f"opset {spec.opset}: {spec.name} needs {step.least_opset} to {highest}, because of its build step {step.name}; "
+                "choose such an opset, or another backend"
             )
 
 

@@ -44,6 +44,7 @@ def convert_float16(
     converted = OnnxModel(
         convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, node_block_list=kept)
     )
+    _cast_once(converted.model.graph)
     _join_float32(converted.model.graph, kept)
     converted.prune_graph()
     converted.topological_sort()  # casts were put at the end
@@ -64,6 +65,18 @@ def _float_types(graph: Any, names: Iterable[str]) -> list[Any]:
 
     outputs = {value.name for value in graph.output}
     return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in outputs]
+
+
+def _cast_once(graph: Any) -> None:
+    """The converter casts a tensor again, under the same name, for every node that stays float32 and reads it."""
+    written: set[str] = set()
+    repeated = []
+    for node in graph.node:
+        if written & set(node.output):
+            repeated.append(node)
+        written.update(node.output)
+    for node in repeated:
+        graph.node.remove(node)
 
 
 def _join_float32(graph: Any, kept: Collection[str]) -> None:
