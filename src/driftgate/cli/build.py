@@ -1,6 +1,7 @@
 """`driftgate build`: artifacts that others can load, judged before they are published, with a card of what was measured."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -58,7 +59,9 @@ def build(
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     opset: Annotated[
         int,
-        typer.Option(help="version of ONNX's operators, 14 to 20; FP16 needs 17, row-wise INT8 18", rich_help_panel=_EXPORTING),
+        typer.Option(
+            help="version of ONNX's operators, 14 to 20; FP16 needs 17, row-wise INT8 18", rich_help_panel=_EXPORTING
+        ),
     ] = DEFAULT_OPSET,
     no_shape_inference: Annotated[
         bool,
@@ -154,6 +157,8 @@ def build(
         corpus=corpus, bounds=bounds, ledger=ledger, no_verify=no_verify, layout=layout, push=push_to_hub,
         private=private, dry_run=dry_run,
     )  # fmt: skip
+    # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
