@@ -23,7 +23,7 @@ from driftgate.measure.workload import Answers, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
 
-CELL_SECONDS = 2.0
+CELL_SECONDS = 1.0
 MIN_ROUNDS = 3
 MAX_ROUNDS = 20
 # One session, one batch, the same threads: answers repeat. Room is left for a math library that picks its kernel by
