@@ -189,7 +189,7 @@ def test_no_round_is_begun_that_the_budget_does_not_cover() -> None:
 
 def test_a_budget_for_fewer_rounds_than_any_verdict_takes_ends_after_the_first() -> None:
     bench = Bench()
-    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=2, enough_rounds=(7,), clock=bench.clock)
+    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=2, milestones=(7,), clock=bench.clock)
     assert timing.out_of_time
     assert {pair.round for pair in timing.pairs} == {0}
     assert sum(timing.seconds_a_round.values()) * 7 > 2
@@ -199,7 +199,7 @@ def test_cells_too_dear_for_the_budget_are_given_up_and_the_others_go_on() -> No
     bench = Bench()
     dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
     open_ = lambda pairs: {"b1", "b8", "y32"} if max(pair.round for pair in pairs) < 9 else set()  # noqa: E731
-    timing = time_pairs([bench.contest(), dear], open_, budget_seconds=60, enough_rounds=(7,), clock=bench.clock)
+    timing = time_pairs([bench.contest(), dear], open_, budget_seconds=60, milestones=(7,), clock=bench.clock)
     cells, _ = log_ratios(timing.pairs)
     assert len(cells["y"]["y32"]) == 1
     assert timing.seconds_a_round["y32"] > 10 * timing.seconds_a_round["b1"]
@@ -209,22 +209,20 @@ def test_cells_too_dear_for_the_budget_are_given_up_and_the_others_go_on() -> No
 
 
 def test_cells_are_given_up_so_that_the_others_can_show_a_slowdown() -> None:
-    """Seven rounds of both would be in time, and find nothing in either."""
+    """Eight rounds of both would be in time, and find nothing in either."""
     bench = Bench()
     dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
     contests, every = [bench.contest(), dear], lambda pairs: {"b1", "b8", "y32"}
-    both = time_pairs(contests, every, budget_seconds=120, enough_rounds=(7,), clock=bench.clock)
-    one = time_pairs(contests, every, budget_seconds=120, enough_rounds=(13, 7), clock=bench.clock)
+    both = time_pairs(contests, every, budget_seconds=120, milestones=(7,), clock=bench.clock)
+    one = time_pairs(contests, every, budget_seconds=120, milestones=(7, 13), clock=bench.clock)
     assert 7 <= len(log_ratios(both.pairs)[0]["y"]["y32"]) < 13
-    assert len(log_ratios(one.pairs)[0]["y"]["y32"]) == 1
+    assert len(log_ratios(one.pairs)[0]["y"]["y32"]) == 7
     assert len(log_ratios(one.pairs)[0]["x"]["b1"]) >= 13
 
 
 def test_where_no_slowdown_can_be_shown_in_time_cells_may_still_pass() -> None:
     bench = Bench()
-    timing = time_pairs(
-        [bench.contest()], until(10_000), budget_seconds=20, enough_rounds=(10_000, 7), clock=bench.clock
-    )
+    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=20, milestones=(7, 10_000), clock=bench.clock)
     assert len(log_ratios(timing.pairs)[0]["x"]["b1"]) >= 7
 
 

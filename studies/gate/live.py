@@ -33,8 +33,8 @@ def gate(contests: Sequence[Contest], budget_seconds: float) -> dict[str, Any]:
     def still_open(pairs: Sequence[Pair]) -> set[str]:
         return undecided(by_backend(contests, pairs), RULE)
 
-    enough = (regression_rounds([len(contest.cells) for contest in contests], RULE), RULE.least_rounds)
-    timing = time_pairs(contests, still_open, budget_seconds=budget_seconds, enough_rounds=enough, seed=seed)
+    milestones = sorted((RULE.least_rounds, regression_rounds([len(contest.cells) for contest in contests], RULE)))
+    timing = time_pairs(contests, still_open, budget_seconds=budget_seconds, milestones=milestones, seed=seed)
     verdicts = judge_cells(by_backend(contests, timing.pairs), RULE)
     cells = {
         cell: {

@@ -85,7 +85,7 @@ def time_pairs(
     undecided: Callable[[Sequence[Pair]], Collection[str]],
     *,
     budget_seconds: float,
-    enough_rounds: Sequence[int] = (1,),
+    milestones: Sequence[int] = (1,),
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
 ) -> Timing:
@@ -93,9 +93,9 @@ def time_pairs(
 
     Args:
         undecided: asked after each round, with all pairs so far, for the ids of cells to time further.
-        enough_rounds: in how many rounds cells can be decided at the earliest, the dearest verdict first. Cells for which
-            the budget does not suffice, the dearest first, are given up after the round that shows it, and do not come back:
-            so that the others have enough rounds for the first of these, or where none would, for the next.
+        milestones: rounds in which each verdict can be reached at the earliest, rising. Cells, the dearest first, for which the
+            budget does not suffice up to the next one, are given up as soon as that shows, and do not come back: so that the
+            others reach it.
     """
     generator = np.random.default_rng(seed)
     started = clock()
@@ -106,8 +106,12 @@ def time_pairs(
     for number in range(MAX_ROUNDS):
         if number:
             left_ns = budget_seconds * 1e9 - (clock() - started)
-            plans = (bill.affordable(wanted, max(1, rounds - number), left_ns) for rounds in enough_rounds)
-            affordable = next(filter(None, plans), set())
+            ahead = next((rounds for rounds in milestones if rounds > number), number + 1) - number
+            affordable = bill.affordable(wanted, ahead, left_ns)
+            if (
+                not affordable and number >= milestones[0]
+            ):  # no slowdown will be shown, but an equal cell may still pass
+                affordable = bill.affordable(wanted, 1, left_ns)
             wanted, left_out = affordable, left_out or affordable != wanted
         if not wanted:
             break
@@ -139,7 +143,7 @@ def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]]
 
 @dataclass(slots=True)
 class _Bill:
-    """What a round costs, in nanoseconds: each cell, and for each backend its loads and its control.
+    """What the last round of each cell cost, in nanoseconds, and for each backend its loads and its control.
 
     Args:
         backends: by cell id.
@@ -210,9 +214,8 @@ def _time_round(
                 fixed_ns += clock() - began
             else:
                 cells_ns[cell] += clock() - began
-    bill.fixed_ns.setdefault(contest.backend, fixed_ns)
-    for cell, took_ns in cells_ns.items():
-        bill.cells_ns.setdefault(cell, took_ns)
+    bill.fixed_ns[contest.backend] = fixed_ns
+    bill.cells_ns |= cells_ns
     return pairs
 
 

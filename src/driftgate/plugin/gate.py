@@ -171,7 +171,7 @@ class SpeedGate:
                 contests,
                 still_open,
                 budget_seconds=self.options.budget_seconds,
-                enough_rounds=(regression_rounds(counts, rule), rule.least_rounds),
+                milestones=sorted((rule.least_rounds, regression_rounds(counts, rule))),
                 seed=self.seed,
                 clock=CLOCK,
             )
