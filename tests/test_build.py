@@ -339,7 +339,9 @@ def test_an_architecture_that_the_exporter_does_not_know_is_named(
         raise ValueError("unsupported architecture")
 
     monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", refuse)
-    with pytest.raises(BuildError, match="exporter failed for architecture 'roberta' and opset 18: unsupported architecture"):
+    with pytest.raises(
+        BuildError, match="exporter failed for architecture 'roberta' and opset 18: unsupported architecture"
+    ):
         build_artifact(encoder, with_steps("export"))
     assert entries(empty_cache) == set()
 
