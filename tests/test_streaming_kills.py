@@ -50,19 +50,25 @@ def test_a_job_killed_again_and_again_writes_what_an_undisturbed_one_writes(
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload([streaming_double.__name__])
     draw, kills, stages, target = random.Random(form), 0, set(), tmp_path / f"out.{form}"  # noqa: S311
+    journal = tmp_path / f"out.{form}.journal.json"
     while not target.exists():
         process = forks.Process(target=streaming_double.work, args=(str(source), str(target)))
+        enough = _rows(journal) + ROWS // 50
         process.start()
-        process.join(draw.uniform(0.02, 0.35) + 0.01 * kills)  # in the end, even a slow machine is through
+        if draw.random() < 0.2:  # now and then before it has done anything
+            process.join(draw.uniform(0, 0.05))
+        else:  # by rows, not by time: a fast machine would be through after a few kills
+            while process.exitcode is None and _rows(journal) < enough:
+                time.sleep(0.001)
+            process.join(draw.uniform(0, 0.01))
         if process.exitcode is None:
             process.kill()
             process.join()
             kills += 1
-            journal = tmp_path / f"out.{form}.journal.json"
-            stages.add(json.loads(journal.read_text(encoding="utf-8"))["counts"]["rows"] if journal.exists() else 0)
+            stages.add(_rows(journal))
         else:
             assert process.exitcode == 0
-    if (tmp_path / f"out.{form}.journal.json").exists():  # killed between its last two steps
+    if journal.exists():  # killed between its last two steps
         streaming_double.work(str(source), str(target))
 
     assert kills >= KILLS / len(FORMATS)
