@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+_REPOSITORY = Path(__file__).parents[1]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
 # Rewriting the suites' asserts and looking for leaked files again and again takes most of a run on a tiny encoder.
 _PLAIN = ("-p", "no:faulthandler", "-p", "no:unraisableexception", "--assert=plain")
@@ -32,6 +34,14 @@ def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Seq
                 del sys.modules[name]
         sys.modules.update(outer)
     return int(code), printed.getvalue()
+
+
+def copy_benchmarks(folder: Path, *tests: str) -> None:
+    """Make `folder` a project with these of our benchmarks and their bounds."""
+    (folder / "benchmarks").mkdir()
+    for name in (*tests, "bounds.toml"):
+        shutil.copy2(_REPOSITORY / "benchmarks" / name, folder / "benchmarks")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
 
 def gate_verdicts(folder: Path) -> dict[str, str]:

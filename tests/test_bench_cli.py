@@ -7,16 +7,16 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_driftgate
 
 from driftgate.bench.measure import Measured
 from driftgate.bench.sweep import Bench
 from driftgate.cli import bench as command
-from driftgate.cli.main import app
 from driftgate.errors import WorkerError
 from driftgate.measure.timings import Block
 from driftgate.report.throughput_files import read_throughput_table
@@ -25,11 +25,8 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def bench(warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    for variable in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
-        monkeypatch.delenv(variable, raising=False)
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    return lambda *arguments: runner.invoke(app, ["bench", *map(str, arguments)])
+def bench(warm_cache: Path) -> Command:
+    return partial(run_driftgate, "bench")
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_driftgate
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.artifact import verify_manifest
-from driftgate.cli.main import app
 
 REFUSED = 4
 TEXTS = ("thank you so much, this made my day", "the bus was late again")
@@ -23,16 +22,9 @@ Command = Callable[..., Any]  # typer's Result, wherever this version of it keep
 
 
 @pytest.fixture
-def driftgate(warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def driftgate(warm_cache: Path) -> Command:
     """Run a command in this process, on a terminal wide enough for one line a message."""
-    for variable in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
-        monkeypatch.delenv(variable, raising=False)
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-
-    def run(*arguments: object, stdin: str | bytes | None = None) -> Any:
-        return runner.invoke(app, [str(argument) for argument in arguments], input=stdin)
-
-    return run
+    return run_driftgate
 
 
 def assert_refused(result: Any, *words: str) -> None:

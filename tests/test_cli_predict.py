@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import run_driftgate
 
-from driftgate.cli.main import app
 from driftgate.errors import DriftgateError
 from driftgate.inputs.encoder import load_encoder
 from driftgate.run.device import RunSettings
@@ -31,16 +30,9 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def driftgate(warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def driftgate(warm_cache: Path) -> Command:
     """Run a command in this process, on a terminal wide enough for one line a message."""
-    for variable in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "DRIFTGATE_DEBUG"):
-        monkeypatch.delenv(variable, raising=False)
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-
-    def run(*arguments: object, stdin: str | bytes | None = None) -> Any:
-        return runner.invoke(app, [str(argument) for argument in arguments], input=stdin)
-
-    return run
+    return run_driftgate
 
 
 def assert_refused(result: Any, *words: str) -> None:

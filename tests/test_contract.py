@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import run_driftgate
 from untimed import made_up_speed
 
 from driftgate import publish as publish_module
 from driftgate.backends import REGISTRY
 from driftgate.builder.layout import Layout, place_of
-from driftgate.cli.main import app
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.publish import publish
@@ -68,8 +67,7 @@ def optimum() -> ModuleType:
 
 def predict(folder: Path, backend: str, texts: tuple[str, ...]) -> Scores:
     """The scores of `driftgate predict`."""
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    result = runner.invoke(app, ["predict", str(folder), "--backend", backend, "--json", *texts])
+    result = run_driftgate("predict", folder, "--backend", backend, "--json", *texts)
     assert result.exit_code == 0, result.output
     return [json.loads(line)["probabilities"] for line in result.stdout.splitlines()]
 

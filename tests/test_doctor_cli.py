@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_driftgate
 from rich.console import Console
-from typer.testing import CliRunner
 
-from driftgate.cli.main import app
 from driftgate.doctor.examine import examine
 from driftgate.doctor.facts import Asked, Broken, Facts, Software
 from driftgate.doctor.render import render_text
@@ -19,8 +18,7 @@ BROKEN = Software({"torch": "1.0"}, {"onnxruntime": "1.31"}, {}, (Broken("driftg
 
 
 def run(*arguments: object) -> Any:
-    runner = CliRunner(env={"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"})
-    return runner.invoke(app, ["doctor", *(str(argument) for argument in arguments)])
+    return run_driftgate("doctor", *arguments, columns=120)
 
 
 @pytest.fixture

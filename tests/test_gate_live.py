@@ -1,13 +1,12 @@
 """The speed gate on the clock of this machine: `-m gate_live`, a few minutes, on one thread."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from nested_pytest import gate_verdicts, run_pytest
+from nested_pytest import copy_benchmarks, gate_verdicts, run_pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from driftgate.backends import REGISTRY
@@ -64,10 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def gate(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Gate:
     """`gate(baseline, candidate)`: the exit code, the verdicts by cell, and what was printed."""
-    (tmp_path / "benchmarks").mkdir()
-    for name in ("test_gate.py", "test_throughput.py", "bounds.toml"):
-        shutil.copy2(REPOSITORY / "benchmarks" / name, tmp_path / "benchmarks")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    copy_benchmarks(tmp_path, "test_gate.py", "test_throughput.py")
 
     def run(baseline: Path, candidate: Path) -> tuple[int, dict[str, str], str]:
         common = [

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nested_pytest import change_json, gate_verdicts, run_pytest
+from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytest
 
 from driftgate.errors import WorkerError
 from driftgate.measure.software import timed_software
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
 
-REPOSITORY = Path(__file__).parents[1]
 MS = 1_000_000
 FP32, BOTH = "--backends=onnx-fp32", "--backends=onnx-fp32,onnx-int8-dynamic"
 FP32_CELLS = ["onnx-fp32-b1", "onnx-fp32-b2", "onnx-fp32-budget"]
@@ -86,10 +85,7 @@ class Project:
 def accepted(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
     """A project whose baseline has both backends: copied, never changed."""
     folder = tmp_path_factory.mktemp("accepted")
-    (folder / "benchmarks").mkdir()
-    for name in ("test_gate.py", "test_throughput.py", "bounds.toml"):
-        shutil.copy2(REPOSITORY / "benchmarks" / name, folder / "benchmarks")
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    copy_benchmarks(folder, "test_gate.py", "test_throughput.py")
     project = Project(folder, tiny_encoder, shared_cache)
     return project, project.pytest(BOTH, "--gate-accept", "-k", "artifact", suite="benchmarks")
 

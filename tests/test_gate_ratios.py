@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nested_pytest import change_json, gate_verdicts, run_pytest
+from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytest
 
 from driftgate.judge.intervals import clopper_pearson
 from driftgate.judge.ratios import judge_ratio
 from driftgate.judge.speed_rule import SpeedRule, Verdict
 from driftgate.judge.verdicts import CellVerdict
 
-REPOSITORY = Path(__file__).parents[1]
 RULE = SpeedRule()
 CELLS, BLOCKS = 20, 12
 
@@ -125,10 +124,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def accepted(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Copied, never changed."""
     folder = tmp_path_factory.mktemp("accepted")
-    (folder / "benchmarks").mkdir()
-    for name in ("test_gate.py", "test_throughput.py", "bounds.toml"):
-        shutil.copy2(REPOSITORY / "benchmarks" / name, folder / "benchmarks")
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    copy_benchmarks(folder, "test_gate.py", "test_throughput.py")
     project = Project(folder, tiny_encoder, shared_cache)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("driftgate.plugin.gate_ratios.time_blocks", Machine().time_blocks)

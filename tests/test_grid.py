@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from command_line import run_driftgate
 from tiny_encoders import make_encoder
-from typer.testing import CliRunner
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
 from driftgate.cli.grid import DETAILS, SUMMARY, bench_grid
-from driftgate.cli.main import app
 from driftgate.errors import NonFiniteLogitsError, OptionError, ResultsError, SequenceTooLongError
 from driftgate.grid import Grid, open_grid, parse_grid
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -408,8 +408,7 @@ def test_an_interrupted_grid_writes_what_was_measured(
 
 @pytest.fixture
 def command(warm_cache: Path) -> Callable[..., Any]:
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    return lambda *arguments: runner.invoke(app, ["bench", *map(str, arguments)])
+    return partial(run_driftgate, "bench")
 
 
 def test_the_command_takes_a_grid_as_it_is_spoken_of(command: Callable[..., Any], tiny_encoder: Path) -> None:

@@ -1,16 +1,14 @@
 """Memory growth: what is a leak, and what is not."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import copy_benchmarks, run_pytest
 
 from driftgate.judge.growth import memory_growth
 
 MB = 1_000_000
-REPOSITORY = Path(__file__).parents[1]
 BACKEND = '''
 """A runtime of someone's own that keeps {kept} bytes of every run."""
 
@@ -69,10 +67,7 @@ def test_growth_of_too_few_or_unknown_readings_is_refused(resident: list[int]) -
 def test_a_session_that_keeps_something_of_every_run_fails(
     tiny_encoder: Path, tmp_path: Path, kept: int, code: int
 ) -> None:
-    (tmp_path / "benchmarks").mkdir()
-    for name in ("test_throughput.py", "bounds.toml"):
-        shutil.copy2(REPOSITORY / "benchmarks" / name, tmp_path / "benchmarks")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    copy_benchmarks(tmp_path, "test_throughput.py")
     (tmp_path / "conftest.py").write_text(BACKEND.replace("{kept}", str(kept)), encoding="utf-8")
     command = ["benchmarks", "-m", "leak", "--backends=mine", f"--encoder={tiny_encoder}", "-p", "no:cacheprovider"]
     found, output = run_pytest(tmp_path, command, tmp_path / "cache")

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from command_line import run_driftgate
 from nested_pytest import run_pytest
 from onnx import numpy_helper
-from typer.testing import CliRunner
 
 from driftgate.arrays import LabelMatrix, Logits
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import export
 from driftgate.builder.artifact import verify_manifest
-from driftgate.cli.main import app
 from driftgate.errors import BuildError, NonFiniteLogitsError, OptionError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.corpus import Corpus
@@ -232,12 +231,10 @@ def test_without_a_ledger_nothing_is_printed() -> None:
 
 @pytest.fixture
 def driftgate_build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path) -> Callable[..., Any]:
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-
     def run(*arguments: object, backend: str = "onnx-int8") -> Any:
         # Not judged: random weights decide by a hair, and INT8 of them may break a bound.
         command = ["build", tiny_encoder, "--no-verify", "--backend", backend, "--out", tmp_path / "out", *arguments]
-        return runner.invoke(app, [str(argument) for argument in command])
+        return run_driftgate(*command)
 
     return run
 

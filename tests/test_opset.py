@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 import pytest
+from command_line import run_driftgate
 from tiny_encoders import FAMILIES, SENTENCES, make_encoder
-from typer.testing import CliRunner
 
 from driftgate.arrays import Logits
 from driftgate.backends import DEFAULT_OPSET, REGISTRY, BackendSpec
@@ -20,7 +20,6 @@ from driftgate.builder.artifact import model_files, open_artifact, read_manifest
 from driftgate.builder.build import build_artifact
 from driftgate.builder.onnx_graph import has_external_data
 from driftgate.builder.steps import STEPS, find_step
-from driftgate.cli.main import app
 from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -335,8 +334,7 @@ def shared_large_cache(large_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def driftgate(warm_cache: Path) -> Callable[..., Any]:
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
+    return run_driftgate
 
 
 def test_the_command_writes_the_opset_and_says_so_in_the_manifest(

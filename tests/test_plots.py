@@ -3,15 +3,15 @@
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_driftgate
 
-from driftgate.cli.main import app
 from driftgate.errors import OptionError, ResultsError
 from driftgate.measure.timings import Block, Configuration, Throughput, Work
 from driftgate.report.comparison import read_results, split_corpora
@@ -31,8 +31,7 @@ BUDGET = Series("Small-CPU", "onnx-int8 (budget)", "normal", (Point(1, None, 400
 
 @pytest.fixture
 def plot(tmp_path: Path) -> Callable[..., Any]:
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    return lambda *arguments: runner.invoke(app, ["plot", *map(str, arguments)])
+    return partial(run_driftgate, "plot")
 
 
 def write_table(folder: Path, name: str, *rows: tuple[object, ...]) -> Path:

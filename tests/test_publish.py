@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 import pytest
+from command_line import run_driftgate
 from huggingface_hub.errors import RepositoryNotFoundError
-from typer.testing import CliRunner
 from untimed import PLANS, made_up_speed
 
 from driftgate import publish as publish_module
@@ -32,7 +32,6 @@ from driftgate.builder.artifact import (
 from driftgate.builder.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.builder.vectors import vectors_folder
 from driftgate.cli import build as build_command
-from driftgate.cli.main import app
 from driftgate.errors import BuildError, EncoderError, PushError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.corpus import Corpus
@@ -525,14 +524,13 @@ def test_a_failed_upload_says_how_to_try_again(hub: Path) -> None:
 @pytest.fixture
 def build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path, untimed: None) -> Callable[..., Any]:
     """`build(*options)`: `driftgate build` into `tmp_path/out`, judged on a few texts of a user's."""
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
     corpus = tmp_path / "mine.jsonl"
     corpus.write_text("\n".join(json.dumps({"body": text}) for text in TEXTS), encoding="utf-8")
     judged = ("--corpus", corpus, "--text-column", "body", "--threads", 1)
 
     def run(*options: object, backend: str = "onnx-fp32", on: tuple[object, ...] = judged) -> Any:
         command = ["build", tiny_encoder, "--backend", backend, "--out", tmp_path / "out", *on, *options]
-        return runner.invoke(app, [str(argument) for argument in command])
+        return run_driftgate(*command)
 
     return run
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from command_line import run_driftgate
 from safetensors import safe_open
 from tiny_encoders import FAMILIES, make_encoder
-from typer.testing import CliRunner
 
 from driftgate.backends import REGISTRY
 from driftgate.builder import export
 from driftgate.builder.build import build_artifact
 from driftgate.builder.graph_parts import OTHER, PARTS, count_part_bytes, count_stored_bytes, part_of
-from driftgate.cli.main import app
 from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.pipeline import choose_backends
@@ -252,8 +251,7 @@ def test_json_has_bytes_and_the_same_ratios() -> None:
 
 @pytest.fixture
 def driftgate(warm_cache: Path) -> Callable[..., Any]:
-    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
+    return run_driftgate
 
 
 def test_the_report_needs_no_folder_and_shows_every_form(albert: Encoder, driftgate: Callable[..., Any]) -> None:

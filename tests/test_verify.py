@@ -7,21 +7,21 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from command_line import run_driftgate
 from onnx import TensorProto, helper, numpy_helper
-from typer.testing import CliRunner
 
 from driftgate.backends import PRECISION_CLASSES, Precision
 from driftgate.builder.archive import unpacked
 from driftgate.builder.model_file import Port, parse_port, read_model_file
 from driftgate.builder.vector_sets import find_sets, read_set
 from driftgate.builder.vectors import embedded_feeds, vectors_folder, write_vectors
-from driftgate.cli.main import app
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.closeness import Tolerance, measure_closeness
@@ -36,16 +36,9 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def verify(monkeypatch: pytest.MonkeyPatch) -> Command:
+def verify() -> Command:
     """Run `driftgate verify` in this process, on one thread."""
-    for variable in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
-        monkeypatch.delenv(variable, raising=False)
-    runner = CliRunner(env={"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb"})
-
-    def run(*arguments: object) -> Any:
-        return runner.invoke(app, ["verify", "--threads", "1", *(str(argument) for argument in arguments)])
-
-    return run
+    return partial(run_driftgate, "verify", "--threads", 1, columns=240)
 
 
 def assert_refused(result: Any, *words: str) -> None:
