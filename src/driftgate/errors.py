@@ -17,7 +17,7 @@ class EncoderError(DriftgateError):
 
 
 class UnsafeFileError(DriftgateError):
-    """Loading the file could run code, and nobody allowed it."""
+    """The file must not be opened: it could run code that nobody allowed, or it lies outside its model's folder."""
 
 
 class CorpusError(DriftgateError):

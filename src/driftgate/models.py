@@ -11,6 +11,7 @@ from driftgate.builder.vectors import SET_PREFIX
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.hub import download_encoder, download_files, list_files
+from driftgate.inputs.model_folder import CONFIG, folder_of, is_own_file, own_files
 
 DEFAULT_BACKEND = "onnx-fp32"
 
@@ -71,7 +72,7 @@ def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Mode
         return Model(load_encoder(folder, needs_weights=False), backend)
     if files:
         return _open_file(folder / _choose(str(folder), files, backend, _built(folder)), None)
-    artifacts = {read_manifest(path.parent).backend: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
+    artifacts = {read_manifest(path.parent).backend: path.parent for path in own_files(folder, f"*/{MANIFEST}")}
     if artifacts:
         chosen = backend or (next(iter(artifacts)) if len(artifacts) == 1 else "")
         if chosen not in artifacts:
@@ -91,42 +92,40 @@ def _open_file(path: Path, backend: str | None) -> Model:
     if backend and "=" not in backend:  # else several would be read from one file
         _choose(str(path), [path.name], backend, _built(path.parent))
     name, precision = path.stem, ""
-    manifest = manifest_path(path)
-    if manifest.is_file():
+    manifest, folder = manifest_path(path), folder_of(path)
+    if is_own_file(manifest, folder):
         made = read_manifest(manifest)
         if path.name in made.files:
-            _require_unchanged(path.parent, made.files)
+            _require_unchanged(path.parent, folder, made.files)
             name, precision = made.backend, f":{made.precision}"
             if made.precision not in PRECISION_CLASSES:
                 raise ArtifactError(f"{manifest}: unknown precision class {made.precision!r}; build it again")
-    encoder = load_encoder(_config_folder(path), needs_weights=False)
-    published = f"artifact-{_slug(name)}{precision}={path}"
-    return Model(encoder, backend if backend and "=" in backend else published)
-
-
-def _require_unchanged(folder: Path, files: Mapping[str, str]) -> None:
-    """Every file of the manifest as it was written; a card or test vectors may have been added since."""
-    changed = [
-        name
-        for name, sha256 in files.items()
-        # Test vectors load nothing, and are not fetched from the hub.
-        if SET_PREFIX not in name and (not (folder / name).is_file() or file_sha256(folder / name) != sha256)
-    ]
-    if changed:
-        raise ArtifactError(
-            f"{folder}: files differ from its manifest or are missing: {', '.join(sorted(changed))}; fetch or build it again"
-        )
-
-
-def _config_folder(path: Path) -> Path:
-    folders = (path.parent, path.absolute().parent.parent)
-    found = next((folder for folder in folders if (folder / "config.json").is_file()), None)
-    if found is None:
+    if not (folder / CONFIG).is_file():
         raise ArtifactError(
             f"{path}: expected config.json and the tokenizer's files beside it or one folder up, found no config.json; "
             "put them there, they name its labels"
         )
-    return found
+    encoder = load_encoder(folder, needs_weights=False)
+    published = f"artifact-{_slug(name)}{precision}={path}"
+    return Model(encoder, backend if backend and "=" in backend else published)
+
+
+def _require_unchanged(beside: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """Every file of the manifest as it was written; a card or test vectors may have been added since.
+
+    Args:
+        beside: the manifest's folder, from which it names files. `folder`: the model's, which they must lie in.
+    """
+    changed = [
+        name
+        for name, sha256 in files.items()
+        # Test vectors load nothing, and are not fetched from the hub.
+        if SET_PREFIX not in name and (not is_own_file(beside / name, folder) or file_sha256(beside / name) != sha256)
+    ]
+    if changed:
+        raise ArtifactError(
+            f"{beside}: files differ from its manifest or are missing: {', '.join(sorted(changed))}; fetch or build it again"
+        )
 
 
 def _choose(where: str, files: Sequence[str], backend: str | None, built: Mapping[str, str]) -> str:
@@ -162,7 +161,7 @@ def _answers(file: str, backend: str, built: Mapping[str, str]) -> bool:
 def _built(folder: Path) -> dict[str, str]:
     """The backend of each model file that has a manifest, in a folder and in `onnx` below it."""
     found: dict[str, str] = {}
-    for manifest in sorted({*folder.glob(f"*{MANIFEST}"), *folder.glob(f"onnx/*{MANIFEST}")}):
+    for manifest in own_files(folder, f"*{MANIFEST}", f"onnx/*{MANIFEST}"):
         made = read_manifest(manifest)
         files = (manifest.relative_to(folder).with_name(name) for name in made.files if "/" not in name)
         found |= {file.as_posix(): made.backend for file in files if file.suffix == ".onnx"}
@@ -174,7 +173,7 @@ def _slug(name: str) -> str:
 
 
 def _onnx_files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
+    return own_files(folder, "*.onnx", "onnx/*.onnx")
 
 
 def _has_weights(folder: Path, *, allow_pickle: bool) -> bool:

@@ -132,7 +132,8 @@ def _check(claim: Claim, model: ModelFile, target: Target) -> FactCheck:
     elif claim.file:
         path, fact = model.path.parent / claim.file, f"{claim.fact} of {claim.file}"
     stated = claim.stated if isinstance(claim.stated, str) else _list_ports(claim.stated)
-    found, holds = _judge(claim, model, path) if target.may_read(path) else ("a path out of the archive", False)
+    outside = f"a path out of the {'archive' if target.archive else 'folder of the model'}"
+    found, holds = _judge(claim, model, path) if target.may_read(path) else (outside, False)
     return FactCheck(fact, found, stated, target.name_of(claim.by), holds)
 
 

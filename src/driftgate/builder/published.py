@@ -10,6 +10,7 @@ from driftgate.builder.artifact import Artifact, open_artifact
 from driftgate.builder.onnx_graph import attribute, makers
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
 
 _KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _INTEGER_PRODUCTS = frozenset({"MatMulInteger", "MatMulIntegerToFloat"})
@@ -44,7 +45,7 @@ def _find_model(spec: BackendSpec) -> Path:
     path = spec.published or Path()
     if path.is_file():
         return path
-    models = sorted(path.glob("*.onnx")) if path.is_dir() else []
+    models = own_files(path, "*.onnx") if path.is_dir() else []
     if len(models) != 1:
         found = ", ".join(model.name for model in models) or ("no .onnx file" if path.is_dir() else "nothing")
         raise ArtifactError(f"backend {spec.name}={path}: expected an ONNX file or a folder with one, found {found}")
@@ -144,7 +145,7 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
             f"{path}: gives {outputs} outputs, the encoder {encoder.name} has {len(encoder.labels)} labels"
         )
     config = path.parent / "config.json"
-    if config.is_file():
+    if is_own_file(config, folder_of(path)):
         try:
             id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
             labels = tuple(id2label[index] for index in sorted(id2label, key=int))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from driftgate.builder.archive import SUFFIXES, is_archive, unpacked
 from driftgate.errors import ArtifactError, DriftgateError
+from driftgate.inputs.model_folder import folder_of, lies_in, own_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Target:
         return Path(os.path.relpath(document, (self.archive or self.model).parent)).as_posix()
 
     def may_read(self, path: Path) -> bool:
-        """Whether a path that a document names may be opened: those of an archive must not lead out of it."""
-        return self.top is None or path == self.archive or path.resolve().is_relative_to(self.top.resolve())
+        """Whether a path that a document names may be opened: it must not lead out of the archive, or of the model's folder."""
+        return path in (self.model, self.archive) or lies_in(path, self.top or folder_of(self.model))
 
 
 @contextlib.contextmanager
@@ -68,7 +69,7 @@ def open_target(path: Path, model: str | None = None, *, max_bytes: int | None =
 
 def _models_below(folder: Path, pattern: str) -> list[Path]:
     """Model files; what macOS adds to archives, named `._model.onnx`, is none."""
-    found = sorted(folder.glob(pattern))
+    found = own_files(folder, pattern)
     return [
         path for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from driftgate.builder.file_kinds import describe_content
 from driftgate.builder.vectors import SET_PREFIX
 from driftgate.errors import ArtifactError
+from driftgate.inputs.model_folder import own_files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +53,12 @@ def read_set(folder: Path) -> VectorSet:
     """Read a set's tensors.
 
     Raises:
-        ArtifactError: no inputs or no outputs, or a file that is no tensor.
+        ArtifactError: no inputs or no outputs, or a file that is no tensor. UnsafeFileError: see `own_files`.
     """
     tensors = {}
     for kind in ("input", "output"):
-        files = sorted(_numbered(folder.glob(f"{kind}_*.pb"), rf"{kind}_(\d+)\.pb"))
+        there = own_files(folder, f"{kind}_*.pb", model_folder=folder.parent)
+        files = sorted(_numbered(there, rf"{kind}_(\d+)\.pb"))
         if not files:
             raise ArtifactError(f"{folder}: expected {kind}_0.pb and so on, found none; fetch or write the set again")
         tensors[kind] = tuple(_read_tensor(path, number) for number, path in files)

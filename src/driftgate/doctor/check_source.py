@@ -14,7 +14,7 @@ _UNNAMED = re.compile(r"LABEL_\d+")
 def check_sources(facts: Facts) -> Iterator[Finding]:
     """Everything about configuration, tokenizer and weights."""
     for source in facts.sources:
-        if not source.has_config and facts.graphs:
+        if not source.has_config and facts.graphs and source.refused is None:
             yield Finding(
                 "no-config",
                 Severity.NOTE,

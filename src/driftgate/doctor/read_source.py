@@ -10,17 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.doctor.model_facts import Source
+from driftgate.errors import UnsafeFileError
+from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
 
 _TOKENIZERS = (
     "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model"
 )  # fmt: skip
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
-
-
-def find_folder(model: Path) -> Path:
-    """Where the configuration of a model's file is: beside it, or one folder up, as published models have it."""
-    folders = (model.parent, model.absolute().parent.parent)
-    return next((folder for folder in folders if (folder / "config.json").is_file()), model.parent)
 
 
 def read_source(folder: Path, refused: str | None) -> Source:
@@ -29,24 +25,31 @@ def read_source(folder: Path, refused: str | None) -> Source:
     Args:
         refused: why driftgate cannot use the encoder.
     """
-    config, config_error = _read_config(folder / "config.json")
+    try:
+        return _read_files(folder, refused)
+    except UnsafeFileError as error:
+        return Source(str(folder), False, None, None, None, (), {}, (), (), refused or str(error))
+
+
+def _read_files(folder: Path, refused: str | None) -> Source:
+    config, config_error = _read_config(folder / CONFIG)
     weights, non_finite, broken = _read_weights(folder)
     return Source(
         folder=str(folder),
-        has_config=(folder / "config.json").is_file(),
+        has_config=is_own_file(folder / CONFIG, folder),
         config_error=config_error,
         problem_type=None if config.get("problem_type") is None else str(config["problem_type"]),
         labels=_labels(config),
-        tokenizer=tuple(name for name in _TOKENIZERS if (folder / name).is_file()),
+        tokenizer=tuple(name for name in _TOKENIZERS if is_own_file(folder / name, folder)),
         weights=weights,
-        pickled=tuple(path.name for path in sorted(folder.glob("pytorch_model*.bin"))),
+        pickled=tuple(path.name for path in own_files(folder, "pytorch_model*.bin")),
         non_finite=non_finite,
         refused=refused or broken,
     )
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], str | None]:
-    if not path.is_file():
+    if not is_own_file(path, path.parent):
         return {}, None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -66,7 +69,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, int], tuple[str, ...], str | 
 
     sizes: Counter[str] = Counter()
     non_finite: list[str] = []
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in own_files(folder, "model*.safetensors"):
         try:
             for name, kind, content in _tensors(path):
                 sizes[kind] += len(content)

@@ -1,5 +1,6 @@
 """Finding what there is to look at behind what a user calls a model: folders, graphs, and the encoder they are of."""
 
+import glob
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from driftgate.builder.graph_facts import EncoderShape, read_encoder_shape
 from driftgate.doctor.facts import Asked
 from driftgate.doctor.model_facts import Graph, Source
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
-from driftgate.doctor.read_source import find_folder, read_source
+from driftgate.doctor.read_source import read_source
 from driftgate.errors import ArtifactError, DriftgateError, EncoderError, OptionError
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.model_folder import folder_of, own_files
 from driftgate.models import find_model
 from driftgate.pipeline import choose_backends, prepare_backend
 
@@ -77,8 +79,8 @@ def find_targets(
 
 def _onnx_files(folder: Path) -> list[Path]:
     """Those of an artifact, of published files in hub layout, or of several artifacts in folders of their own."""
-    built = [path.parent for path in folder.glob(f"*/{MANIFEST}")]
-    return sorted({path for place in (folder, folder / "onnx", *built) for path in place.glob("*.onnx")})
+    built = [path.parent.name for path in folder.glob(f"*/{MANIFEST}")]
+    return own_files(folder, "*.onnx", "onnx/*.onnx", *(f"{glob.escape(name)}/*.onnx" for name in built))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class _Resolver:
     def target(self, model: str, name: str, *, must_exist: bool = False) -> Target:
         path = Path(model)
         file = path if path.suffix == ".onnx" and path.is_file() else None
-        folder = find_folder(path) if file else path
+        folder = folder_of(path) if file else path
         if file and self.asked.backend is None and not (folder / "config.json").is_file():
             return Target(name, folder, file, None, None)  # nothing says what it is of: only the graph can be looked at
         try:

@@ -10,6 +10,8 @@ from typing import Any
 
 from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.inputs.hub import download_encoder, snapshot_commit
+from driftgate.inputs.model_folder import CONFIG, is_own_file
+from driftgate.inputs.named_files import name_tokenizer_files, read_json, require_own_files
 
 # Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
 _POSITIONS_AFTER_PADDING = frozenset(
@@ -86,7 +88,7 @@ class Encoder:
 
     @property
     def tokenizer_files(self) -> tuple[Path, ...]:
-        return tuple(self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file())
+        return tuple(_find_tokenizer(self.path))
 
 
 def load_encoder(
@@ -105,12 +107,14 @@ def load_encoder(
 
     Raises:
         EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, regression.
-        UnsafeFileError: only pickled weights and not `allow_pickle`; code of its own and not `trust_remote_code`.
+        UnsafeFileError: only pickled weights and not `allow_pickle`; code of its own and not `trust_remote_code`; a file that
+            lies outside its folder.
     """
     folder = Path(source)
     if not folder.is_dir():
         folder = download_encoder(str(source), revision, allow_pickle=allow_pickle)
     config = _read_config(folder)
+    require_own_files(folder)
     _refuse_code(folder, config, trust_remote_code=trust_remote_code)
     weights = _find_weights(folder, allow_pickle=allow_pickle) if needs_weights else []
     _require_classification_head(folder, config)
@@ -128,7 +132,7 @@ def load_encoder(
         max_tokens=_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
         thresholds=_read_thresholds(folder, labels),
-        sha256=_digest(folder, [*weights, *code, *(folder / name for name in ("config.json", *_TOKENIZER_FILES))]),
+        sha256=_digest(folder, [*weights, *code, folder / CONFIG, *_find_tokenizer(folder)]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         revision=snapshot_commit(folder),
@@ -136,14 +140,14 @@ def load_encoder(
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
+    path = folder / CONFIG
+    if not is_own_file(path, folder):
         found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) or "an empty folder"
         raise EncoderError(
             f"{folder}: expected an encoder in the Hugging Face layout (config.json, model.safetensors, "
             f"tokenizer.json), found {found}; save it with save_pretrained()"
         )
-    config = _read_json(path)
+    config = read_json(path)
     if "model_type" not in config or "vocab_size" not in config:
         raise EncoderError(
             f"{path}: expected model_type and vocab_size, found {sorted(config)}; is it a transformers model?"
@@ -151,19 +155,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise EncoderError(f"{path}: not valid JSON ({error}); restore the file") from error
-    if not isinstance(content, dict):
-        raise EncoderError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
 def _refuse_code(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
     tokenizer_config = folder / "tokenizer_config.json"
-    configs = [config, *([_read_json(tokenizer_config)] if tokenizer_config.is_file() else [])]
+    configs = [config, *([read_json(tokenizer_config)] if tokenizer_config.is_file() else [])]
     if any("auto_map" in entry for entry in configs) and not trust_remote_code:
         raise UnsafeFileError(
             f"{folder}: the model brings code of its own (auto_map), which is never run unless asked for; "
@@ -252,6 +246,12 @@ def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) ->
     return (ProblemType.MULTI_LABEL if len(labels) == 1 else ProblemType.SINGLE_LABEL), True
 
 
+def _find_tokenizer(folder: Path) -> list[Path]:
+    """The files that its tokenizer is loaded from: those of the usual names, and those that its configurations name."""
+    usual = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+    return list(dict.fromkeys([*usual, *name_tokenizer_files(folder).values()]))
+
+
 def _require_tokenizer(folder: Path) -> None:
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
@@ -266,7 +266,7 @@ def _max_tokens(folder: Path, config: dict[str, Any]) -> int:
     if config["model_type"] in _POSITIONS_AFTER_PADDING:
         positions -= int(config.get("pad_token_id", 1)) + 1
     tokenizer_config = folder / "tokenizer_config.json"
-    stated = _read_json(tokenizer_config).get("model_max_length") if tokenizer_config.is_file() else None
+    stated = read_json(tokenizer_config).get("model_max_length") if tokenizer_config.is_file() else None
     return min(positions, int(stated)) if stated else positions
 
 
@@ -274,7 +274,7 @@ def _read_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...]
     path = folder / "thresholds.json"
     if not path.is_file():
         return None
-    thresholds = _read_json(path).get("thresholds")
+    thresholds = read_json(path).get("thresholds")
     if not isinstance(thresholds, dict) or set(thresholds) != set(labels):
         raise EncoderError(
             f'{path}: expected {{"thresholds": {{label: number}}}} for exactly the labels of config.json'

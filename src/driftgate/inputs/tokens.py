@@ -12,6 +12,7 @@ import numpy as np
 from driftgate.arrays import IntArray
 from driftgate.errors import CorpusError, EncoderError
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.named_files import name_tokenizer_files
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 
 # Truncation is state of the tokenizer: in another thread's call it would raise "Already borrowed", or cut its texts
@@ -118,13 +119,14 @@ def load_tokenizer(encoder: Encoder) -> Any:
     """The encoder's transformers tokenizer; loaded once.
 
     Raises:
-        EncoderError: it does not load, or has no padding token.
+        EncoderError: it does not load, or has no padding token. UnsafeFileError: see `name_tokenizer_files`.
     """
     from transformers import AutoTokenizer
 
+    named = {argument: str(path) for argument, path in name_tokenizer_files(encoder.path).items()}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            encoder.path, trust_remote_code=encoder.trust_remote_code, local_files_only=True
+            encoder.path, trust_remote_code=encoder.trust_remote_code, local_files_only=True, **named
         )
     except Exception as error:  # tokenizers raises a bare Exception for a damaged file
         raise EncoderError(

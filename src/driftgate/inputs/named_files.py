@@ -1,0 +1,118 @@
+"""Files that the configurations of an encoder name: transformers opens many of them, wherever on the machine they are.
+
+What transformers opens was read in its source and tried out, in 4.57.6 and 5.23.0. Weights that PEFT would load from elsewhere,
+because of an adapter_config.json, are not looked for: driftgate does not install PEFT.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from driftgate.errors import EncoderError, UnsafeFileError
+from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
+
+_CHAT_TEMPLATES = "additional_chat_templates"  # the only folder below an encoder's that transformers looks into
+
+# Every key of these two becomes an argument of the tokenizer's class, and the class opens what these arguments name: all of
+# them in 4.57; in 5 `vocab`, `merges`, and whatever special_tokens_map.json has.
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZER_CONFIGS = (_TOKENIZER_CONFIG, "special_tokens_map.json")
+_NAMES_A_FILE = re.compile("[a-z_]+_(file|spm)|vocab|merges")
+# Opened as seen from the encoder's folder, unlike those above.
+_NAMES_FILES_BESIDE_IT = ("fast_tokenizer_files", "gguf_file")
+# Neither release opens these. Older releases saved paths of the author's machine in them: refusing those would refuse good
+# encoders of the hub.
+_LEFT_OVER = frozenset(
+    {
+        "added_tokens_file",
+        "chat_template_file",
+        "full_tokenizer_file",
+        "special_tokens_map_file",
+        "tokenizer_config_file",
+    }
+)
+
+
+def require_own_files(folder: Path) -> None:
+    """Refuse an encoder's folder from which transformers would read what lies elsewhere.
+
+    Every file counts that is not hidden, because the classes of transformers choose what they read, and so does every file
+    that a configuration names.
+
+    Raises:
+        UnsafeFileError: names the first such file, or the key that names one.
+        EncoderError: a configuration is no JSON object.
+    """
+    own_files(folder, "[!.]*", f"{_CHAT_TEMPLATES}/*")
+    for path in own_files(folder, CONFIG):
+        _check_names(path, "transformers_weights", read_json(path).get("transformers_weights"))
+    for path in own_files(folder, "*.safetensors.index.json", "*.bin.index.json"):
+        shards = read_json(path).get("weight_map")
+        _check_names(path, "weight_map", list(shards.values()) if isinstance(shards, dict) else None)
+    for path in own_files(folder, *_TOKENIZER_CONFIGS):
+        for key in _NAMES_FILES_BESIDE_IT:
+            _check_names(path, key, read_json(path).get(key))
+    name_tokenizer_files(folder)
+
+
+def name_tokenizer_files(folder: Path) -> dict[str, Path]:
+    """The files that the tokenizer's configurations name, by the argument of transformers' tokenizers that takes them.
+
+    They have to be given to transformers as arguments: 4.57 opens a name as seen from the current folder, not from this one.
+
+    Raises:
+        UnsafeFileError: a key names anything but a file in the folder. EncoderError: a configuration is no JSON object.
+    """
+    found = {}
+    for path in own_files(folder, *_TOKENIZER_CONFIGS):
+        content = read_json(path)
+        ignored = {*_LEFT_OVER, *_NAMES_FILES_BESIDE_IT}
+        if path.name == _TOKENIZER_CONFIG and not _has_fast_tokenizer(folder, content):
+            ignored.add("tokenizer_file")  # left over as well: both releases drop it there
+        for key, name in content.items():
+            if _NAMES_A_FILE.fullmatch(key) and key not in ignored and isinstance(name, str) and name:
+                if not _is_beside(path, key, name):
+                    raise _refusal(path, key, name)
+                found[key] = folder / name
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        EncoderError: it is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EncoderError(f"{path}: not valid JSON ({error}); restore the file") from error
+    if not isinstance(content, dict):
+        raise EncoderError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _has_fast_tokenizer(folder: Path, content: dict[str, Any]) -> bool:
+    return (folder / "tokenizer.json").exists() or "fast_tokenizer_files" in content
+
+
+def _check_names(path: Path, key: str, names: Any) -> None:
+    """Refuse names, one or a list of them, that lead out of the folder; those of files that are not there are fine."""
+    for name in names if isinstance(names, list) else [names]:
+        if isinstance(name, str):
+            _is_beside(path, key, name)
+
+
+def _is_beside(path: Path, key: str, name: str) -> bool:
+    """Whether a file of that name is beside the configuration `path`, whose `key` names it."""
+    if Path(name).name != name:
+        raise _refusal(path, key, name)
+    return is_own_file(path.parent / name, path.parent)
+
+
+def _refusal(path: Path, key: str, name: str) -> UnsafeFileError:
+    return UnsafeFileError(
+        f"{path}: {key} is {name!r}, and transformers would read that file; expected the name of a file in the same folder. "
+        "Remove the key, or put the file into the folder and write its name without a path"
+    )
