@@ -517,16 +517,6 @@ def test_a_file_name_with_brackets_is_one_file(encoder: Encoder, warm_cache: Pat
     assert open_artifact(model, Precision.FP32).size_bytes == artifact.size_bytes
 
 
-def test_weights_beside_the_model_belong_to_the_artifact(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> None:
-    artifact = build_artifact(encoder, REGISTRY["onnx-fp32"])
-    model = shutil.copy2(artifact.model, tmp_path / "model.onnx")
-    alone = open_artifact(model, Precision.FP32)
-    (tmp_path / "model.onnx_data").write_bytes(b"12345678")
-    together = open_artifact(model, Precision.FP32)
-    assert together.size_bytes == alone.size_bytes + 8
-    assert together.sha256 != alone.sha256
-
-
 # Families
 
 

@@ -7,26 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import save_adder
 
 from driftgate.backends import Precision
-from driftgate.builder.artifact import open_artifact
-from driftgate.builder.baseline import (
-    BaselineBackend,
-    GateBaseline,
-    digest_files,
-    read_gate_baseline,
-    write_gate_baseline,
-)
+from driftgate.builder.artifact import digest_files, open_artifact
+from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
 from driftgate.errors import BaselineError
 
 ABOUT = {"software": {"onnxruntime": "1.2.3"}}
 
 
 def make_backend(folder: Path, content: bytes, cells: tuple[str, ...] = ("x-b1",)) -> BaselineBackend:
-    """What the baseline keeps of a model: its bytes; nothing here loads them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(content)
-    (folder / "model.onnx.data").write_bytes(content * 2)
+    """What the baseline keeps of a model: its bytes; nothing here runs them."""
+    save_adder(folder / "model.onnx", [1, 2], "parts/weights.bin")
+    (folder / "parts/weights.bin").write_bytes(content)
     return BaselineBackend(open_artifact(folder / "model.onnx", Precision.FP32), cells)
 
 
@@ -56,8 +50,7 @@ def test_what_was_written_is_read_back_after_what_it_was_made_from_is_gone(
     assert found.tokenizer_sha256 == digest
     assert found.backends["x"].cells == ("x-b1",)
     assert found.backends["x"].artifact.precision is Precision.FP32
-    assert found.backends["x"].artifact.model.read_bytes() == b"one"
-    assert found.backends["x"].artifact.model.with_suffix(".onnx.data").read_bytes() == b"oneone"
+    assert (found.backends["x"].artifact.model.parent / "parts/weights.bin").read_bytes() == b"one"
 
 
 def test_equal_artifacts_are_kept_once(tmp_path: Path, tokenizer: list[Path]) -> None:
@@ -88,9 +81,11 @@ def test_a_write_that_fails_keeps_the_old_baseline_whole(
 
 
 def test_a_damaged_artifact_is_mended_by_the_next_save(saved: Path, tmp_path: Path, tokenizer: list[Path]) -> None:
-    next((saved / "artifacts").rglob("model.onnx")).write_bytes(b"bad")
+    (damaged,) = (saved / "artifacts").rglob("weights.bin")
+    damaged.write_bytes(b"bad")
     write_gate_baseline(saved, {"x": make_backend(tmp_path / "built", b"one")}, tokenizer, ABOUT)
-    assert read_gate_baseline(saved).backends["x"].artifact.model.read_bytes() == b"one"
+    assert isinstance(read_gate_baseline(saved), GateBaseline)
+    assert damaged.read_bytes() == b"one"
 
 
 def test_a_folder_with_other_files_is_not_taken_over(tmp_path: Path, tokenizer: list[Path]) -> None:
@@ -141,7 +136,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "not a file's name",
     ),
     "no model": (lambda at: remove(at, "model.onnx"), "model.onnx: missing"),
-    "no weights": (lambda at: remove(at, "model.onnx.data"), "damaged or changed"),
+    "no weights": (lambda at: remove(at, "weights.bin"), r"lie in 'parts/weights\.bin'.*damaged or changed"),
+    "weights changed": (lambda at: truncate(at, "weights.bin"), "damaged or changed"),
     "model cut short": (lambda at: truncate(at, "model.onnx"), "damaged or changed"),
     "tokenizer changed": (lambda at: truncate(at, "vocab.json"), "damaged or changed"),
     "no tokenizer": (lambda at: remove(at, "vocab.json"), "damaged or changed"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from nested_pytest import run_pytest
+from tiny_models import save_adder
 
 import driftgate
 from driftgate.plugin import gate_git
@@ -108,6 +109,14 @@ def test_a_commit_s_artifacts_are_built_by_its_own_code_once(project: Project) -
     assert "gate baseline: building" not in output, "it was built before"
     assert project.verdicts["onnx-mine-b1"] == "NOT MEASURABLE", output
     assert project.verdicts["onnx-fp32-b1"] == "IDENTICAL"
+
+
+def test_what_was_published_counts_with_its_weights(tmp_path: Path) -> None:
+    model = save_adder(tmp_path / "model.onnx", [1, 2])
+    before = gate_git.digest_published([model, tmp_path])
+    assert len(set(before)) == 1
+    save_adder(model, [1, 3])
+    assert not set(before) & set(gate_git.digest_published([model, tmp_path]))
 
 
 @pytest.mark.parametrize(

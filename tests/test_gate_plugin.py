@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytest
 
+from driftgate.backends import REGISTRY
+from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.inputs.encoder import load_encoder
 from driftgate.measure.software import timed_software
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
@@ -122,6 +126,29 @@ def test_the_same_bytes_under_the_same_software_pass_without_timing(project: Pro
     assert run.code == 0, run.output
     assert set(run.verdicts.values()) == {"IDENTICAL"}
     assert machine.loads == 0
+
+
+def test_other_weights_beside_the_same_graph_are_not_the_same_bytes(
+    project: Project, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTGATE_CACHE", str(project.cache))
+    built = build_artifact(load_encoder(project.encoder), REGISTRY["onnx-fp32"]).model
+    weights = project.folder / "shipped/weights.bin"
+    weights.parent.mkdir()
+    model = weights.with_name("model.onnx")
+    onnx.save(onnx.load(built), model, save_as_external_data=True, location=weights.name, size_threshold=1024)
+    shipped = "--backends=shipped=shipped/model.onnx"
+    accepted = project.pytest(shipped, "--gate-accept", "-k", "artifact", suite="benchmarks")
+    assert accepted.code == 0, accepted.output
+    assert set(project.pytest(shipped, "--gate").verdicts.values()) == {"IDENTICAL"}
+    assert machine.loads == 0
+
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    run = project.pytest(shipped, "--gate")
+    assert set(run.verdicts.values()) == {"PASS"}, run.output
+    assert machine.loads > 0
 
 
 def test_artifacts_as_fast_as_the_baseline_pass_and_the_report_says_how(project: Project, machine: Machine) -> None:

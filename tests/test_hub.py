@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from nested_pytest import run_pytest
+from tiny_models import save_adder
 
 from driftgate.errors import ArtifactError, CorpusError, EncoderError
 from driftgate.inputs.corpus import load_corpus
@@ -62,9 +63,9 @@ def hub(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def add_onnx(hub: Hub, *, weights: bool) -> None:
-    for name in ("model.onnx", "model.onnx_data", "model_quantized.onnx"):
-        (hub.files / "onnx").mkdir(exist_ok=True)
-        (hub.files / "onnx" / name).touch()
+    save_adder(hub.files / "onnx/model.onnx", [1, 2], "weights.bin")
+    save_adder(hub.files / "onnx/model_quantized.onnx", [3, 4], "model_quantized.onnx_data")
+    (hub.files / "onnx/model.onnx.bak").touch()
     if not weights:
         (hub.files / "model.safetensors").unlink()
 
@@ -94,14 +95,17 @@ def test_onnx_files_are_not_fetched_where_weights_are_there(hub: Hub, backend: s
 
 @pytest.mark.parametrize(
     ("backend", "fetched"),
-    [(None, ["onnx/model.onnx", "onnx/model.onnx_data"]), ("onnx-int8", ["onnx/model_quantized.onnx"])],
+    [
+        (None, ["onnx/model.onnx", "onnx/weights.bin"]),
+        ("onnx-int8", ["onnx/model_quantized.onnx", "onnx/model_quantized.onnx_data"]),
+    ],
 )
-def test_of_a_repository_of_onnx_files_only_the_one_asked_for_is_fetched(
+def test_of_a_repository_of_onnx_files_only_the_one_asked_for_is_fetched_with_the_weights_that_it_names(
     hub: Hub, backend: str | None, fetched: list[str]
 ) -> None:
     add_onnx(hub, weights=False)
     model = find_model(ID, backend)
-    assert [name for name in hub.asked if ".onnx" in name] == fetched
+    assert [name for name in hub.asked if name.startswith("onnx/")] == fetched
     assert (model.encoder.name, model.encoder.revision) == (ID, COMMIT)
     assert Path(model.backend.partition("=")[2]).is_file()
 

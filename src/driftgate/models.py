@@ -1,5 +1,6 @@
 """Find the model that a command was given: an encoder, what `driftgate build` wrote, or ONNX files that others published."""
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from driftgate.backends import PRECISION_CLASSES, REGISTRY, name_promises
 from driftgate.builder.artifact import MANIFEST, file_sha256, manifest_path, read_manifest
+from driftgate.builder.onnx_file import external_names
 from driftgate.builder.vectors import SET_PREFIX
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -189,4 +191,7 @@ def _fetch(repository: str, backend: str | None, revision: str | None, *, allow_
     listed = [file for file in list_files(repository, folder) if re.fullmatch(r"(onnx/)?[^/]+\.onnx", file)]
     if not listed or (weights and not _named(listed, backend or "")):
         return folder
-    return download_files(repository, folder, [f"{_choose(repository, listed, backend, _built(folder))}*"])
+    model = _choose(repository, listed, backend, _built(folder))
+    folder = download_files(repository, folder, [glob.escape(model)])
+    data = [str(PurePosixPath(model).with_name(name)) for name in external_names(folder / model)]
+    return download_files(repository, folder, [glob.escape(name) for name in data]) if data else folder

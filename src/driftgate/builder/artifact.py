@@ -1,14 +1,14 @@
 """The files a build wrote, and the manifest that says how, from what, and what every file's digest is."""
 
-import glob
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Precision
+from driftgate.builder.onnx_file import find_external
 from driftgate.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -22,7 +22,7 @@ class Artifact:
     """An ONNX model on disk.
 
     Args:
-        model: the ONNX file. Weights over 2 GB lie beside it as external data.
+        model: the ONNX file. Weights over 2 GB lie in files beside it, which the graph names.
         precision: its class.
         sha256: digest over all files of the model.
         size_bytes: of all files of the model.
@@ -111,12 +111,30 @@ def verify_manifest(folder: Path) -> Manifest:
 
 
 def model_files(model: Path) -> list[Path]:
-    """`model` and its external data: every `<name>*` file beside it."""
-    return sorted(path for path in model.parent.glob(f"{glob.escape(model.name)}*") if path.is_file())
+    """`model`, and the files that its graph says its weights lie in.
+
+    Raises:
+        ArtifactError, UnsafeFileError: see `find_external`.
+    """
+    return [model, *(model.parent / name for name in find_external(model))]
+
+
+def digest_files(files: Iterable[Path], folder: Path | None = None) -> str:
+    """sha256 over names and contents of files, in the order of their names.
+
+    Args:
+        folder: where names are seen from; None for each file's own.
+    """
+    names = {path.relative_to(folder or path.parent).as_posix(): path for path in files}
+    lines = "".join(f"{name}{file_sha256(path)}" for name, path in sorted(names.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def open_artifact(model: Path, precision: Precision) -> Artifact:
-    """Describe the model at `model`, its external data included."""
+    """Describe the model at `model`, with the files that hold its weights.
+
+    Raises:
+        ArtifactError, UnsafeFileError: see `find_external`.
+    """
     files = model_files(model)
-    digest = hashlib.sha256("".join(f"{path.name}{file_sha256(path)}" for path in files).encode()).hexdigest()
-    return Artifact(model, precision, digest, sum(path.stat().st_size for path in files))
+    return Artifact(model, precision, digest_files(files, model.parent), sum(path.stat().st_size for path in files))

@@ -5,7 +5,6 @@ A folder: `baseline.json` says what was accepted; `artifacts/SHA256/` holds each
 after that: a run that is killed leaves the old baseline or the new one, whole.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Precision
-from driftgate.builder.artifact import Artifact, file_sha256, model_files, open_artifact
-from driftgate.errors import BaselineError
+from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
+from driftgate.errors import ArtifactError, BaselineError
+from driftgate.inputs.model_folder import is_own_file, own_files
 
 FILE_NAME = "baseline.json"
 RATIOS_NAME = "ratios.json"
@@ -48,12 +48,6 @@ class GateBaseline:
     about: Mapping[str, Any]
     backends: Mapping[str, BaselineBackend]
     tokenizer_sha256: str
-
-
-def digest_files(paths: Iterable[Path]) -> str:
-    """sha256 over the names and contents of files, in the order of their names."""
-    lines = "".join(f"{path.name}{file_sha256(path)}" for path in sorted(paths, key=lambda path: path.name))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def require_baseline_folder(folder: Path) -> None:
@@ -100,8 +94,10 @@ def write_gate_baseline(
         if not (folder / ".gitignore").exists():
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         for backend in backends.values():
-            _store(folder / _ARTIFACTS / backend.artifact.sha256, model_files(backend.artifact.model))
-        _store(folder / _TOKENIZER / tokenizer_sha256, tokenizer_files)
+            model = backend.artifact.model
+            files = {path.relative_to(model.parent).as_posix(): path for path in model_files(model)}
+            _store(folder / _ARTIFACTS / backend.artifact.sha256, files)
+        _store(folder / _TOKENIZER / tokenizer_sha256, {path.name: path for path in tokenizer_files})
         partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(folder / FILE_NAME)
     except OSError as error:
@@ -142,8 +138,8 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
     tokenizer = folder / _TOKENIZER / tokenizer_sha256
-    if (found := digest_files(tokenizer.glob("*"))) != tokenizer_sha256:
-        raise _changed(tokenizer, found)
+    if (found := digest_files(own_files(tokenizer, "*"))) != tokenizer_sha256:
+        raise _changed(tokenizer, f"have sha256 {found}, not that of its name")
     return GateBaseline(about, backends, tokenizer_sha256)
 
 
@@ -153,11 +149,14 @@ def _open(folder: Path, entry: Mapping[str, Any]) -> Artifact:
         raise ValueError(f"model {model!r} is not a file's name")
     home = folder / _ARTIFACTS / _checked(entry["sha256"])
     precision = Precision(entry["precision"])
-    if not (home / model).is_file():
+    if not is_own_file(home / model, home):
         raise BaselineError(f"{home / model}: missing from the gate baseline; save a new one with --gate-accept")
-    artifact = open_artifact(home / model, precision)
+    try:
+        artifact = open_artifact(home / model, precision)
+    except ArtifactError as error:
+        raise _changed(home, f"cannot be opened ({error})") from error
     if artifact.sha256 != entry["sha256"]:
-        raise _changed(home, artifact.sha256)
+        raise _changed(home, f"have sha256 {artifact.sha256}, not that of its name")
     return artifact
 
 
@@ -174,20 +173,22 @@ def _unreadable(path: Path, error: Exception) -> BaselineError:
 
 def _changed(home: Path, found: str) -> BaselineError:
     return BaselineError(
-        f"{home}: its files have sha256 {found}, not that of its name: damaged or changed; restore the gate baseline, or save "
-        "a new one with --gate-accept"
+        f"{home}: its files {found}: damaged or changed; restore the gate baseline, or save a new one with --gate-accept"
     )
 
 
-def _store(home: Path, files: Sequence[Path]) -> None:
-    """Copy files into `home`, whole or not at all. What is there under the same digest is the same, unless damaged."""
-    if home.exists() and digest_files(home.iterdir()) == home.name:
+def _store(home: Path, files: Mapping[str, Path]) -> None:
+    """Copy files into `home` under their names, whole or not at all. What is there under the same digest is the same, unless
+    damaged.
+    """
+    if home.exists() and digest_files(own_files(home, "**/*"), home) == home.name:
         return
     partial = home.with_name(f"{home.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        for path in files:
-            shutil.copy2(path, partial)
+        for name, path in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, partial / name)
         shutil.rmtree(home, ignore_errors=True)
         partial.rename(home)
     finally:

@@ -19,8 +19,8 @@ from driftgate.builder.artifact import (
     read_manifest,
     write_manifest,
 )
-from driftgate.builder.graph_walk import list_constants
 from driftgate.builder.model_file import MODEL_NOTE, read_model_file
+from driftgate.builder.onnx_file import find_external, locations, normalize, read_model
 from driftgate.builder.tokenizer_file import write_tokenizer
 from driftgate.builder.vectors import SET_PREFIX, Feed, vectors_folder, write_vectors
 from driftgate.errors import BuildError
@@ -159,26 +159,26 @@ def write_artifacts(
 
 
 def _write_model(artifact: Artifact, target: Path) -> None:
-    """Copy the model, and its external data under the model's new name: several models may share a folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = artifact.model
-    names = {path.name: target.name + path.name.removeprefix(source.name) for path in model_files(source)}
-    for old, new in names.items():
-        if old == source.name and old != new and len(names) > 1:
-            _copy_renaming_data(source, target, names)
-        else:
-            shutil.copy2(source.with_name(old), target.with_name(new))
+    """Copy the model with the files of its weights, under the names that the graph says.
 
-
-def _copy_renaming_data(source: Path, target: Path, names: dict[str, str]) -> None:
-    import onnx
-
-    model = onnx.load(source, load_external_data=False)
-    for tensor in list_constants(model.graph):
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = names.get(entry.value, entry.value)
-    target.write_bytes(model.SerializeToString())
+    A name that begins with the model's own follows the model's new name, as clients of published models expect, and a name that
+    another model has taken gets the model's in front of it. The copied graph then says the new ones.
+    """
+    source, folder = artifact.model, target.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {}
+    for name in find_external(source):
+        names[name] = target.name + name.removeprefix(source.name) if name.startswith(source.name) else name
+        if (folder / names[name]).exists():
+            names[name] = f"{target.stem}.{name}"
+        (folder / names[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source.parent / name, folder / names[name])
+    shutil.copy2(source, target)
+    if any(old != new for old, new in names.items()):
+        model = read_model(source)
+        for entry in locations(model):
+            entry.value = names[normalize(entry.value)]
+        target.write_bytes(model.SerializeToString())
 
 
 def _seal(encoder: Encoder, spec: BackendSpec, artifact: Artifact, folder: Path, place: Place) -> None:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
-from driftgate.builder.file_kinds import LONGEST, describe_content
 from driftgate.builder.graph_constants import type_name
-from driftgate.builder.graph_walk import list_constants, walk
+from driftgate.builder.graph_walk import walk
+from driftgate.builder.onnx_file import find_external, read_model
 from driftgate.builder.published import infer_precision
 from driftgate.errors import ArtifactError
 
@@ -97,9 +97,9 @@ def read_model_file(path: Path) -> ModelFile:
     """The facts of an ONNX file.
 
     Raises:
-        ArtifactError: no ONNX file, or one whose weights lie in files that are missing or outside its folder.
+        ArtifactError, UnsafeFileError: no ONNX file, or one whose weights lie in files that are missing or outside its folder.
     """
-    model = _load(path)
+    model = read_model(path)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     try:
@@ -110,32 +110,13 @@ def read_model_file(path: Path) -> ModelFile:
         path=path,
         sha256=file_sha256(path),
         size_bytes=path.stat().st_size,
-        external=_find_external(path, graph),
+        external=find_external(path, model),
         ir_version=model.ir_version,
         opset=_used_opsets(model),
         inputs={value.name: _port(value) for value in graph.input if value.name not in constants},
         outputs={value.name: _port(value) for value in graph.output},
         precision=precision,
     )
-
-
-def _load(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        with path.open("rb") as file:
-            kind = describe_content(file.read(LONGEST))
-        model = onnx.load(path, format="protobuf", load_external_data=False)
-    except OSError as error:
-        raise ArtifactError(f"{path}: expected an ONNX file, it cannot be read ({error.strerror or error})") from error
-    except DecodeError as error:
-        found = kind or f"one that is cut off, damaged or of another kind ({error})"
-        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again") from error
-    if not model.graph.node or not model.opset_import:
-        found = kind or "one without a graph"
-        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again")
-    return model
 
 
 def _used_opsets(model: Any) -> dict[str, int]:
@@ -154,29 +135,3 @@ def _port(value: Any) -> Port:
         return Port(type_name(tensor.elem_type), None)
     axes = (axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?" for axis in tensor.shape.dim)
     return Port(type_name(tensor.elem_type), tuple(axes))
-
-
-def _find_external(path: Path, graph: Any) -> tuple[str, ...]:
-    """Names of the files that hold weights, all there: a runtime's own words for a missing one do not help."""
-    from onnx import TensorProto
-
-    names = sorted(
-        {
-            entry.value
-            for tensor in list_constants(graph)
-            if tensor.data_location == TensorProto.EXTERNAL
-            for entry in tensor.external_data
-            if entry.key == "location"
-        }
-    )
-    for name in names:
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PureWindowsPath(name).parts:
-            raise ArtifactError(
-                f"{path}: its weights are said to lie in {name!r}, expected a file in the model's own folder; "
-                "such a file can read what it should not, do not load it"
-            )
-        if not (path.parent / name).is_file():
-            raise ArtifactError(
-                f"{path}: its weights lie in {name!r}, expected it beside the model, found no such file; fetch it too"
-            )
-    return tuple(names)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.builder.onnx_file import external_names
 from driftgate.errors import BuildError
 
 MICROSOFT = "com.microsoft"
@@ -27,10 +28,6 @@ QUANTIZED_OPERATORS = frozenset(
     }
 )
 """A graph that has one of these is quantized."""
-
-
-_EXTERNAL = ("_data", ".data")
-"""How torch, Optimum and we name that file, and how ONNX Runtime's quantizers do."""
 
 
 def makers(graph: Any) -> dict[str, Any]:
@@ -60,8 +57,8 @@ def refuse_quantized(model: Any, source: Path) -> None:
 
 
 def has_external_data(model: Path) -> bool:
-    """Whether the weights of an ONNX file lie in a file of their own, as they must over 2 GB."""
-    return any(model.with_name(f"{model.name}{suffix}").exists() for suffix in _EXTERNAL)
+    """Whether weights of an ONNX file lie in files of their own, as they must over 2 GB."""
+    return bool(external_names(model))
 
 
 def save_beside(model: Any, source: Path, target: Path) -> None:

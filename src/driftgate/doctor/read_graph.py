@@ -11,10 +11,11 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import model_files
 from driftgate.builder.graph_facts import EncoderShape, read_graph_facts
 from driftgate.builder.graph_walk import Site, attributes, list_constants, walk
+from driftgate.builder.onnx_file import find_external, read_model
 from driftgate.builder.onnx_graph import makers
 from driftgate.builder.published import infer_precision
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights
-from driftgate.errors import ArtifactError
+from driftgate.errors import ArtifactError, UnsafeFileError
 
 UNKNOWN_SHAPE = EncoderShape(layers=None, heads=None, hidden_size=None, parameter_bytes=None)
 
@@ -30,11 +31,11 @@ def read_graph(model: Path, file: str, shape: EncoderShape, refused: str | None)
         shape: of the encoder it is of.
         refused: why driftgate cannot use it.
     """
-    size = sum(path.stat().st_size for path in model_files(model))
     try:
         content = read_content(model, shape)
-    except ArtifactError as error:
-        return Graph(file, size, error=str(error))
+        size = sum(path.stat().st_size for path in model_files(model))
+    except (ArtifactError, UnsafeFileError) as error:
+        return Graph(file, model.stat().st_size, error=str(error))
     return Graph(file, size, content=content, refused=refused)
 
 
@@ -42,14 +43,12 @@ def read_content(model: Path, shape: EncoderShape) -> GraphContent:
     """What is in an ONNX file.
 
     Raises:
-        ArtifactError: not an ONNX file, or external data that is missing.
+        ArtifactError, UnsafeFileError: not an ONNX file, or external data that is missing or lies elsewhere.
     """
-    import onnx
-
+    loaded = read_model(model)
+    external = find_external(model, loaded)  # before anything reads from them
     facts = read_graph_facts(model, shape)
-    loaded = onnx.load(model, format="protobuf", load_external_data=False)
     sites, constants = list(walk(loaded.graph)), list_constants(loaded.graph)
-    external = _find_external(model.parent, constants)
     last = makers(loaded.graph).get(loaded.graph.output[0].name)
     return GraphContent(
         ir_version=loaded.ir_version,
@@ -72,19 +71,6 @@ def _precision(graph: Any) -> Precision | None:
         return infer_precision(graph)
     except ArtifactError:  # fewer bits than any class has
         return None
-
-
-def _find_external(folder: Path, constants: Sequence[Any]) -> tuple[str, ...]:
-    from onnx import TensorProto
-
-    outside = [tensor for tensor in constants if tensor.data_location == TensorProto.EXTERNAL]
-    files = sorted({entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"})
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise ArtifactError(
-            f"{folder}: expected the model's weights in {', '.join(missing)}, found no such file; keep the model's files together"
-        )
-    return tuple(files)
 
 
 def _is_float_cast(node: Any) -> bool:

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import driftgate.run
-from driftgate.builder.baseline import digest_files
+from driftgate.builder.artifact import digest_files
 
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "driftgate")
 

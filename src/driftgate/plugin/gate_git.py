@@ -11,18 +11,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import driftgate
-from driftgate.builder.artifact import file_sha256
+from driftgate.builder.artifact import digest_files, model_files
 from driftgate.builder.baseline import FILE_NAME
 from driftgate.builder.build import library_versions
 from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.errors import BaselineError
+from driftgate.inputs.model_folder import own_files
 from driftgate.measure.software import timed_software
 from driftgate.plugin.options import Option
 from driftgate.plugin.session import DriftgateSession
@@ -105,12 +106,11 @@ def build_commit(session: DriftgateSession, commit: Commit, tests: Path) -> Path
 
 def _key(session: DriftgateSession, commit: Commit) -> str:
     """Of all that decides what is built."""
-    published = [spec.published for spec in session.options.backends if spec.published and spec.published.is_file()]
     parts = [
         commit.sha,
         session.encoder.sha256,
         session.calibration and session.calibration.sha256,
-        [file_sha256(path) for path in published],
+        digest_published(spec.published for spec in session.options.backends if spec.published),
         library_versions(),
         timed_software(),
         os.path.relpath(session.config.invocation_params.dir.resolve(), commit.top),
@@ -118,6 +118,12 @@ def _key(session: DriftgateSession, commit: Commit) -> str:
         _choices(session),
     ]
     return f"{commit.sha[:12]}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]}"
+
+
+def digest_published(paths: Iterable[Path]) -> list[str]:
+    """sha256 of each ONNX model, with its weights, that is one of `paths` or in one that is a folder."""
+    models = (model for path in paths for model in ([path] if path.is_file() else own_files(path, "*.onnx")))
+    return [digest_files(model_files(model), model.parent) for model in models]
 
 
 def _build(session: DriftgateSession, commit: Commit, tree: Path, tests: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftgate.backends import BackendSpec, Runtime
-from driftgate.builder.baseline import digest_files
+from driftgate.builder.artifact import digest_files
 from driftgate.judge.verdicts import TimedBackend
 from driftgate.measure.pairs import Contest, Load, Pair, log_ratios
 from driftgate.measure.software import timed_software

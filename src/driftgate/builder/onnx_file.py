@@ -1,0 +1,98 @@
+"""Opening an ONNX file: its graph without the weights, and the files beside it that the graph says its weights lie in."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from driftgate.builder.file_kinds import LONGEST, describe_content
+from driftgate.errors import ArtifactError
+from driftgate.inputs.model_folder import is_own_file
+
+
+def read_model(path: Path) -> Any:
+    """The file as an onnx.ModelProto. Weights in other files are not loaded.
+
+    Raises:
+        ArtifactError: no ONNX file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        with path.open("rb") as file:
+            kind = describe_content(file.read(LONGEST))
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise ArtifactError(f"{path}: expected an ONNX file, it cannot be read ({error.strerror or error})") from error
+    except DecodeError as error:
+        found = kind or f"one that is cut off, damaged or of another kind ({error})"
+        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again") from error
+    if not model.graph.node or not model.opset_import:
+        found = kind or "one without a graph"
+        raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again")
+    return model
+
+
+def external_names(path: Path, model: Any = None) -> tuple[str, ...]:
+    """Paths, as seen from the model's folder, of the files that hold its weights, in order. Nothing is read from them.
+
+    Args:
+        model: the onnx.ModelProto in `path`; None to read it.
+
+    Raises:
+        ArtifactError: no ONNX file, or a path that leads out of the model's folder.
+    """
+    model = read_model(path) if model is None else model
+    names = {entry.value for entry in locations(model)}
+    for name in names:
+        windows = PureWindowsPath(name)
+        if windows.drive or windows.root or ".." in windows.parts:  # as either system would read it
+            raise ArtifactError(
+                f"{path}: its weights are said to lie in {name!r}, expected a file in the model's own folder; "
+                "such a file can read what it should not, do not load it"
+            )
+    return tuple(sorted({normalize(name) for name in names}))
+
+
+def find_external(path: Path, model: Any = None) -> tuple[str, ...]:
+    """The same names, of files that are all there: a runtime's own words for a missing one do not help.
+
+    Raises:
+        ArtifactError: as above, or a file is missing. UnsafeFileError: one is a link that leads out of the model's folder.
+    """
+    names = external_names(path, model)
+    for name in names:
+        if not is_own_file(path.parent / name, path.parent):
+            raise ArtifactError(
+                f"{path}: its weights lie in {name!r}, expected it beside the model, found no such file; fetch it too"
+            )
+    return names
+
+
+def locations(model: Any) -> Iterator[Any]:
+    """The entries of a proto, each a StringStringEntryProto, that say in which file a tensor's numbers lie."""
+    from onnx import TensorProto
+
+    for tensor in _tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            yield from (entry for entry in tensor.external_data if entry.key == "location")
+
+
+def normalize(name: str) -> str:
+    """One spelling for a location: `./weights.bin` is `weights.bin`."""
+    return PurePosixPath(name).as_posix()
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every TensorProto in a message, wherever: initializers, attributes, sparse tensors, bodies, functions."""
+    from google.protobuf.message import Message
+    from onnx import TensorProto
+
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for inner in [value] if isinstance(value, Message) else value:
+            if isinstance(inner, TensorProto):
+                yield inner
+            else:
+                yield from _tensors(inner)
