@@ -3,10 +3,8 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,6 +76,9 @@ def project(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.Tem
     shutil.rmtree(package)
     shutil.copytree(Path(driftgate.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(tiny_encoder, folder / "encoder")
+    (folder / "numpy.py").write_text(
+        "raise SystemExit('a file of the current folder was imported')\n", encoding="utf-8"
+    )
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message=whole")
     git(folder, "tag", "whole")
@@ -147,23 +148,27 @@ def test_there_is_nowhere_to_accept_a_run_gated_on_a_commit(project: Project) ->
     assert "nowhere to keep this run's artifacts" in output
 
 
-def test_a_build_that_is_broken_off_leaves_no_worktree(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[Path] = []
+@pytest.mark.parametrize("as_a_module", [False, True], ids=["pytest", "python -m pytest"])
+def test_a_build_that_is_broken_off_leaves_no_worktree_and_imports_from_where_this_run_does(
+    as_a_module: bool, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[Path, list[str]]] = []
 
-    def run(command: Sequence[str], **how: Any) -> Any:
-        if "pytest" in command:
-            started.append(how["cwd"])
-            assert len(worktrees(project)) == 2
-            raise KeyboardInterrupt
-        return subprocess.run(command, **how)  # noqa: PLW1510
+    def break_off(*_: object, folder: Path, environment: dict[str, str], **__: object) -> None:
+        started.append((folder, environment["PYTHONPATH"].split(":")))
+        assert len(worktrees(project)) == 2
+        raise KeyboardInterrupt
 
-    stand_in = SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
-    monkeypatch.setattr(gate_git, "subprocess", stand_in)
+    monkeypatch.setattr(gate_git, "run_python", break_off)
+    if as_a_module:
+        monkeypatch.syspath_prepend(project.folder)
     code, output = project.pytest("--backends=onnx-int8-dynamic", "--gate-baseline=git:whole")
     assert code == 2, output
-    assert started
-    assert not started[0].exists()
+    ((tree, paths),) = started
+    assert not tree.exists()
     assert len(worktrees(project)) == 1
+    assert paths[0] == str(tree / "src")
+    assert (str(tree) in paths) is as_a_module
 
 
 def test_outside_of_a_repository_or_without_git_it_is_refused(

@@ -17,6 +17,7 @@ from driftgate.cli.plot import plot
 from driftgate.cli.predict import predict
 from driftgate.cli.verify import verify
 from driftgate.errors import DriftgateError
+from driftgate.processes import shielded
 
 REFUSED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -51,7 +52,8 @@ class _Commands(typer.core.TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().main(*args, **options)
+            with shielded():
+                return super().main(*args, **options)
         except SystemExit as end:
             # Typer and rich each turn a closed pipe into exit code 1, which is a broken bound's.
             if isinstance(end.__context__, BrokenPipeError):

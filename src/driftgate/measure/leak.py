@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -90,6 +91,7 @@ def _main() -> None:
     encoder, spec, artifact, settings = read_request(request)
     if request["open_with"]:
         path, name = request["open_with"]
+        sys.path.append(str(Path(path).parent))  # the file may import its neighbours, in the place of nothing else
         spec = replace(spec, open_with=runpy.run_path(path)[name])
     batches = spread_shapes(tokenize(encoder, request["texts"]), encoder.max_tokens, request["token_budget"])
     backend = open_backend(encoder, spec, artifact, settings)

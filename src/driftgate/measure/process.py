@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from driftgate.errors import DriftgateError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.processes import run_python
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings, parse_device
 
@@ -80,9 +80,7 @@ def ask_fresh_process(module: str, backend: str, request: Mapping[str, Any]) -> 
     Raises:
         DriftgateError: the process failed; its last lines are in the message.
     """
-    done = subprocess.run(  # noqa: S603 - this Python, one of our own modules
-        [sys.executable, "-m", module], input=json.dumps(request), capture_output=True, text=True, check=False
-    )
+    done = run_python(module, text=json.dumps(request))
     if done.returncode != 0:
         raise DriftgateError(f"backend {backend} failed in a process of its own:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

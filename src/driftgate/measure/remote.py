@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from driftgate.errors import WorkerError
+from driftgate.processes import Process, start_python
 
 TIMEOUT_SECONDS = 120.0
 _MODULE = "driftgate.measure.worker"
@@ -20,7 +20,7 @@ _MODULE = "driftgate.measure.worker"
 class Worker:
     """A running worker. `ask` waits for its answer; nothing is sent to two workers at once."""
 
-    def __init__(self, process: "subprocess.Popen[str]", log: Path, name: str, timeout_seconds: float) -> None:
+    def __init__(self, process: Process, log: Path, name: str, timeout_seconds: float) -> None:
         self._process = process
         self._log = log
         self._name = name
@@ -122,26 +122,14 @@ def start_worker(
     """A worker of the interpreter `python`, ended at exit.
 
     Raises:
-        WorkerError: there is no such program.
+        WorkerError: see `start_python`.
     """
     # The same for every worker: hash order and idle OpenMP threads change times.
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         with log.open("w", encoding="utf-8") as stderr:
-            try:
-                process = subprocess.Popen(  # noqa: S603 - the interpreter that the user named
-                    [str(python), "-m", module],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    text=True,
-                    env=environment,
-                )
-            except OSError as error:
-                raise WorkerError(
-                    f"{name}: {python} cannot be started ({error.strerror}); give the path of a Python"
-                ) from error
+            process = start_python(module, name, python=python, errors=stderr, environment=environment)
         worker = Worker(process, log, name, timeout_seconds)
         try:
             yield worker

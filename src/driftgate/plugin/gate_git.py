@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from driftgate.inputs.model_folder import own_files
 from driftgate.measure.software import timed_software
 from driftgate.plugin.options import Option
 from driftgate.plugin.session import DriftgateSession
+from driftgate.processes import run_git, run_python
 
 _PATHS = ("--encoder", "--corpus", "--driftgate-calibration")
 # What decides which artifacts are built, and which cells they have. Outputs and checks of this run are not handed on.
@@ -140,8 +140,8 @@ def _build(session: DriftgateSession, commit: Commit, tree: Path, tests: Path, f
     test = home / _TEST_NAME
     test.write_text(_TEST.format(package=str(package.resolve())), encoding="utf-8")
     with TemporaryDirectory() as scratch:
-        command = [
-            sys.executable, "-m", "pytest", str(test), "-q", "--no-header", "-p", "no:cacheprovider",
+        arguments = [
+            str(test), "-q", "--no-header", "-p", "no:cacheprovider",
             "-Wignore::pytest.PytestConfigWarning",  # an older commit does not know all of `_UNSET`
             f"--import-mode={config.option.importmode}", f"--rootdir={_counterpart(config.rootpath, commit, tree)}",
             "--gate-accept", f"--gate-baseline={folder}", f"--driftgate-results={scratch}",
@@ -149,19 +149,11 @@ def _build(session: DriftgateSession, commit: Commit, tree: Path, tests: Path, f
             *(f"-p{name}" for name in config.option.plugins), *_choices(session), *_paths(session, commit, tree),
         ]  # fmt: skip
         # A cache of its own: a step that was changed without a new version would be taken from this commit's.
-        source = os.pathsep.join(filter(None, [str(tree / "src"), os.environ.get("PYTHONPATH")]))
-        own = {ENVIRONMENT_VARIABLE: scratch, "PYTHONPATH": source}
-        done = subprocess.run(  # noqa: S603
-            command,
-            cwd=start,
-            env=_environment() | own,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        sources = [str(tree / "src"), os.environ.get("PYTHONPATH", "")]
+        if str(config.invocation_params.dir) in sys.path:  # as `python -m pytest` has it: this run imports from there
+            sources.insert(1, str(start))
+        environment = _environment() | {ENVIRONMENT_VARIABLE: scratch, "PYTHONPATH": os.pathsep.join(sources)}
+        done = run_python("pytest", *arguments, folder=start, environment=environment, errors_apart=False)
     if done.returncode or not (folder / FILE_NAME).is_file():
         last = "\n".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
         raise BaselineError(
@@ -231,15 +223,7 @@ def _environment() -> dict[str, str]:
 def _git(folder: Path, *arguments: str) -> tuple[int, str]:
     """git's exit code, and what it printed."""
     try:
-        done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(folder), *arguments],  # noqa: S607
-            env=_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        done = run_git(folder, *arguments, environment=_environment())
     except FileNotFoundError as error:
         raise BaselineError("--gate-baseline git:REF: no program git on PATH; install git, or give a folder") from error
     return done.returncode, done.stdout.strip()

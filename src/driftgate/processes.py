@@ -1,0 +1,158 @@
+"""The only module that starts programs: Pythons that import nothing from the current folder, and git.
+
+`python -m` and `python -c` put the folder they are started in first on the path of imports. Models are looked at in folders
+that others filled, and a `numpy.py` there would run in NumPy's place. A lint rule (`banned-api` in pyproject.toml) forbids
+starting programs anywhere else.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from driftgate.errors import WorkerError
+
+Process = subprocess.Popen[str]
+Finished = subprocess.CompletedProcess[str]
+
+_PROBE_SECONDS = 60.0
+
+
+def start_python(
+    module: str, asker: str, *, python: str | Path, errors: TextIO, environment: Mapping[str, str]
+) -> Process:
+    """Start `python -m module`, with pipes to its standard input and output.
+
+    Args:
+        asker: who asks, for messages.
+        python: any interpreter. `errors`: the file that its standard error goes to.
+        environment: all of it.
+
+    Raises:
+        WorkerError: there is no such program, or it is no Python that can leave the current folder out.
+    """
+    try:
+        if str(python) != sys.executable:
+            _require_safe_path(str(python), asker)
+        return subprocess.Popen(
+            _command(python, module),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=shield(environment),
+        )
+    except OSError as error:
+        raise WorkerError(
+            f"{asker}: {python} cannot be started ({error.strerror}); give the path of a Python"
+        ) from error
+
+
+def run_python(
+    module: str,
+    *arguments: str,
+    text: str = "",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    errors_apart: bool = True,
+) -> Finished:
+    """Run `python -m module` of this interpreter to its end.
+
+    Args:
+        text: for its standard input.
+        folder: where it is started; None for the current one.
+        environment: all of it; None for this process's.
+        errors_apart: False for standard error within standard output.
+    """
+    return subprocess.run(
+        [*_command(sys.executable, module), *arguments],
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if errors_apart else subprocess.STDOUT,
+        cwd=folder,
+        env=shield(os.environ if environment is None else environment),
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def run_git(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Finished:
+    """Run git in `folder`; standard error is within standard output.
+
+    Raises:
+        FileNotFoundError: no program git on PATH.
+    """
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Within, libraries start their own helpers as shielded: torch does to compile, py-cpuinfo to ask the processor."""
+    shield_now = shield(os.environ)
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    os.environ.update({name: shield_now[name] for name in before})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def shield(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with which no Python, and none that it starts in turn, imports from the current folder.
+
+    An empty entry of PYTHONPATH stands for the current folder too. What else is relative there keeps the meaning that it has
+    here, wherever the child is started.
+    """
+    entries = environment.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [str(Path(entry).absolute()) for entry in entries if entry and not _is_current_folder(Path(entry))]
+    return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(kept)}
+
+
+def _is_current_folder(entry: Path) -> bool:
+    """An absolute path is not: whoever wrote it chose that folder, not wherever they happen to be."""
+    return not entry.is_absolute() and entry.resolve() == Path.cwd()
+
+
+def _command(python: str | Path, module: str) -> list[str]:
+    return [str(python), "-P", "-m", module]
+
+
+def _require_safe_path(python: str, asker: str) -> None:
+    """Refuse a Python older than 3.11: it does not know -P, and ignores PYTHONSAFEPATH."""
+    try:
+        # -I, which every Python 3 knows, leaves the current folder out of this question.
+        done = subprocess.run(
+            [python, "-I", "-P", "-c", ""],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
+        if not done.returncode:
+            return
+        why = done.stdout.strip().partition("\n")[0] or f"it ended with exit code {done.returncode}"
+    except subprocess.TimeoutExpired:
+        why = f"no answer in {_PROBE_SECONDS:.0f} s"
+    raise WorkerError(
+        f"{asker}: expected a Python that takes the option -P, which keeps it from importing files of the current folder, "
+        f"found {python}, which does not ({why}); give the path of Python 3.11 or newer"
+    )
