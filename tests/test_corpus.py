@@ -506,7 +506,7 @@ def test_a_sample_of_all_rows_is_the_corpus(rows: int) -> None:
 
 @pytest.mark.parametrize("rows", [0, -1])
 def test_a_sample_of_no_rows_is_refused(rows: int) -> None:
-    with pytest.raises(CorpusError, match=f"sample of {rows} rows; ask for at least 1"):
+    with pytest.raises(OptionError, match=f"rows drawn from a corpus {rows}: expected a whole number from 1 to"):
         numbered(10).sample(rows)
 
 

@@ -290,9 +290,11 @@ def test_a_time_whose_answers_differ_from_untimed_ones_is_not_saved(make_project
     ("arguments", "words"),
     [
         pytest.param(["--backends=torch,nope"], "unknown backend 'nope'; known: torch, torch-compile", id="backend"),
-        pytest.param(["--driftgate-batch-sizes=0"], "expected whole numbers of at least 1", id="batch-size-zero"),
-        pytest.param(["--driftgate-batch-sizes=many"], "expected whole numbers of at least 1", id="batch-size-text"),
-        pytest.param(["--driftgate-threads=-1"], "expected a whole number of at least 0", id="threads"),
+        pytest.param(["--driftgate-batch-sizes=0"], "expected a whole number from 1 to 4,096", id="batch-size-zero"),
+        pytest.param(["--driftgate-batch-sizes=many"], "expected a whole number from 1 to 4,096", id="batch-size-text"),
+        pytest.param(
+            ["--driftgate-threads=-1"], "--driftgate-threads '-1': expected a whole number from 1 to", id="threads"
+        ),
         pytest.param(["--driftgate-device=tpu"], "expected cpu, cuda or cuda:N", id="device"),
         pytest.param(["--encoder=./nowhere"], "no such folder here", id="encoder"),
         pytest.param(["--corpus=nowhere.csv"], "no such file", id="corpus"),

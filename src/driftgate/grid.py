@@ -12,6 +12,7 @@ from driftgate.builder.build import Announce
 from driftgate.errors import OptionError, SequenceTooLongError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.synthetic import Shape, random_batch
+from driftgate.limits import BATCH_SIZE, GRID_SHAPES, SEQUENCE_LENGTH
 from driftgate.measure.grid import Cell, Visit
 from driftgate.models import Model
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
@@ -21,7 +22,7 @@ from driftgate.run.device import Device, RunSettings
 from driftgate.run.onnx_backend import OnnxBackend
 from driftgate.run.torch_backend import TorchBackend
 
-AXES = ("batch", "sequence")
+AXES = {"batch": BATCH_SIZE, "sequence": SEQUENCE_LENGTH}
 _PRECISIONS = {"float32": "fp32", "float16": "fp16", "int8": "int8"}
 
 
@@ -55,21 +56,20 @@ def parse_grid(axes: Sequence[str]) -> tuple[Shape, ...]:
     """Read ("batch=1,4", "sequence=8,32,128"), in either order: every batch size with every sequence length.
 
     Raises:
-        OptionError: an axis missing, unknown or given twice, or values that are not different whole numbers of at least 1.
+        OptionError: an axis missing, unknown or given twice, values that are not different whole numbers within `limits`, or
+            too many shapes.
     """
     values: dict[str, tuple[int, ...]] = {}
     for axis in axes:
         name, _, listed = axis.partition("=")
-        numbers = [part.strip() for part in listed.split(",")]
-        if name not in AXES or name in values or not all(part.isascii() and part.isdigit() for part in numbers):
+        if name not in AXES or name in values:
             raise OptionError(
                 f"grid {axis!r}: expected batch=N,N and sequence=N,N, such as batch=1,4 sequence=8,32,128"
             )
-        values[name] = tuple(map(int, numbers))
-        if len(set(numbers)) != len(numbers):
-            raise OptionError(f"grid {axis!r}: a value is given twice")
+        values[name] = AXES[name].read_list(listed, f"grid, {name}")
     if set(values) != set(AXES):
         raise OptionError(f"grid {' '.join(axes)!r}: expected both, batch=N,N and sequence=N,N")
+    GRID_SHAPES.require(len(values["batch"]) * len(values["sequence"]))
     return tuple(Shape(*shape) for shape in product(values["batch"], values["sequence"]))
 
 
@@ -93,18 +93,19 @@ def open_grid(
         BuildError, ArtifactError, BackendUnavailableError, DeviceError, NonFiniteLogitsError.
     """
     _refuse_too_long(models, shapes)
+    settings = [RunSettings(count, device) for count in threads]
     cells: list[Cell] = []
     about: dict[str, tuple[str, GridCell]] = {}
     for model in models:
         (spec,) = choose_backends(model.backend, device=device.kind)
         built = prepare_backend(model.encoder, spec, announce=announce)
         batches = {shape: random_batch(model.encoder, shape) for shape in shapes}
-        for count in threads:
-            announce(f"{spec.name}: loading, {count} threads")
-            backend = open_built(built, RunSettings(count, device))
+        for each in settings:
+            announce(f"{spec.name}: loading, {each.threads} threads")
+            backend = open_built(built, each)
             for shape, batch in batches.items():
                 gather_rows(spec.name, [(batch.rows, backend.prepare(batch)())])
-                cell = Cell(f"{spec.name} t{count} {shape.name}", _settle(backend, count), _call(backend, batch))
+                cell = Cell(f"{spec.name} t{each.threads} {shape.name}", _settle(backend, each), _call(backend, batch))
                 cells.append(cell)
                 about[cell.name] = spec.name, _describe(built, backend, batch, shape, device)
     return Grid(tuple(cells), about)
@@ -120,13 +121,13 @@ def _refuse_too_long(models: Sequence[Model], shapes: Sequence[Shape]) -> None:
             )
 
 
-def _settle(backend: Backend, threads: int) -> Callable[[], object]:
+def _settle(backend: Backend, settings: RunSettings) -> Callable[[], object]:
     """torch's thread count belongs to the process: the backend opened last would set it for all."""
     if not isinstance(backend, TorchBackend):
         return lambda: None
     import torch
 
-    return partial(torch.set_num_threads, threads)
+    return partial(torch.set_num_threads, settings.threads)
 
 
 def _call(backend: Backend, batch: TokenBatch) -> Callable[[], object]:

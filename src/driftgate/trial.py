@@ -17,6 +17,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.judge.bounds import Bound, Violation, find_bound, load_bounds
 from driftgate.judge.comparison import Comparison, compare
 from driftgate.judge.speed import Ratio, speed_ratio
+from driftgate.limits import CORPUS_ROWS
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import Built, bounds_keys, decision_policies, open_built
@@ -88,8 +89,9 @@ def open_trial(
         corpus: None for the embedded comments. `rows`: how many of it; 0 for all.
 
     Raises:
-        BoundsError: bounds that cannot be read. DeviceError: the device is not here.
+        OptionError: `rows` is no such number. BoundsError: bounds that cannot be read. DeviceError: the device is not here.
     """
+    CORPUS_ROWS.require(rows)
     try:
         require_device(settings.device)
     except DeviceError as error:

@@ -9,15 +9,20 @@ from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, plan_ro
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize, tokenize_alike
+from driftgate.limits import BLOCKS, CORPUS_ROWS, SEED, Limit
 from driftgate.measure.timings import Configuration, Work
 from driftgate.measure.workers import Share, deal_batches
 from driftgate.models import Model, find_model
 from driftgate.pipeline import Built, choose_backends, prepare_backend
-from driftgate.run.device import Device
+from driftgate.run.device import Device, core_limit
 
 ENCODER_BACKENDS = ("torch", "onnx-fp32", "onnx-int8")
 DEFAULT_ROWS = 200
 CPU = Device()
+
+_ALL_THREADS = Limit("workers x threads", 1, 256, lambda: ", the threads of all workers together; take fewer of either")
+"""Each count is at most the cores of the machine. To ask for all combinations of both is fair, until thousands of threads come
+of it."""
 
 Announce = Callable[[str], None]
 Plan = Mapping[Configuration, tuple[Work, tuple[Share, ...]]]
@@ -29,7 +34,7 @@ class Sweep:
     """What is measured: each backend and corpus under every combination of these.
 
     Args:
-        workers: how many processes share the rows. `threads`: of each of them.
+        workers: how many processes share the rows, each at most the cores of the machine. `threads`: of each of them.
         rows: of each corpus, spread over its lengths; 0 takes every row, in its own order.
         keep_workers: see `time_tasks`.
     """
@@ -47,10 +52,14 @@ class Sweep:
         for name in ("plans", "workers", "threads"):
             if not getattr(self, name):
                 raise OptionError(f"{name}: expected at least one, found none")
-        if min(*self.workers, *self.threads, self.blocks) < 1:
-            raise OptionError("workers, threads and blocks: expected whole numbers of at least 1")
-        if self.rows < 0:
-            raise OptionError(f"rows {self.rows}: expected a whole number, 0 for all")
+        for count in self.workers:
+            core_limit("workers").require(count)
+        for count in self.threads:
+            core_limit("threads").require(count)
+        _ALL_THREADS.require(max(self.workers) * max(self.threads))
+        BLOCKS.require(self.blocks)
+        CORPUS_ROWS.require(self.rows)
+        SEED.require(self.seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

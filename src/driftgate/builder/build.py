@@ -64,7 +64,7 @@ def require_opset(spec: BackendSpec) -> None:
         OptionError: the exporter or ONNX Runtime does not know it, or a build step needs a younger one.
     """
     lowest, highest = export.OPSETS.start, export.OPSETS.stop - 1
-    if spec.opset not in export.OPSETS:
+    if not isinstance(spec.opset, int) or spec.opset not in export.OPSETS:
         raise OptionError(
             f"opset {spec.opset}: expected {lowest} to {highest}, what the exporter writes and ONNX Runtime runs; "
             f"the default is {DEFAULT_OPSET}"

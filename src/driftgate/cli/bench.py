@@ -17,14 +17,15 @@ from driftgate.bench.sweep import DEFAULT_ROWS, ENCODER_BACKENDS, Sweep, choose_
 from driftgate.cli.grid import bench_grid, refuse_beside_grid
 from driftgate.errors import OptionError, WorkerError
 from driftgate.grid import parse_grid
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan, parse_batch_sizes
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.limits import BATCH_SIZE
 from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
 from driftgate.report.throughput_files import require_free
-from driftgate.run.device import available_threads, parse_device, require_device
+from driftgate.run.device import available_threads, core_limit, parse_device, require_device
 
 _BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 50
 
@@ -123,7 +124,7 @@ def bench(
         bench_grid(
             choose_models(model, backends, revision=revision, allow_pickle=allow_pickle),
             shapes,
-            threads=_numbers("--threads", threads),
+            threads=core_limit("threads").read_list(threads, "--threads"),
             device=parse_device(device),
             calls=test_times,
             out=out,
@@ -132,8 +133,8 @@ def bench(
         return
     sweep = Sweep(
         plans=_plans(plans, batch_sizes or (_QUICK_BATCH_SIZES if quick else _BATCH_SIZES), token_budget),
-        workers=_numbers("--workers", workers),
-        threads=_numbers("--threads", threads),
+        workers=core_limit("workers").read_list(workers, "--workers"),
+        threads=core_limit("threads").read_list(threads, "--threads"),
         device=parse_device(device),
         blocks=blocks,
         rows=(_QUICK_ROWS if quick else DEFAULT_ROWS) if rows is None else rows,
@@ -193,17 +194,10 @@ def _plans(plans: str, batch_sizes: str, token_budget: int) -> tuple[BatchPlan, 
     if not names or not set(names) <= {"arrival", "budget"} or len(set(names)) < len(names):
         raise OptionError(f"--plans {plans!r}: expected arrival, budget or both, separated by a comma")
     known: dict[str, list[BatchPlan]] = {
-        "arrival": [ArrivalPlan(size) for size in parse_batch_sizes(batch_sizes)],
+        "arrival": [ArrivalPlan(size) for size in BATCH_SIZE.read_list(batch_sizes, "--batch-sizes")],
         "budget": [BudgetPlan(token_budget)],
     }
     return tuple(plan for name in names for plan in known[name])
-
-
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts) or len(set(parts)) < len(parts):
-        raise OptionError(f"{option} {text!r}: expected different whole numbers of at least 1, such as 1,2")
-    return tuple(map(int, parts))
 
 
 def _say_oversubscribed(sweep: Sweep, console: Console) -> None:

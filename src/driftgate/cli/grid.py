@@ -11,6 +11,7 @@ from rich.progress import Progress, TimeRemainingColumn
 from driftgate.errors import OptionError
 from driftgate.grid import Grid, open_grid
 from driftgate.inputs.synthetic import Shape
+from driftgate.limits import GRID_CALLS
 from driftgate.measure.grid import ROUNDS, Visit, visit_cells
 from driftgate.models import Model
 from driftgate.report.grid import GridRow, grid_table, render_grid_csv, render_grid_summary
@@ -49,8 +50,10 @@ def bench_grid(
     Interrupted, it writes the calls measured so far before the interruption goes on.
 
     Raises:
+        OptionError: more `calls` than anyone needs, or none.
         ResultsError: `out` holds a grid and may not be overwritten. And what `open_grid` raises.
     """
+    GRID_CALLS.require(calls)
     if out is not None:
         require_free(out, () if overwrite else (DETAILS, SUMMARY))
     # Before torch is imported: its idle threads shall sleep instead of stealing the core from what is timed next.

@@ -14,6 +14,7 @@ from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPla
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.thresholds import read_thresholds
 from driftgate.inputs.tokens import tokenize
+from driftgate.limits import TOP_LABELS
 from driftgate.models import Model, find_model
 from driftgate.pipeline import open_backend
 from driftgate.report.scores import (
@@ -133,6 +134,8 @@ def predict(
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --input comments.csv.gz --text-column body --output scores.jsonl`
     """
     settings = RunSettings(threads or available_threads(), parse_device(device))
+    budget = BudgetPlan(token_budget)
+    TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, id_column, rejects)
     if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
@@ -171,7 +174,7 @@ def predict(
         return
     lines = texts or _standard_input()
     _refuse_unusable(lines)
-    plan = ArrivalPlan(1) if texts else BudgetPlan(token_budget)
+    plan = ArrivalPlan(1) if texts else budget
     models = [
         find_model(model, name, revision=revision, allow_pickle=allow_pickle)
         for name in (_parse_comparison(compare) if compare is not None else [backend])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.errors import OptionError
 from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.limits import BATCH_SIZE, TOKEN_BUDGET
 
 DEFAULT_TOKEN_BUDGET = 1024
 
@@ -19,8 +19,7 @@ class ArrivalPlan:
     batch_size: int
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise OptionError(f"batch size {self.batch_size}: expected a whole number of at least 1")
+        BATCH_SIZE.require(self.batch_size)
 
     @property
     def name(self) -> str:
@@ -34,8 +33,7 @@ class BudgetPlan:
     max_tokens: int = DEFAULT_TOKEN_BUDGET
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise OptionError(f"token budget {self.max_tokens}: expected a whole number of at least 1")
+        TOKEN_BUDGET.require(self.max_tokens)
 
     @property
     def name(self) -> str:
@@ -82,23 +80,6 @@ class TokenBatch:
     @property
     def padded_tokens(self) -> int:
         return int(self.attention_mask.size)
-
-
-def parse_batch_sizes(text: str) -> tuple[int, ...]:
-    """Read "1,8,32".
-
-    Raises:
-        OptionError: not whole numbers of at least 1, or one given twice.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts):
-        raise OptionError(
-            f"batch sizes {text!r}: expected whole numbers of at least 1, separated by commas, such as 1,8,32"
-        )
-    sizes = tuple(int(part) for part in parts)
-    if len(set(sizes)) != len(sizes):
-        raise OptionError(f"batch sizes {text!r}: a size is given twice")
-    return sizes
 
 
 def plan_rows(lengths: IntArray, plan: BatchPlan) -> list[tuple[int, ...]]:

@@ -14,6 +14,7 @@ from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
+from driftgate.limits import DRAWN_ROWS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,7 @@ class Corpus:
 
     def sample(self, rows: int, seed: int = 0) -> "Corpus":
         """`rows` of it drawn without replacement, in corpus order; all of it where it has no more than that."""
-        if rows < 1:
-            raise CorpusError(f"corpus {self.name}: a sample of {rows} rows; ask for at least 1")
+        DRAWN_ROWS.require(rows)
         if rows >= len(self):
             return self
         chosen = np.sort(np.random.default_rng(seed).choice(len(self), rows, replace=False)).tolist()

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.errors import OptionError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import load_tokenizer
+from driftgate.limits import BATCH_SIZE, BATCH_TOKENS, SEQUENCE_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,9 @@ class Shape:
     sequence_length: int
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.sequence_length < 1:
-            raise OptionError(
-                f"shape {self.batch_size} x {self.sequence_length}: expected whole numbers of at least 1, rows and tokens"
-            )
+        BATCH_SIZE.require(self.batch_size)
+        SEQUENCE_LENGTH.require(self.sequence_length)
+        BATCH_TOKENS.require(self.batch_size * self.sequence_length)
 
     @property
     def name(self) -> str:

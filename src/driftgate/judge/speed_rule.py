@@ -34,11 +34,11 @@ class SpeedRule:
     """What the gate promises.
 
     Args:
-        detect: relative slowdown that has to be found, 0.1 for 10%.
+        detect: relative slowdown that has to be found, 0.1 for 10%; at most 1, a backend that takes twice as long.
         alpha: false alarms, a run. `beta`: slowdowns of `detect` called a pass, a cell.
 
     Raises:
-        ValueError: `detect` is not positive and finite, or an error rate not between 0 and a half.
+        ValueError: `detect` is not between 0 and 1, or an error rate not between 0 and a half.
     """
 
     detect: float = 0.10
@@ -46,8 +46,8 @@ class SpeedRule:
     beta: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.detect < np.inf:
-            raise ValueError(f"detect {self.detect}: expected a positive share, such as 0.1")
+        if not 0 < self.detect <= 1:
+            raise ValueError(f"detect {self.detect}: expected a share above 0 and up to 1, such as 0.1 for 10%")
         for name in ("alpha", "beta"):
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 0.5, such as 0.01")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driftgate.errors import OptionError
+from driftgate.limits import GATE_SECONDS
 from driftgate.plugin.options import Option, read_values
 
 if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
@@ -65,6 +66,9 @@ class GateOptions:
     not_measurable_fails: bool
     measure_identical: bool
     reports: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        GATE_SECONDS.require(self.budget_seconds)
 
 
 def read_gate_options(config: pytest.Config) -> GateOptions | None:
@@ -125,7 +129,7 @@ def _share(name: str, text: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d+(?:\.\d+)?", text) or not float(text) > 0:
+    if not re.fullmatch(r"\d+(?:\.\d+)?", text):
         raise OptionError(f"--gate-budget {text!r}: expected a positive number of seconds")
     return float(text)
 

@@ -9,9 +9,10 @@ import pytest
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, parse_backends
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, parse_batch_sizes
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import Columns
-from driftgate.run.device import RunSettings, available_threads, parse_device
+from driftgate.limits import BATCH_SIZE, CORPUS_ROWS, SAMPLE_ROWS, TOKEN_BUDGET
+from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,13 @@ class Options:
     allow_pickle: bool
     trust_remote_code: bool
 
+    def __post_init__(self) -> None:
+        for size in self.batch_sizes:
+            BATCH_SIZE.require(size)
+        TOKEN_BUDGET.require(self.token_budget)
+        SAMPLE_ROWS.require(self.sample_rows)
+        CORPUS_ROWS.require(self.corpus_rows)
+
 
 def add_options(parser: pytest.Parser, options: Iterable[Option] = _OPTIONS) -> None:
     group = parser.getgroup(
@@ -151,7 +159,6 @@ def read_options(config: pytest.Config) -> Options:
     registry = dict(REGISTRY)
     for found in config.hook.pytest_driftgate_backends(config=config):
         registry |= {spec.name: spec for spec in found}
-    threads = _whole(values, "threads", least=0) or available_threads()
     device = parse_device(values["device"])
     return Options(
         encoder=values["encoder"],
@@ -165,12 +172,12 @@ def read_options(config: pytest.Config) -> Options:
         graph_lock_update=bool(values["graph_lock_update"]),
         ledger=bool(values["ledger"]),
         calibration=values["calibration"],
-        settings=RunSettings(threads, device),
-        batch_sizes=parse_batch_sizes(values["batch_sizes"]),
-        token_budget=_whole(values, "token_budget", least=1),
-        sample_rows=_whole(values, "sample_rows", least=1),
+        settings=RunSettings(_threads(values["threads"]), device),
+        batch_sizes=BATCH_SIZE.read_list(values["batch_sizes"], "--driftgate-batch-sizes"),
+        token_budget=TOKEN_BUDGET.read(values["token_budget"], "--driftgate-token-budget"),
+        sample_rows=SAMPLE_ROWS.read(values["sample_rows"], "--driftgate-sample-rows"),
         throughput_corpus=_throughput_corpus(values["throughput_corpus"]),
-        corpus_rows=_whole(values, "corpus_rows", least=0),
+        corpus_rows=CORPUS_ROWS.read(values["corpus_rows"], "--driftgate-corpus-rows"),
         columns=Columns(values["text_column"], values["label_column"], values["label_separator"]),
         problem_type=values["problem_type"] or None,
         revision=values["revision"] or None,
@@ -183,20 +190,23 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def read_values(config: pytest.Config, options: Iterable[Option]) -> dict[str, Any]:
-    """What was given for each option, by its name."""
+    """What was given for each option, by its name: whether a switch is on, all else as text, whatever a hook made of it."""
     hook_defaults = {
         name: value for found in config.hook.pytest_driftgate_defaults(config=config) for name, value in found.items()
     }
     return {option.name: _value(config, option, hook_defaults) for option in options}
 
 
-def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, str]) -> Any:
+def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, Any]) -> Any:
     candidates: tuple[Callable[[], Any], ...] = (
         lambda: config.getoption(f"driftgate_{option.name}"),
         lambda: config.getini(option.ini),
         lambda: hook_defaults.get(option.name),
     )
-    return next((value for candidate in candidates if (value := candidate())), option.default)
+    given = (candidate() for candidate in candidates)
+    if option.is_switch:
+        return any(given)
+    return next((str(value) for value in given if value is not False and value not in (None, "")), option.default)
 
 
 def _under(config: pytest.Config, given: str) -> Path | None:
@@ -204,12 +214,8 @@ def _under(config: pytest.Config, given: str) -> Path | None:
     return config.invocation_params.dir / given if given else None
 
 
-def _whole(values: dict[str, Any], name: str, *, least: int) -> int:
-    text = str(values[name])
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        flag = next(option.flag for option in _OPTIONS if option.name == name)
-        raise OptionError(f"{flag} {text!r}: expected a whole number of at least {least}")
-    return int(text)
+def _threads(text: str) -> int:
+    return available_threads() if text == "0" else core_limit("threads").read(text, "--driftgate-threads")
 
 
 def _throughput_corpus(text: str) -> str:

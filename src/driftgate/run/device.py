@@ -1,8 +1,11 @@
 """Where and with how many threads a backend runs."""
 
+import os
+import re
 from dataclasses import dataclass
 
 from driftgate.errors import DeviceError, OptionError
+from driftgate.limits import DEVICE_INDEX, Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,9 @@ class Device:
 
     kind: str = "cpu"
     index: int = 0
+
+    def __post_init__(self) -> None:
+        DEVICE_INDEX.require(self.index)
 
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"cuda:{self.index}"
@@ -21,22 +27,36 @@ class RunSettings:
     """How every backend of a run is opened.
 
     Args:
-        threads: intra-op threads, at least 1.
+        threads: intra-op threads, from 1 to the cores of the machine.
     """
 
     threads: int
     device: Device = Device()
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise OptionError(f"threads {self.threads}: expected a whole number of at least 1")
+        core_limit("threads").require(self.threads)
 
 
 def available_threads() -> int:
     """Cores this process may use: CPU affinity and cgroup quota count, not the host's cores."""
     import joblib
 
-    return int(joblib.cpu_count())
+    try:
+        return int(joblib.cpu_count())
+    except ValueError as error:
+        given = os.environ.get("LOKY_MAX_CPU_COUNT")
+        raise OptionError(f"LOKY_MAX_CPU_COUNT={given}: expected a whole number of at least 1; unset it") from error
+
+
+def core_limit(name: str) -> Limit:
+    """Of threads or processes that are to run at the same time: one for each core of the machine.
+
+    More only wait for each other; thousands take the machine down. Affinity and quota do not count here, though they may
+    leave fewer: whoever looks into what that costs asks for more on purpose, and `driftgate doctor` warns of it.
+    """
+    return Limit(
+        name, 1, os.cpu_count() or 1, lambda: f", the cores of this machine ({available_threads()} can be used here)"
+    )
 
 
 def parse_device(text: str) -> Device:
@@ -45,11 +65,10 @@ def parse_device(text: str) -> Device:
     Raises:
         OptionError: anything else.
     """
-    kind, _, index = text.partition(":")
     if text == "cpu":
         return Device()
-    if kind == "cuda" and (not index or index.isdecimal()) and not text.endswith(":"):
-        return Device("cuda", int(index or 0))
+    if found := re.fullmatch(r"cuda(?::([0-9]{1,4}))?", text):
+        return Device("cuda", int(found[1] or 0))
     raise OptionError(f"device {text!r}: expected cpu, cuda or cuda:N")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from driftgate.errors import CorpusError, DriftgateError, OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
 from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
@@ -86,15 +87,16 @@ class PredictionJob:
 
     def __post_init__(self) -> None:
         labels = len(self.encoder.labels)
-        if self.window_rows < 0:
-            raise OptionError(f"window of {self.window_rows} rows: expected at least 1, or 0")
-        if self.top < 0:
-            raise OptionError(f"--top {self.top}: expected 0 for all labels, or how many")
+        TOKEN_BUDGET.require(self.token_budget)
+        WINDOW_ROWS.require(self.window_rows)
+        COMMIT_SECONDS.require(self.commit_seconds)
+        TOP_LABELS.require(self.top)
         if self.thresholds is not None and len(self.thresholds) != labels:
             raise OptionError(f"expected {labels} thresholds, one for each label, found {len(self.thresholds)}")
+        for threshold in self.thresholds or ():
+            THRESHOLD.require(threshold)
         if self.rejects and Path(self.rejects).resolve() == Path(self.output).resolve():
             raise OptionError(f"--rejects {self.rejects}: scores and rejected rows need a file each")
-        BudgetPlan(self.token_budget)
 
     @property
     def paths(self) -> Paths | None:
