@@ -1,8 +1,8 @@
 """How large the numbers may be that a user gives, in one table.
 
-Records hold their numbers to these limits when they are made, so that the command line, ini files, hooks and Python are
-refused alike. The upper ends are no advice: what is beyond them is a slip, such as a zero too many, and would take the memory
-or the time of the whole machine.
+Records check their numbers against these limits when they are made, so that the same numbers are refused whether they come from
+the command line, an ini file, a hook or Python. The upper ends are not advice: whatever lies beyond them is a slip, such as a
+zero too many, and would use up the memory or the time of the whole machine.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ class Limit:
     """Whole numbers from `least` to `most`, both included.
 
     Args:
-        name: of what is counted, as messages call it.
-        note: asked for what to add to a message, when there is one.
-        whole: False for any finite number.
+        name: what messages call the number.
+        note: returns what a message adds to the range; called only when there is a message.
+        whole: False for numbers such as 0.5 too.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Limit:
     whole: bool = True
 
     def require(self, value: object) -> None:
-        """Refuse what is outside of the limits, or no number: True, NaN and 2.0 for a count are none.
+        """Refuse a value outside the limits, and whatever is not such a number: True, NaN, "4", and 2.0 for a whole number.
 
         Raises:
             OptionError: with the numbers that can be used.
@@ -74,7 +74,7 @@ class Limit:
 
 
 def _parse(text: str) -> int | None:
-    # No limit is longer, and Python refuses to read thousands of digits.
+    # No limit has more digits, and int() raises an error of its own for thousands of them.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
 
 
@@ -89,28 +89,28 @@ def _for_all() -> str:
 
 
 BATCH_SIZE = Limit("batch size", 1, 4_096)
-"""Rows. From a few hundred on a batch gains no device anything, and its attention alone fills tens of gigabytes."""
+"""Rows. No device gains from more than some hundreds, and the attention of 4,096 long texts takes tens of gigabytes."""
 SEQUENCE_LENGTH = Limit("sequence length", 1, 1_048_576)
 BATCH_TOKENS = Limit("tokens of a batch", 1, 1_048_576)
 """2,048 rows of 512 tokens."""
 TOKEN_BUDGET = Limit("token budget", 1, 1_048_576)
 GRID_SHAPES = Limit("shapes of a grid", 1, 256)
-"""A batch of each is kept in memory."""
+"""A batch of every shape is kept in memory."""
 GRID_CALLS = Limit("test times", 1, 100_000)
-"""Calls of each shape: ONNX Runtime's own benchmark makes 100."""
+"""Measured calls of each shape; ONNX Runtime's own benchmark makes 100."""
 SAMPLE_ROWS = Limit("sample rows", 1, 100_000)
-"""Of a benchmark cell, which runs all of them several times."""
+"""Texts of a benchmark cell, which answers all of them several times."""
 CORPUS_ROWS = Limit("corpus rows", 0, 10_000_000, _for_all)
-"""A corpus is held in memory, tokenized."""
+"""The tokens of a whole corpus are held in memory."""
 DRAWN_ROWS = Limit("rows drawn from a corpus", 1, CORPUS_ROWS.most)
 WINDOW_ROWS = Limit("window rows", 0, 1_048_576)
-"""Held in memory and sorted at once."""
+"""Rows that are held in memory and sorted together."""
 BLOCKS = Limit("blocks", 1, 1_000)
-"""The spread of a ratio is known from far fewer."""
+"""Far fewer show how much a ratio spreads."""
 SEED = Limit("seed", 0, 2**63 - 1)
 TOP_LABELS = Limit("top", 0, 1_000_000, _for_all)
 THRESHOLD = Limit("threshold", 0, 1, whole=False)
 COMMIT_SECONDS = Limit("commit seconds", 0, 86_400, whole=False)
 GATE_SECONDS = Limit("--gate-budget", 0.001, 604_800, lambda: " seconds", whole=False)
-"""At most a week: what a report advises for a thousand rounds of large models is less."""
+"""Up to a week: a report may advise days, for a thousand rounds of large models."""
 DEVICE_INDEX = Limit("device number", 0, 1_023)

@@ -100,9 +100,8 @@ def run_git(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Fi
 @contextmanager
 def shielded() -> Iterator[None]:
     """Within, libraries start their own helpers as shielded: torch does to compile, py-cpuinfo to ask the processor."""
-    shield_now = shield(os.environ)
     before = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    os.environ.update({name: shield_now[name] for name in before})
+    os.environ.update(shield(os.environ))
     try:
         yield
     finally:

@@ -20,9 +20,9 @@ ENCODER_BACKENDS = ("torch", "onnx-fp32", "onnx-int8")
 DEFAULT_ROWS = 200
 CPU = Device()
 
-_ALL_THREADS = Limit("workers x threads", 1, 256, lambda: ", the threads of all workers together; take fewer of either")
-"""Each count is at most the cores of the machine. To ask for all combinations of both is fair, until thousands of threads come
-of it."""
+_MOST_THREADS = 256
+"""Of all workers together, on machines with fewer cores: every combination of some workers and some threads is worth a look,
+and no machine suffers from so many. Thousands would take it down."""
 
 Announce = Callable[[str], None]
 Plan = Mapping[Configuration, tuple[Work, tuple[Share, ...]]]
@@ -56,7 +56,9 @@ class Sweep:
             core_limit("workers").require(count)
         for count in self.threads:
             core_limit("threads").require(count)
-        _ALL_THREADS.require(max(self.workers) * max(self.threads))
+        most = max(_MOST_THREADS, int(core_limit("threads").most))
+        together = Limit("workers x threads", 1, most, lambda: ", the threads of all workers together")
+        together.require(max(self.workers) * max(self.threads))
         BLOCKS.require(self.blocks)
         CORPUS_ROWS.require(self.rows)
         SEED.require(self.seed)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from driftgate.run.device import RunSettings, available_threads, parse_device
+from driftgate.run.device import RunSettings, parse_device
 
 
 def doctor(
@@ -47,7 +47,7 @@ def doctor(
     from driftgate.doctor.findings import Severity
     from driftgate.doctor.render import render_json, render_text
 
-    settings = RunSettings(threads or available_threads(), parse_device(device))
+    settings = RunSettings(threads or 1, parse_device(device))
     asked = Asked(model, backend, str(settings.device), threads)
     with Console(stderr=True, highlight=False).status("driftgate doctor") as status:
         facts = collect_facts(
