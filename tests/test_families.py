@@ -19,7 +19,7 @@ import pytest
 import torch
 from tiny_encoders import FAMILIES, MULTI_LABEL, SENTENCES, SINGLE_LABEL, Family, make_encoder, train_unigrams
 
-from driftgate.backends import REGISTRY, Precision
+from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, Precision
 from driftgate.builder.build import build_artifact
 from driftgate.errors import SequenceTooLongError
 from driftgate.inputs.batches import ArrivalPlan, TokenBatch
@@ -269,6 +269,25 @@ def test_torch_compile_agrees_with_the_reference(subject: Subject) -> None:
     assert type(compiled.module).__name__ == "OptimizedModule"
     for case, batches in CASES.items():
         assert drift(subject, compiled, batches(subject)).max() <= MAX_DRIFT[Precision.FP32], case
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param([name for name in DEFAULT_BACKENDS if name != "torch-compile"], id="built"),
+        pytest.param(["torch-compile"], id="compiled", marks=pytest.mark.slow),
+    ],
+)
+def test_an_encoder_of_one_token_type_answers_on_every_backend(
+    names: Sequence[str], tmp_path: Path, empty_cache: Path
+) -> None:
+    """A BERT that was trained on single texts: Optimum would trace it with token types that its table does not have."""
+    encoder = load_encoder(make_encoder(tmp_path / "bert", "bert", type_vocab_size=1))
+    tokens = tokenize(encoder, SENTENCES)
+    expected = predict(open_reference(encoder, SETTINGS), tokens, ArrivalPlan(2))
+    for name in names:
+        found = predict(open_backend(encoder, name, SETTINGS), tokens, ArrivalPlan(2))
+        assert np.abs(found - expected).max() < (0.5 if name == "onnx-int8" else 0.05), name
 
 
 # What padding in front means

@@ -111,6 +111,7 @@ def make_encoder(
     problem_type: str | None = MULTI_LABEL,
     seed: int = 0,
     tokenizer: str | None = None,
+    **config_changes: object,
 ) -> Path:
     """Save a two-layer classifier of `family` and its tokenizer into `folder`.
 
@@ -118,6 +119,7 @@ def make_encoder(
         problem_type: None to leave it unsaid.
         seed: of the weights.
         tokenizer: another family's, as some encoders on the hub have.
+        config_changes: other arguments of the configuration than the family's.
     """
     import torch
     import transformers
@@ -131,7 +133,7 @@ def make_encoder(
     config = model_class.config_class(
         vocab_size=TOKENIZERS[tokenizer or chosen.tokenizer](folder),
         **(_DISTILBERT_SHAPE if family == "distilbert" else SHAPE),
-        **chosen.config,
+        **{**chosen.config, **config_changes},
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
         problem_type=problem_type,

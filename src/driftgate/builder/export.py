@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from driftgate.backends import DEFAULT_OPSET
 from driftgate.builder.artifact import MODEL
@@ -20,6 +21,7 @@ OPSETS = range(14, 21)
 """torch's TorchScript exporter writes no opset above 20, and ONNX Runtime has run that since 1.17. From 14 on every family is
 tested; at 11, ONNX Runtime refuses MPNet's graph."""
 
+_TASK = "text-classification"
 _EXPORT_ERRORS = (ValueError, NotImplementedError, KeyError, RuntimeError)
 
 
@@ -38,7 +40,12 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
         try:
             onnx_export_from_model(
-                model=module, output=Path(scratch), task="text-classification", opset=opset, do_validation=False
+                model=module,
+                output=Path(scratch),
+                task=_TASK,
+                opset=opset,
+                do_validation=False,
+                custom_onnx_configs={"model": _single_texts(module)},
             )
         except _EXPORT_ERRORS as error:
             raise BuildError(_failure(encoder, opset, error)) from error
@@ -46,6 +53,27 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
             shutil.move(path, target.parent / path.name)
     if not target.is_file():
         raise BuildError(f"{encoder.name}: the ONNX exporter wrote no {MODEL}")
+
+
+def _single_texts(module: Any) -> Any:
+    """Optimum's configuration for the module, traced on single texts: every token type is 0.
+
+    Optimum draws token types from 0 and 1 whatever the model has, which reads past the table of a BERT that was trained on
+    single texts (`type_vocab_size` 1).
+    """
+    from optimum.exporters.tasks import TasksManager
+
+    config = TasksManager.get_exporter_config_constructor("onnx", model=module, task=_TASK)(module.config)
+    draw = config.generate_dummy_inputs
+
+    def draw_single_texts(*arguments: Any, **options: Any) -> dict[str, Any]:
+        inputs: dict[str, Any] = draw(*arguments, **options)
+        if "token_type_ids" in inputs:
+            inputs["token_type_ids"].zero_()
+        return inputs
+
+    config.generate_dummy_inputs = draw_single_texts
+    return config
 
 
 def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -> None:
