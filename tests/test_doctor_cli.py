@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from command_line import run_driftgate
-from rich.console import Console
+from driftgate.report.console import Console
 
 from driftgate.doctor.examine import examine
 from driftgate.doctor.facts import Asked, Broken, Facts, Software

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from driftgate.report.console import Console
 
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import load_encoder

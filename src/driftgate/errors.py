@@ -3,9 +3,23 @@
 A message says what was expected, what was found, where, and what to do.
 """
 
+from driftgate.escape import for_terminal
+
 
 class DriftgateError(Exception):
-    """Base class: everything driftgate refuses or cannot do."""
+    """Base class: everything driftgate refuses or cannot do.
+
+    Its arguments are lines: the message, then the words of another program if there are any. Messages quote names and labels
+    that strangers chose, so that every line is shown escaped.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(for_terminal(line) for line in self.args)
+
+
+def quote_lines(text: str) -> list[str]:
+    """The words of another program, as the further lines of an error."""
+    return [line.expandtabs(4) for line in text.strip().splitlines()]
 
 
 class OptionError(DriftgateError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from driftgate.builder.artifact import CARD
 from driftgate.errors import PushError
+from driftgate.escape import for_terminal
 
 _CARD_HEAD_LINES = 40
 _LEFT_ALONE = frozenset({".gitattributes", "LICENSE", "LICENSE.txt", "LICENSE.md"})
@@ -120,7 +121,8 @@ def describe_push(folder: Path, destination: Destination) -> str:
     sizes = [path.stat().st_size for path in files]
     head = (folder / CARD).read_text(encoding="utf-8").splitlines()[:_CARD_HEAD_LINES]
     return "\n".join(
-        [
+        for_terminal(line)
+        for line in [
             f"would push {len(files)} files, {sum(sizes) / 1e6:.1f} MB, to {destination.repository}:",
             *(f"{size:>13,}  {path.relative_to(folder).as_posix()}" for path, size in zip(files, sizes, strict=True)),
             "",

@@ -55,7 +55,7 @@ def open_target(path: Path, model: str | None = None, *, max_bytes: int | None =
             try:
                 yield Target(_choose(path, folder, _models_below(folder, "**/*.onnx"), model), path, folder)
             except DriftgateError as error:  # in words that do not need the folder that is gone
-                raise type(error)(str(error).replace(f"{folder}/", f"{path}:")) from error
+                raise type(error)(*(line.replace(f"{folder}/", f"{path}:") for line in error.args)) from error
     elif path.is_file():
         if path.suffix != ".onnx":
             raise ArtifactError(f"{path}: expected a folder, an .onnx file or an archive ({', '.join(SUFFIXES)})")

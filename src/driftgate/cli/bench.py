@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from driftgate.bench.describe import describe_bench, name_device
 from driftgate.bench.measure import Measured, count, measure_bench
@@ -23,6 +22,7 @@ from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.limits import BATCH_SIZE
+from driftgate.report.console import Console
 from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
 from driftgate.report.throughput_files import require_free
 from driftgate.run.device import available_threads, core_limit, parse_device, require_device
@@ -149,13 +149,9 @@ def bench(
     require_device(sweep.device)
     if out is not None and not overwrite:
         require_free(out, [FILE_NAME])  # before minutes of building
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True)
     _say_oversubscribed(sweep, console)
-    with console.status("driftgate bench") as status:
-
-        def announce(message: str) -> None:
-            status.update(f"driftgate bench: {message}")
-
+    with console.announcing("driftgate bench") as announce:
         models = choose_models(model, backends, revision=revision, allow_pickle=allow_pickle)
         corpora = [_load(name, models[0].encoder, text_column) for name in names]
         prepared = prepare_bench(models, corpora, sweep, announce)

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from driftgate.backends import DEFAULT_OPSET, BackendSpec
 from driftgate.builder.artifact import model_files
 from driftgate.builder.layout import Layout, place_of
 from driftgate.cli.build_checks import require_alone, require_consistent, require_target
+from driftgate.escape import for_terminal
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.pipeline import choose_backends, require_buildable
 from driftgate.push import Destination, describe_push, find_destination, open_hub, push_folder, require_repository
+from driftgate.report.console import Console
 from driftgate.report.sizes import render_sizes
 from driftgate.run.device import RunSettings, available_threads, parse_device
 from driftgate.sizes import DEFAULT_FORMS, measure_sizes
@@ -160,7 +161,7 @@ def build(
     # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True)
     source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
     # A mistake in what follows is said before minutes of building.
     columns = Columns(text_column, label_column, label_separator)
@@ -187,7 +188,7 @@ def build(
         require_repository(push_to_hub)
     hub = open_hub() if push_to_hub and not dry_run else None
     destination = _find_destination(push_to_hub, specs, source, private=private, hub=hub) if push_to_hub else None
-    with console.status("driftgate") as status:
+    with console.announcing() as announce:
         published = publish(
             source,
             specs,
@@ -196,12 +197,12 @@ def build(
             layout=layout,
             model_id=destination.repository if destination else ".",
             rebuild=rebuild,
-            announce=lambda message: status.update(f"driftgate: {message}"),
+            announce=announce,
         )
     _say_what_was_judged(published, source, trial, console)
     for name, folder in published.folders.items():
         size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
-        typer.echo(f"{name}: {folder} ({size / 1e6:.1f} MB)")
+        typer.echo(for_terminal(f"{name}: {folder} ({size / 1e6:.1f} MB)"))
     if ledger:
         from driftgate.ledger import tabulate_ledgers
 
@@ -225,10 +226,8 @@ def _weigh(
     encoder: Encoder, specs: Sequence[BackendSpec], console: Console, *, rebuild: bool = False, as_json: bool = False
 ) -> str:
     """The report of sizes, as a table or JSON."""
-    with console.status("driftgate: sizes") as status:
-        sizes = measure_sizes(
-            encoder, specs, rebuild=rebuild, announce=lambda message: status.update(f"driftgate: {message}")
-        )
+    with console.announcing("driftgate: sizes") as announce:
+        sizes = measure_sizes(encoder, specs, rebuild=rebuild, announce=announce)
     return json.dumps(sizes.describe(), indent=2) + "\n" if as_json else render_sizes(sizes, console.width)
 
 
@@ -253,4 +252,5 @@ def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial
     for one in published.judged:
         console.print(render_judged(one.built.spec.name, one.comparison, len(one.held)))
     if published.violations:
-        console.print(render_violations(published.violations, where))
+        for line in render_violations(published.violations, where):
+            console.print(line)

@@ -3,8 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from driftgate.report.console import Console
 from driftgate.run.device import RunSettings, parse_device
 
 
@@ -49,17 +49,12 @@ def doctor(
 
     settings = RunSettings(threads or 1, parse_device(device))
     asked = Asked(model, backend, str(settings.device), threads)
-    with Console(stderr=True, highlight=False).status("driftgate doctor") as status:
-        facts = collect_facts(
-            asked,
-            revision=revision,
-            allow_pickle=allow_pickle,
-            announce=lambda message: status.update(f"driftgate doctor: {message}"),
-        )
+    with Console(stderr=True).announcing("driftgate doctor") as announce:
+        facts = collect_facts(asked, revision=revision, allow_pickle=allow_pickle, announce=announce)
     findings = examine(facts)
     if as_json:
         typer.echo(render_json(facts, findings))
     else:
-        render_text(facts, findings, Console(highlight=False, markup=False, emoji=False))
+        render_text(facts, findings, Console())
     if any(finding.severity is Severity.PROBLEM for finding in findings):
         raise typer.Exit(1)

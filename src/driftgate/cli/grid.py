@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from driftgate.errors import OptionError
@@ -14,6 +13,7 @@ from driftgate.inputs.synthetic import Shape
 from driftgate.limits import GRID_CALLS
 from driftgate.measure.grid import ROUNDS, Visit, visit_cells
 from driftgate.models import Model
+from driftgate.report.console import Console
 from driftgate.report.grid import GridRow, grid_table, render_grid_csv, render_grid_summary
 from driftgate.report.throughput_files import require_free, write_text
 from driftgate.run.device import Device, available_threads
@@ -58,15 +58,9 @@ def bench_grid(
         require_free(out, () if overwrite else (DETAILS, SUMMARY))
     # Before torch is imported: its idle threads shall sleep instead of stealing the core from what is timed next.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    console = Console(stderr=True, highlight=False, markup=False)
-    with console.status("driftgate") as status:
-        grid = open_grid(
-            models,
-            shapes,
-            threads=threads,
-            device=device,
-            announce=lambda message: status.update(f"driftgate: {message}"),
-        )
+    console = Console(stderr=True)
+    with console.announcing() as announce:
+        grid = open_grid(models, shapes, threads=threads, device=device, announce=announce)
     _say_what_surprises(grid, device, console)
     visits: list[Visit] = []
     try:

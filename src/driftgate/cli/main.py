@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from driftgate.cli.bench import bench
 from driftgate.cli.build import build
@@ -18,6 +17,7 @@ from driftgate.cli.predict import predict
 from driftgate.cli.verify import verify
 from driftgate.errors import DriftgateError
 from driftgate.processes import shielded
+from driftgate.report.console import Console
 
 REFUSED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -108,7 +108,9 @@ def _end(message: str, code: int, *, debug: bool) -> NoReturn:
 
 
 def _say(message: str) -> None:
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"driftgate: {message}")
+    console = Console(stderr=True, soft_wrap=True)
+    for line in f"driftgate: {message}".split("\n"):
+        console.print(line)
 
 
 def _give_up_closed_streams() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftgate.errors import ResultsError
+from driftgate.escape import for_terminal
 from driftgate.report.comparison import best_table, read_results, require_baseline, split_corpora
 from driftgate.report.plots import draw_batch_sizes, draw_best, require_format, save_figure
 
@@ -66,7 +67,7 @@ def plot(
         figure = draw_best(by_corpus[name], baseline) if kind is Kind.BEST else draw_batch_sizes(by_corpus[name])
         for path in paths:
             save_figure(figure, path)
-            typer.echo(f"wrote {path}", err=True)
+            typer.echo(for_terminal(f"wrote {path}"), err=True)
     from driftgate.report.terminal import render  # scikit-learn is slow to import
 
     typer.echo(render(best_table(series, baseline), 0), nl=False)

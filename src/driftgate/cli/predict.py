@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from driftgate.errors import ArtifactError, CorpusError, OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
@@ -17,6 +16,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.limits import TOP_LABELS
 from driftgate.models import Model, find_model
 from driftgate.pipeline import open_backend
+from driftgate.report.console import Console
 from driftgate.report.scores import (
     Scores,
     describe,
@@ -199,7 +199,7 @@ def _score_file(job: "PredictionJob") -> None:
     from driftgate.streaming.job import run_job
     from driftgate.streaming.progress import show_progress
 
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(stderr=True)
     with show_progress(console) as progress:
         summary = run_job(job, progress=progress)
     for line in summary.lines():
@@ -236,7 +236,8 @@ def _score(
     from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
 
     multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
-    with Console(stderr=True).status(f"driftgate: {model.backend.partition('=')[0]}"):
+    with Console(stderr=True).announcing() as announce:
+        announce(model.backend.partition("=")[0])
         backend = open_backend(model.encoder, model.backend, settings)
         logits = run(backend, tokenize(model.encoder, texts), plan)
     probabilities = to_probabilities(logits, multi_label=multi_label)
@@ -247,7 +248,7 @@ def _score(
 def _show(
     texts: list[str], scores: tuple[Scores, ...], top: int, *, logits: bool, thresholds: tuple[float, ...] | None
 ) -> None:
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPED_WIDTH)
     for row, text in enumerate(texts):

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from driftgate.report.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
 
 
@@ -67,7 +67,7 @@ def verify(
     from driftgate.verify import verify as run
 
     settings = RunSettings(threads or available_threads(), parse_device(device))
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True)
     with console.status("driftgate: verify"), open_target(target, model, max_bytes=max_bytes) as found:
         result = run(
             found,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,8 @@ from rich.text import Text
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph
+from driftgate.escape import for_terminal
+from driftgate.report.console import Console
 
 SCHEMA = 1
 
@@ -35,10 +37,10 @@ _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "optimum-onnx", "torch", 
 def render_text(facts: Facts, findings: Sequence[Finding], console: Console) -> None:
     """Print what was looked at, the findings, and how many of each severity."""
     summary = Table.grid(padding=(0, 2))
-    summary.add_column(no_wrap=True)
+    summary.add_column(no_wrap=True, style="bold")
     summary.add_column(overflow="fold")
     for name, text in _summarize(facts):
-        summary.add_row(Text(name, style="bold"), Text(text))
+        summary.add_row(name, text)
     console.print(summary)
     for finding in findings:
         console.print()
@@ -49,13 +51,16 @@ def render_text(facts: Facts, findings: Sequence[Finding], console: Console) -> 
 
 def _block(finding: Finding) -> Group:
     head = Text.assemble(
-        (f"{finding.severity}", _STYLES[finding.severity]), "  ", (finding.id, "bold"), f"  {finding.subject}"
+        (f"{finding.severity}", _STYLES[finding.severity]),
+        "  ",
+        (finding.id, "bold"),
+        for_terminal(f"  {finding.subject}"),
     )
     body = Table.grid(padding=(0, 2))
     body.add_column(no_wrap=True, style="dim")
     body.add_column(overflow="fold")
     for name, text in (("found", finding.found), ("why", finding.matters), ("do", finding.advice)):
-        body.add_row(name, Text(text))
+        body.add_row(name, text)
     return Group(head, Padding(body, (0, 0, 0, 2)))
 
 
@@ -121,4 +126,4 @@ def render_json(facts: Facts, findings: Sequence[Finding]) -> str:
         "findings": [asdict(finding) for finding in findings],
         "facts": asdict(facts),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2)

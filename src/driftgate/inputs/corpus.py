@@ -10,6 +10,7 @@ import numpy as np
 
 from driftgate.arrays import LabelMatrix
 from driftgate.errors import CorpusError
+from driftgate.escape import for_terminal
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
@@ -22,7 +23,7 @@ class Corpus:
     """Texts in a fixed order.
 
     Args:
-        name: what reports and benchmark groups call it.
+        name: what reports and benchmark groups call it, what cannot be seen in it escaped.
         texts: never empty, valid Unicode.
         row_ids: where each text stands in its source, such as "line 7"; reports show these instead of texts.
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
@@ -102,7 +103,9 @@ def load_corpus(
         path, rows, [has_lone_surrogate(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
     )
     labels = _label_matrix(path, rows, encoder, columns.label_separator) if labelled and has_labels else None
-    return Corpus(name, tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private, pinned)
+    return Corpus(
+        for_terminal(name), tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private, pinned
+    )
 
 
 def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import EncoderError, UnsafeFileError
+from driftgate.escape import for_terminal
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import name_tokenizer_files, read_json, require_own_files
@@ -52,7 +53,7 @@ class Encoder:
 
     Args:
         path: the folder that holds it.
-        name: what reports call it: the folder's name or the hub id.
+        name: what reports call it: the folder's name or the hub id, what cannot be seen in it escaped.
         model_type: transformers' architecture name, such as "roberta".
         labels: label names in `id2label` order.
         problem_type: from the configuration, given, or inferred (then `problem_type_inferred`).
@@ -124,7 +125,7 @@ def load_encoder(
     code = folder.glob("*.py") if trust_remote_code else ()
     return Encoder(
         path=folder,
-        name=str(source) if not Path(source).is_dir() else folder.resolve().name,
+        name=for_terminal(source if not Path(source).is_dir() else folder.resolve().name),
         model_type=config["model_type"],
         labels=labels,
         problem_type=resolved,

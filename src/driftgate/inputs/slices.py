@@ -6,6 +6,7 @@ import numpy as np
 import regex
 
 from driftgate.arrays import BoolArray
+from driftgate.escape import for_terminal
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
@@ -39,5 +40,7 @@ def slice_rows(
     for low, high in _PADDING_SHARES:
         slices[f"padding {low:.0%}-{high:.0%}"] = (share >= low) & (share < high)
     if corpus.labels is not None:
-        slices |= {f"label {label}": corpus.labels[:, column] for column, label in enumerate(encoder.labels)}
+        slices |= {
+            for_terminal(f"label {label}"): corpus.labels[:, column] for column, label in enumerate(encoder.labels)
+        }
     return slices

@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from driftgate.errors import EncoderError
+from driftgate.errors import EncoderError, quote_lines
 from driftgate.inputs.encoder import Encoder
 
 
@@ -38,7 +38,7 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
                 **chosen,
             )
     except (RuntimeError, OSError, ValueError) as error:
-        raise EncoderError(f"{encoder.path}: its weights do not load: {error}") from error
+        raise EncoderError(f"{encoder.path}: its weights do not load:", *quote_lines(str(error))) from error
     finally:
         transformers.logging.set_verbosity(verbosity)
     if loading["missing_keys"]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
-from driftgate.errors import DriftgateError, OptionError
+from driftgate.errors import DriftgateError, OptionError, quote_lines
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
@@ -82,7 +82,7 @@ def ask_fresh_process(module: str, backend: str, request: Mapping[str, Any]) -> 
     """
     done = run_python(module, text=json.dumps(request))
     if done.returncode != 0:
-        raise DriftgateError(f"backend {backend} failed in a process of its own:\n{done.stderr[-2000:]}")
+        raise DriftgateError(f"backend {backend} failed in a process of its own:", *quote_lines(done.stderr[-2000:]))
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 

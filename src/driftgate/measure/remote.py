@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, overload
 
-from driftgate.errors import WorkerError
+from driftgate.errors import WorkerError, quote_lines
 from driftgate.processes import Process, start_python
 
 TIMEOUT_SECONDS = 120.0
@@ -57,16 +57,14 @@ class Worker:
             line = ""
         except queue.Empty:
             self._process.kill()
-            raise WorkerError(
-                f"{self._name}: no answer to {request['do']!r} in {patience:.1f} s; it was ended{self._said()}"
-            ) from None
+            raise self._ended(f"no answer to {request['do']!r} in {patience:.1f} s; it was ended") from None
         if not line:
             code = self._process.wait()
             why = " (killed, perhaps because memory ran out)" if code == -9 else ""
-            raise WorkerError(f"{self._name}: it died at {request['do']!r}, exit code {code}{why}{self._said()}")
+            raise self._ended(f"it died at {request['do']!r}, exit code {code}{why}")
         answer = json.loads(line)
         if "error" in answer:
-            raise WorkerError(f"{self._name}: {request['do']!r} failed:\n{answer['error']}")
+            raise WorkerError(f"{self._name}: {request['do']!r} failed:", *quote_lines(answer["error"]))
         return answer["found"]
 
     def kill(self) -> None:
@@ -83,9 +81,9 @@ class Worker:
                 with suppress(OSError):  # what was not sent cannot be sent any more
                     pipe.close()
 
-    def _said(self) -> str:
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip()[-1000:]
-        return f"; its last words:\n{said}" if said else ""
+    def _ended(self, how: str) -> WorkerError:
+        said = self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
+        return WorkerError(f"{self._name}: {how}{'; its last words:' if said.strip() else ''}", *quote_lines(said))
 
 
 class RemoteCalls(Sequence[Callable[[], object]]):

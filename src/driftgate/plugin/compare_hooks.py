@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from driftgate.escape import for_terminal
 from driftgate.plugin.compare import KEY, SCHEMA, Comparison, cell_of, compare_cells, hardware_changes, newest_accepted
 from driftgate.plugin.distortion import refuse_distortions
 
@@ -150,7 +151,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if state.failures:
             terminalreporter.write_line("Performance has regressed, or cannot be compared:", red=True)
         for line in (*(f"  {failure}" for failure in state.failures), *state.notes):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(for_terminal(line))
 
 
 def _benchmark_session(config: pytest.Config) -> Any:

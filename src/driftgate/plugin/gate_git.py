@@ -21,7 +21,7 @@ from driftgate.builder.artifact import digest_files, model_files
 from driftgate.builder.baseline import FILE_NAME
 from driftgate.builder.build import library_versions
 from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
-from driftgate.errors import BaselineError
+from driftgate.errors import BaselineError, quote_lines
 from driftgate.inputs.model_folder import own_files
 from driftgate.measure.software import timed_software
 from driftgate.plugin.options import Option
@@ -155,10 +155,10 @@ def _build(session: DriftgateSession, commit: Commit, tree: Path, tests: Path, f
         environment = _environment() | {ENVIRONMENT_VARIABLE: scratch, "PYTHONPATH": os.pathsep.join(sources)}
         done = run_python("pytest", *arguments, folder=start, environment=environment, errors_apart=False)
     if done.returncode or not (folder / FILE_NAME).is_file():
-        last = "\n".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
         raise BaselineError(
             f"--gate-baseline git:{commit.reference}: commit {commit.sha} built no baseline (pytest ended with "
-            f"{done.returncode}); its driftgate may be too old for it. Its last lines:\n{last}"
+            f"{done.returncode}); its driftgate may be too old for it. Its last lines:",
+            *quote_lines(done.stdout)[-_LAST_LINES:],
         )
 
 
@@ -173,7 +173,7 @@ def _worktree(commit: Commit) -> Iterator[Path]:
             code, said = _git(commit.top, *checkout)
             if code:
                 raise BaselineError(
-                    f"--gate-baseline git:{commit.reference}: git cannot check out {commit.sha}:\n{said}"
+                    f"--gate-baseline git:{commit.reference}: git cannot check out {commit.sha}:", *quote_lines(said)
                 )
             yield tree
         finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driftgate.errors import DriftgateError
+from driftgate.escape import for_terminal
 from driftgate.plugin.cells import CellSpec
 from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions
@@ -137,7 +138,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
             gate.finish(int(session.exitstatus))
         except DriftgateError as error:
             session.exitstatus = 4
-            gate.said.append(f"{type(error).__name__}: {error}")
+            gate.said.extend(f"{type(error).__name__}: {error}".split("\n"))
     return (yield)
 
 
@@ -151,4 +152,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
         terminalreporter.write(render_gate(gate.report, terminalreporter._tw.fullwidth))  # noqa: SLF001
     for line in gate.said:
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(for_terminal(line))

@@ -9,6 +9,7 @@ import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import DriftgateError, OptionError
+from driftgate.escape import for_terminal
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
 from driftgate.plugin.fixtures import (
@@ -159,8 +160,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A benchmark whose test failed is not saved: it timed something wrong."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
+    """A benchmark whose test failed is not saved: it timed something wrong. What our tests say is shown escaped."""
+    said = call.excinfo and call.excinfo.value
+    if isinstance(said, (pytest.fail.Exception, pytest.skip.Exception)) and "driftgate" in getattr(
+        item, "fixturenames", ()
+    ):
+        said.msg = "\n".join(map(for_terminal, str(said.msg).split("\n")))
     report = yield
     fixture = getattr(item, "funcargs", {}).get("benchmark")
     if fixture is not None and report.failed:
@@ -216,7 +222,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                 terminalreporter.write(render_details(run.results, width))
         terminalreporter.write(render_ledgers(run.results, width))
         for line in _notes(run):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(for_terminal(line))
 
 
 def _notes(run: DriftgateSession) -> list[str]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.backends import BackendSpec
@@ -25,6 +24,7 @@ from driftgate.plugin.history import describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
 from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
+from driftgate.report.console import Console, plain
 from driftgate.report.environment import describe_environment
 from driftgate.report.predictions import require_writable_format
 from driftgate.report.record import Results
@@ -261,12 +261,12 @@ class DriftgateSession:
     def announce(self) -> Iterator[Announce]:
         """Say what is being built or loaded, past pytest's capture: a spinner on a terminal, plain lines elsewhere."""
         capture = self.config.pluginmanager.getplugin("capturemanager")
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True)
 
         def say(message: str) -> None:
             with capture.global_and_fixture_disabled():
                 if console.is_terminal:
-                    status.update(f"driftgate: {message}")
+                    status.update(plain(f"driftgate: {message}"))
                     status.start()
                 else:
                     console.print(f"driftgate: {message}", soft_wrap=True)

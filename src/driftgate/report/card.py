@@ -7,6 +7,7 @@ from typing import Any
 
 from driftgate.report.card_facts import Card, Variant
 from driftgate.report.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
+from driftgate.report.markdown import Markdown, code
 
 _TEMPLATE = Path(__file__).with_name("card.md")
 _TASK = "text-classification"
@@ -24,11 +25,13 @@ def render_card(card: Card) -> str:
     Raises:
         ValueError: the metadata would not survive the hub's own reader.
     """
-    from huggingface_hub import ModelCard
+    import jinja2
 
     metadata = _metadata(card)
-    template = _TEMPLATE.read_text(encoding="utf-8")
-    text = str(ModelCard.from_template(metadata, template_str=template, **_parts(card))) + "\n"
+    # What the template is given is escaped, unless it is Markdown.
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=Markdown.escape)  # noqa: S701
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    text = template.render(card_data=Markdown(metadata.to_yaml()), **_parts(card)) + "\n"
     check_card(text, metadata)
     return text
 
@@ -98,60 +101,63 @@ def _title(card: Card) -> str:
 
 def _parts(card: Card) -> dict[str, Any]:
     """What the template is filled with."""
-    source, judged_on = card.source, card.judged_on
+    source, tokens = card.source, card.judged_on.token_budget
     example = min(card.variants, key=lambda variant: variant.size_bytes)
     local = card.model_id == "."
     path = PurePosixPath(example.model)
     subfolder = f'subfolder="{path.parent}", ' if path.parent.name else ""
     return {
         "card": card,
+        "model_id": Markdown(card.model_id),
         "example": example,
         "title": _title(card),
+        "source": code(source.name),
         "kind": "multi-label" if source.multi_label else "single-label",
         "version": version("driftgate"),
         "texts": _texts(card),
         "files": files_table(card),
         "reference": (
             "Compared with torch in float32 on the CPU, with eager attention, on the same texts, "
-            f"in batches of at most {judged_on.token_budget:,} padded tokens."
+            f"in batches of at most {tokens:,} padded tokens."
         ),
         "drift": drift_table(card),
         "flips_note": _flips_note(card),
         "flips": flips_table(card),
         "quality": quality_text(card),
-        "speed_note": (
-            f"Ratio to torch, above 1 is faster: median of alternating blocks, [slowest, fastest] block. {card.speed.rows} "
-            f"texts of `{card.speed.corpus}` in every block; b1, b8 and b32 are batches in arrival order, budget is sorted by "
-            f"length, at most {judged_on.token_budget:,} padded tokens a batch."
-        ),
+        "speed_note": Markdown(
+            "Ratio to torch, above 1 is faster: median of alternating blocks, [slowest, fastest] block. {} texts of {} in "
+            "every block; b1, b8 and b32 are batches in arrival order, budget is sorted by length, at most {:,} padded tokens "
+            "a batch."
+        ).format(card.speed.rows, code(card.speed.corpus), tokens),
         "speed": speed_table(card),
         "machine": _machine(card),
-        "here": "  # the folder of this card" if local else "",
-        "folder": '"."' if local else f'snapshot_download("{card.model_id}")',
-        "hub_import": "" if local else "from huggingface_hub import snapshot_download\n",
-        "optimum_file": f'{subfolder}file_name="{path.name}"',
-        "feed": _feed(example),
-        "scores": _scores(multi_label=source.multi_label),
-        "made_from": "\n".join(f"- {line}" for line in _made_from(card)),
+        "here": Markdown("  # the folder of this card" if local else ""),
+        "folder": Markdown('"."' if local else f'snapshot_download("{card.model_id}")'),
+        "hub_import": "" if local else Markdown("from huggingface_hub import snapshot_download\n"),
+        "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
+        "feed": Markdown(_feed(example)),
+        "scores": Markdown(_scores(multi_label=source.multi_label)),
+        "made_from": Markdown("\n").join(Markdown("- {}").format(line) for line in _made_from(card)),
         "bounds": bounds_table(card),
     }
 
 
-def _texts(card: Card) -> str:
+def _texts(card: Card) -> Markdown:
     judged_on = card.judged_on
     drawn = (
         "" if judged_on.rows == judged_on.all_rows else f" drawn from {judged_on.all_rows:,} with seed {judged_on.seed}"
     )
     labelled = "labelled" if judged_on.labelled else "without labels"
-    return f"{judged_on.rows:,} texts{drawn} of `{judged_on.pinned or judged_on.corpus}` ({labelled})"
+    corpus = code(judged_on.pinned or judged_on.corpus)
+    return Markdown("{:,} texts{} of {} ({})").format(judged_on.rows, drawn, corpus, labelled)
 
 
-def _flips_note(card: Card) -> str:
+def _flips_note(card: Card) -> Markdown:
     if not card.source.multi_label:
-        return "A flip is a text whose most probable label is another one."
+        return Markdown("A flip is a text whose most probable label is another one.")
     own = " and at the threshold of each label (`thresholds.json`)" if card.source.has_thresholds else ""
     none = "" if card.source.has_thresholds else "; the source has no thresholds of its own"
-    return f"A flip is a yes or no for a label that differs from torch's, at 0.5{own}{none}."
+    return Markdown(f"A flip is a yes or no for a label that differs from torch's, at 0.5{own}{none}.")
 
 
 def _machine(card: Card) -> str:
@@ -185,22 +191,24 @@ def _scores(*, multi_label: bool) -> str:
     )
 
 
-def _made_from(card: Card) -> list[str]:
+def _made_from(card: Card) -> list[Markdown | str]:
     source, judged_on = card.source, card.judged_on
     where = (
-        f"`{source.repository}` at commit `{source.revision}`" if source.repository else f"the folder `{source.name}`"
+        Markdown("{} at commit {}").format(code(source.repository), code(str(source.revision)))
+        if source.repository
+        else Markdown("the folder {}").format(code(source.name))
     )
     licence = source.carried.get("license")
     lines = [
-        f"Source: {where}, {source.architecture}, sha256 `{source.sha256}`",
+        Markdown("Source: {}, {}, sha256 {}").format(where, source.architecture, code(source.sha256)),
         f"Licence: {licence}, as the source states"
         if licence
         else "Licence: the source's card and configuration state none",
-        *(f"`{variant.model}`: {_recipe(variant)}" for variant in card.variants),
+        *(Markdown("{}: {}").format(code(variant.model), _recipe(variant)) for variant in card.variants),
         f"Versions: {_versions(card.variants)}",
-        f"Judged on: {_texts(card)}, sha256 `{judged_on.sha256}`",
+        Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(judged_on.sha256)),
     ]
-    thresholds = "`thresholds.json`: the source's threshold of each label"
+    thresholds = Markdown("`thresholds.json`: the source's threshold of each label")
     return [*lines, thresholds] if source.has_thresholds else lines
 
 

@@ -1,10 +1,11 @@
 """The tables of a model card: a row for each measurement, a column for each model file."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from driftgate.judge.quality import MIN_SUPPORT, Quality
 from driftgate.report.card_facts import Card
+from driftgate.report.markdown import Markdown, code, table
 
 _QUALITY: Mapping[str, Callable[[Quality], float]] = {
     "subset accuracy (the whole label set is right)": lambda quality: quality.subset_accuracy,
@@ -18,12 +19,12 @@ _QUALITY: Mapping[str, Callable[[Quality], float]] = {
 }
 
 
-def files_table(card: Card) -> str:
+def files_table(card: Card) -> Markdown:
     """The model files, as `driftgate verify` reads them back: size, opset and digest are in words that it knows."""
     rows = [
         (
-            f"`{variant.model}`",
-            f"`{variant.backend}`",
+            code(variant.model),
+            code(variant.backend),
             variant.precision,
             variant.arithmetic,
             str(variant.opset),
@@ -32,12 +33,12 @@ def files_table(card: Card) -> str:
         )
         for variant in card.variants
     ]
-    weights = ("torch weights of the source", "`torch`", "", "", "", f"{card.source.weights_bytes:,} bytes", "1")
+    weights = ("torch weights of the source", code("torch"), "", "", "", f"{card.source.weights_bytes:,} bytes", "1")
     headings = ("file", "backend", "class", "computes in", "opset", "size", "of the source's")
-    return _table(headings, [*rows, weights])
+    return table(headings, [*rows, weights])
 
 
-def drift_table(card: Card) -> str:
+def drift_table(card: Card) -> Markdown:
     """Statistics of each text's largest probability difference; then means and extremes over everything."""
     drifts = [variant.comparison.drift for variant in card.variants]
     largest = [drift.largest_per_text for drift in drifts]
@@ -59,10 +60,10 @@ def drift_table(card: Card) -> str:
             *(f"{variant.comparison.agreement.top1:.2%}" for variant in card.variants),
         ),
     ]
-    return _table(("probability difference", *_names(card)), rows)
+    return table(("probability difference", *_names(card)), rows)
 
 
-def flips_table(card: Card) -> str:
+def flips_table(card: Card) -> Markdown:
     rows = []
     for policy in card.variants[0].comparison.flips:
         found = [variant.comparison.flips[policy] for variant in card.variants]
@@ -74,14 +75,14 @@ def flips_table(card: Card) -> str:
         if judged:
             changed = (f"{one.negative:,} + {one.positive:,}" for one in judged)
             rows.append((f"flips {policy}, right to wrong + wrong to right", *changed))
-    return _table(("decisions", *_names(card)), rows)
+    return table(("decisions", *_names(card)), rows)
 
 
-def quality_text(card: Card) -> str:
+def quality_text(card: Card) -> Markdown:
     """A table for each decision policy, or that nothing can be said."""
     if not card.judged_on.labelled:
-        return "Not measured: the texts it was judged on have no labels, so nothing is said about F1."
-    parts = []
+        return Markdown("Not measured: the texts it was judged on have no labels, so nothing is said about F1.")
+    parts: list[str] = []
     for policy, reference in card.variants[0].comparison.reference_quality.items():
         rows = [
             (name, f"{read(reference):.4f}", *(f"{read(one.comparison.quality[policy]):.4f}" for one in card.variants))
@@ -100,11 +101,11 @@ def quality_text(card: Card) -> str:
             *(f"{one.comparison.quality[policy].macro_f1_supported:.4f}" for one in card.variants),
         )
         decided = f"Decided {policy}:" if card.source.multi_label else "The most probable label:"
-        parts += [decided, _table(("", "torch", *_names(card)), [*rows, some, loss])]
-    return "\n\n".join(parts)
+        parts += [decided, table(("", "torch", *_names(card)), [*rows, some, loss])]
+    return Markdown("\n\n").join(parts)
 
 
-def speed_table(card: Card) -> str:
+def speed_table(card: Card) -> Markdown:
     rows = [
         (
             plan,
@@ -117,37 +118,36 @@ def speed_table(card: Card) -> str:
         for plan, texts in card.speed.torch_texts_per_second.items()
     ]
     blocks = next(iter(card.speed.ratios[card.variants[0].backend].values())).blocks
-    return _table((f"batches, {blocks} blocks", "torch, texts/s", *(f"{name} / torch" for name in _names(card))), rows)
+    return table(
+        (
+            f"batches, {blocks} blocks",
+            "torch, texts/s",
+            *(Markdown("{} / torch").format(name) for name in _names(card)),
+        ),
+        rows,
+    )
 
 
-def bounds_table(card: Card) -> str:
+def bounds_table(card: Card) -> Markdown:
     metrics = list(dict.fromkeys(bound.metric for variant in card.variants for bound, _ in variant.held))
     rows = []
     for metric in metrics:
         found = [next((pair for pair in variant.held if pair[0].metric == metric), None) for variant in card.variants]
         rows.append(
             (
-                f"`{metric}`",
+                code(metric),
                 *(
                     "" if pair is None else f"{_small(pair[1])} {'≤' if pair[0].at_most else '≥'} {pair[0].limit:g}"
                     for pair in found
                 ),
             )
         )
-    return _table(("metric", *_names(card)), rows)
+    return table(("metric", *_names(card)), rows)
 
 
-def _names(card: Card) -> list[str]:
-    return [f"`{PurePosixPath(variant.model).name}`" for variant in card.variants]
+def _names(card: Card) -> list[Markdown]:
+    return [code(PurePosixPath(variant.model).name) for variant in card.variants]
 
 
 def _small(value: float) -> str:
     return f"{value:.3g}"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, numbers to the right."""
-    rule = ["---", *("---:" for _ in headings[1:])]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (headings, rule, *rows)
-    )

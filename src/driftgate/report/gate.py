@@ -9,8 +9,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from driftgate.escape import for_terminal
 from driftgate.judge.speed_rule import SpeedRule
 from driftgate.judge.verdicts import CellVerdict
+from driftgate.report.markdown import Markdown, table
 from driftgate.report.terminal import render
 
 SCHEMA = 1
@@ -72,24 +74,22 @@ _HEADINGS = ("cell", "verdict", "slowdown", "interval", "rounds", "pairs", "base
 
 def render_gate(report: GateReport, width: int) -> str:
     """The table and the notes, as plain text."""
-    table = Table(box=box.SIMPLE_HEAD, title=_promise(report), title_justify="left", pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, title=_promise(report), title_justify="left", pad_edge=False)
     for heading in _HEADINGS:
         number = heading not in ("cell", "verdict", "why")
-        table.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
+        shown.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
     for found in report.verdicts:
-        table.add_row(*_row(found, report.times.get(found.cell)))
-    return render(table, width) + "".join(f"{note}\n" for note in _sentences(report))
+        shown.add_row(*_row(found, report.times.get(found.cell)))
+    return render(shown, width) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
 
 
 def render_markdown(report: GateReport) -> str:
     """The same for a pull request comment, with the environment in a fold."""
-    rows = [_HEADINGS, tuple("---" for _ in _HEADINGS)]
-    rows += [tuple(_row(found, report.times.get(found.cell))) for found in report.verdicts]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    notes = "\n".join(f"- {note}" for note in _sentences(report))
+    verdicts = table(_HEADINGS, [_row(found, report.times.get(found.cell)) for found in report.verdicts])
+    notes = Markdown("\n").join(Markdown("- {}").format(note) for note in _sentences(report))
     environment = json.dumps({"this run": report.environment, "baseline": report.baseline}, indent=2)
     fold = f"<details><summary>environment</summary>\n\n```json\n{environment}\n```\n\n</details>"
-    return f"### driftgate speed gate\n\n{_promise(report)}\n\n{table}\n\n{notes}\n\n{fold}\n"
+    return f"### driftgate speed gate\n\n{Markdown.escape(_promise(report))}\n\n{verdicts}\n\n{notes}\n\n{fold}\n"
 
 
 def write_gate_report(report: GateReport, path: Path) -> None:
@@ -121,9 +121,7 @@ def _row(found: CellVerdict, times: CellTimes | None) -> list[str]:
         str(times.pairs) if times else "-",
         f"{times.baseline_ms:.2f}" if times else "-",
         f"{times.candidate_ms:.2f}" if times else "-",
-        found.reason.partition("\n")[0].replace(
-            "|", "/"
-        ),  # a worker's last words have many lines; the failed test has them
+        found.reason.partition("\n")[0],  # a worker's last words have many lines; the failed test has them
     ]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from driftgate.escape import for_terminal
+from driftgate.report.console import plain
 from driftgate.report.record import Results
 from driftgate.report.terminal import render
 
@@ -59,18 +61,20 @@ def render_ledgers(results: Results, width: int) -> str:
         if "stages" in ledger
     ]
     left_out = [
-        f"{name}: no ledger, {ledger['left_out']}\n" for name, ledger in ledgers.items() if "left_out" in ledger
+        for_terminal(f"{name}: no ledger, {ledger['left_out']}") + "\n"
+        for name, ledger in ledgers.items()
+        if "left_out" in ledger
     ]
     return "".join([*tables, *left_out])
 
 
 def _table(backend: str, stages: list[dict[str, Any]]) -> Table:
     exact_rows, rows = stages[0]["drift"]["rows"], stages[1]["drift"]["rows"]
-    title = (
-        f"ledger of {backend} on {rows} rows; drift, flips, F1: against torch float32; added: against the stage before\n"
+    title = plain(
+        f"ledger of {backend} on {rows} rows; drift, flips, F1: against torch float32; added: against the stage before",
         f"(mean over texts of the largest probability difference, largest probability and logit difference); "
-        f"float64: {exact_rows} rows only\nONNX Runtime optimizes every file again when it loads it: "
-        "optimize-basic may change next to nothing"
+        f"float64: {exact_rows} rows only",
+        "ONNX Runtime optimizes every file again when it loads it: optimize-basic may change next to nothing",
     )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("stage", no_wrap=True)

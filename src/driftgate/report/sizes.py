@@ -6,6 +6,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from driftgate.report.console import plain
 from driftgate.report.terminal import render
 
 WEIGHTS, NAIVE = "torch weights", "naive export"
@@ -81,9 +82,9 @@ class Sizes:
 
 def render_sizes(sizes: Sizes, width: int) -> str:
     """A line for each form: megabytes (millions of bytes), ratios, and megabytes by part."""
-    title = (
-        f"sizes of {sizes.encoder} in MB\n{sizes.parameters:,} parameters, shared ones counted once: "
-        f"{_megabytes(sizes.parameter_bytes)} MB in float32"
+    title = plain(
+        f"sizes of {sizes.encoder} in MB",
+        f"{sizes.parameters:,} parameters, shared ones counted once: {_megabytes(sizes.parameter_bytes)} MB in float32",
     )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("form", no_wrap=True)

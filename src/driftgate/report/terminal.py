@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from driftgate.escape import for_terminal
+from driftgate.report.console import Console
 from driftgate.report.record import BackendResults, Results
 
 if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
@@ -22,7 +23,11 @@ def render_table(results: Results, width: int) -> str:
     corpora = list(dict.fromkeys(corpus for entry in results.backends.values() for corpus in entry.throughput)) or [""]
     tables = [render(_table(results, corpus), width) for corpus in corpora]
     # Under the tables: in a column, the length of a reason would be taken from the numbers.
-    skipped = [f"{name}: skipped, {entry.skipped}\n" for name, entry in results.backends.items() if entry.skipped]
+    skipped = [
+        for_terminal(f"{name}: skipped, {entry.skipped}") + "\n"
+        for name, entry in results.backends.items()
+        if entry.skipped
+    ]
     return "".join([*tables, *skipped])
 
 
@@ -90,13 +95,13 @@ def render_worst_rows(
             zip(labels, worst.reference, worst.backend, strict=True), key=lambda item: -abs(item[1] - item[2])
         )
         cells = ", ".join(f"{label} {before:.4f} -> {after:.4f}" for label, before, after in moved[:_LABELS_SHOWN])
-        shown = [] if texts is None else [texts[worst.row].replace("\n", " ")]
+        shown = [] if texts is None else [texts[worst.row]]
         table.add_row(row_ids[worst.row], f"{worst.max_abs_drift:.6f}", cells, *shown)
     return render(table, 160)
 
 
 def render(content: Any, width: int) -> str:
-    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, markup=False, emoji=False)
+    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH))
     with console.capture() as capture:
         console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"

@@ -19,10 +19,10 @@ def render_judged(backend: str, comparison: Comparison, bounds: int) -> str:
     return f"{backend}: {', '.join(parts)}; {bounds} bounds asked"
 
 
-def render_violations(violations: Sequence[Violation], where: str) -> str:
-    """Every broken bound: value, limit, by how much, why it is there."""
+def render_violations(violations: Sequence[Violation], where: str) -> list[str]:
+    """Lines with every broken bound: value, limit, by how much, why it is there."""
     lines = [f"{one}; beyond it by {abs(one.value - one.bound.limit):.3g}" for one in violations]
     count = f"{len(lines)} bound is broken" if len(lines) == 1 else f"{len(lines)} bounds are broken"
     if any("upper_limit" in one.bound.metric for one in violations):
         lines.append("an upper limit is the loss that these rows cannot rule out: more labelled rows bring it down")
-    return "\n".join([f"{count} on {where}; nothing was published:", *(f"  {line}" for line in lines)])
+    return [f"{count} on {where}; nothing was published:", *(f"  {line}" for line in lines)]

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from driftgate.escape import for_terminal
 from driftgate.judge.closeness import Closeness, Tolerance
 from driftgate.report.terminal import render
 
@@ -126,11 +127,11 @@ def render_verification(result: Verification, width: int) -> str:
             *(_line(f"{name}: tensors matched to {matched}") for name, matched in _group_by_match(result.sets)),
         ]
     lines = [f"FAILED {failure}" for failure in result.failures] or [_verified(result)]
-    return render(Group(*parts), width) + "\n".join(lines) + "\n"
+    return render(Group(*parts), width) + "\n".join(map(for_terminal, lines)) + "\n"
 
 
 def _line(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ignore")
+    return Text(for_terminal(text), no_wrap=True, overflow="ignore")
 
 
 def _group_by_match(sets: Sequence[SetCheck]) -> list[tuple[str, str]]:
