@@ -9,6 +9,7 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
 from driftgate.builder.claims import ARCHIVE, Claim, Fact, find_documents, read_claims
 from driftgate.builder.model_file import ModelFile, Port, read_model_file
+from driftgate.builder.runtime_errors import explain
 from driftgate.builder.target import Target
 from driftgate.builder.vector_sets import Tensor, VectorSet, find_sets, list_sets, read_set
 from driftgate.errors import ArtifactError, OptionError
@@ -209,7 +210,7 @@ def _check_set(vectors: VectorSet, model: ModelFile, session: Any, tolerance: To
     try:
         answers = session.run(list(model.outputs), {name: tensor.values for name, tensor in feed.items()})
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-        return SetCheck(vectors.name, matched, (), f"ONNX Runtime cannot run it: {error}")
+        return SetCheck(vectors.name, matched, (), "; ".join(explain(error, model.path.name, "run").args))
     return SetCheck(
         vectors.name,
         matched,

@@ -15,8 +15,9 @@ from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact, read_manifest
 from driftgate.builder.cache import cached
 from driftgate.builder.calibration import Calibration, tokenize_calibration
+from driftgate.builder.runtime_errors import explain, is_onnxruntimes
 from driftgate.builder.steps import find_step
-from driftgate.errors import BuildError, OptionError
+from driftgate.errors import BuildError, OptionError, quote_lines
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
@@ -139,9 +140,11 @@ class _Build:
         except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
                 raise  # the cache says what to do
-            raise BuildError(
-                f"build step {step.name!r} failed on {source.name}: {type(error).__name__}: {error}"
-            ) from error
+            failed = f"build step {step.name!r} failed on {source.name}"
+            if is_onnxruntimes(error):
+                message, *words = explain(error, source.name, "use").args
+                raise BuildError(f"{failed}: {message}", *words) from error
+            raise BuildError(*quote_lines(f"{failed}: {type(error).__name__}: {error}")) from error
         if not target.is_file():
             raise BuildError(f"build step {step.name!r} wrote no {target.name}")
         return {step.name: dict(notes)} if isinstance(notes, Mapping) else {}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.builder.runtime_errors import explain
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.embedded import throughput_corpus
@@ -96,7 +97,7 @@ def _open_session(model: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
-        raise BuildError(f"{model}: ONNX Runtime cannot load it: {error}") from error
+        raise explain(error, model, "load", BuildError) from error
 
 
 def _write_set(folder: Path, session: Any, feed: Feed, model: Path) -> None:
@@ -110,7 +111,7 @@ def _write_set(folder: Path, session: Any, feed: Feed, model: Path) -> None:
     try:
         answers = session.run(None, inputs)
     except Exception as error:  # as above
-        raise BuildError(f"{model}: ONNX Runtime cannot run it: {error}") from error
+        raise explain(error, model, "run", BuildError) from error
     outputs = {entry.name: answer for entry, answer in zip(session.get_outputs(), answers, strict=True)}
     folder.mkdir(parents=True)
     for kind, tensors in (("input", inputs), ("output", outputs)):

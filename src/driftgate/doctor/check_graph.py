@@ -55,7 +55,7 @@ def _check_session(graph: Graph) -> Iterator[Finding]:
             "session-fails",
             Severity.PROBLEM,
             graph.file,
-            f"ONNX Runtime does not load it: {' '.join(session.error.split())[:300]}",
+            f"ONNX Runtime does not load it: {session.error}",
             "nothing can be run",
             "an unsupported opset or IR version needs a newer onnxruntime, or another export; for anything else build it again",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from driftgate.builder.runtime_errors import diagnose
 from driftgate.doctor.facts import Asked, Runtime
 from driftgate.doctor.model_facts import Session
 
@@ -53,7 +54,8 @@ def read_session(model: Path, provider: str) -> Session:
         try:
             _open(model, options, provider)
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-            return _load_only(model, provider, str(error))
+            told = diagnose(error)
+            return _load_only(model, provider, f"expected {told.expected}, found {told.found} ({told.words})")
         graph = onnx.load(optimized, load_external_data=False).graph
     return Session(provider, None, dict(sorted(Counter(node.op_type for node in graph.node).items())))
 
@@ -90,7 +92,7 @@ def _try_cuda(offered: bool) -> tuple[str, str]:
     try:
         given = str(_open(_tiny_model(_OLDEST_OPSET, _OLDEST_IR + 1), _options(), CUDA).get_providers()[0])
     except Exception as error:  # noqa: BLE001 - as above
-        return "none", str(error)
+        return "none", diagnose(error).words
     if given == CUDA or not offered or not sys.platform.startswith("linux"):
         return given, ""
     return given, _loading_error()

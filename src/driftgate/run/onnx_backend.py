@@ -9,6 +9,7 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision
 from driftgate.builder.artifact import Artifact
+from driftgate.builder.runtime_errors import explain
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
@@ -16,6 +17,7 @@ from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import RunSettings
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -24,18 +26,22 @@ class BoundRun:
     """One batch whose inputs and output lie in fixed memory where the model runs. Calling it runs the model and nothing else.
 
     Args:
-        session, binding: ONNX Runtime's.
+        session, binding: ONNX Runtime's. `model`: the file, for messages.
         feed: the arrays behind the bound inputs, which the binding alone would not keep alive.
         output: the `OrtValue` that every call writes its logits into.
     """
 
+    model: Path
     session: Any
     binding: Any
     feed: dict[str, Any]
     output: Any
 
     def __call__(self) -> None:
-        self.session.run_with_iobinding(self.binding)
+        try:
+            self.session.run_with_iobinding(self.binding)
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise explain(error, self.model, "run") from error
 
     def logits(self) -> Logits:
         """What the last call answered, float32, (batch, labels)."""
@@ -45,13 +51,20 @@ class BoundRun:
 class OnnxBackend:
     """An ONNX Runtime session. Feeds are derived from the graph's own inputs."""
 
-    def __init__(self, spec: BackendSpec, encoder: Encoder, session: Any, settings: RunSettings) -> None:
+    def __init__(self, spec: BackendSpec, encoder: Encoder, model: Path, session: Any, settings: RunSettings) -> None:
         self._spec = spec
+        self._model = model
         self._session = session
         self._settings = settings
         self._labels = len(encoder.labels)
         self._max_tokens = encoder.max_tokens
         self._inputs = tuple(entry.name for entry in session.get_inputs())
+        unknown = [name for name in self._inputs if name not in _INPUTS]
+        if unknown:
+            raise ArtifactError(
+                f"{model}: expected a graph that takes {', '.join(_INPUTS[:2])} and perhaps {_INPUTS[2]}, found one that also "
+                f"takes {', '.join(unknown)}; export it without"
+            )
         self._output = session.get_outputs()[0].name
         self._output_type = _OUTPUT_TYPES.get(session.get_outputs()[0].type, np.float32)
 
@@ -99,7 +112,7 @@ class OnnxBackend:
         output = OrtValue.ortvalue_from_shape_and_type(shape, self._output_type, *where)
         binding = self._bind_inputs(feed)
         binding.bind_ortvalue_output(self._output, output)
-        return BoundRun(self._session, binding, feed, output)
+        return BoundRun(self._model, self._session, binding, feed, output)
 
     def prepare(self, batch: TokenBatch) -> Prepared:
         require_positions(batch, self._max_tokens)
@@ -108,7 +121,11 @@ class OnnxBackend:
             return self._prepare_bound(feed, batch)
 
         def run() -> Logits:
-            return self._checked(self._session.run([self._output], feed)[0], batch)
+            try:
+                answers = self._session.run([self._output], feed)
+            except Exception as error:
+                raise explain(error, self._model, "run") from error
+            return self._checked(answers[0], batch)
 
         return run
 
@@ -118,7 +135,10 @@ class OnnxBackend:
         binding.bind_output(self._output, "cuda", self._settings.device.index)
 
         def run() -> Logits:
-            self._session.run_with_iobinding(binding)
+            try:
+                self._session.run_with_iobinding(binding)
+            except Exception as error:
+                raise explain(error, self._model, "run") from error
             return self._checked(binding.copy_outputs_to_cpu()[0], batch)
 
         return run
@@ -147,7 +167,8 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
     Raises:
         ArtifactError, DeviceError: see `open_session`.
     """
-    return OnnxBackend(spec, encoder, open_session(artifact.model, settings, f"backend {spec.name}"), settings)
+    session = open_session(artifact.model, settings, f"backend {spec.name}")
+    return OnnxBackend(spec, encoder, artifact.model, session, settings)
 
 
 def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
@@ -173,8 +194,8 @@ def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
     provider_options = {"device_id": settings.device.index, "use_tf32": 0} if settings.device.kind == "cuda" else {}
     try:
         session = onnxruntime.InferenceSession(model, options, providers=[wanted], provider_options=[provider_options])
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        raise ArtifactError(f"{model}: ONNX Runtime cannot load it: {error}") from error
+    except Exception as error:
+        raise explain(error, model, "load") from error
     given = session.get_providers()[0]
     if given != wanted:
         raise DeviceError(f"{asker}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries")
