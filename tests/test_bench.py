@@ -323,7 +323,7 @@ def test_results_are_not_written_over_others(tmp_path: Path) -> None:
     require_free(tmp_path / "new", ["bench.json"])
     require_free(tmp_path, ["bench.json"])
     (tmp_path / "bench.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ResultsError, match=r"holds results already \(bench.json\).*--overwrite"):
+    with pytest.raises(ResultsError, match=r"holds results already \(bench.json\).*overwrite=True"):
         require_free(tmp_path, ["other.tsv", "bench.json"])
     with pytest.raises(ResultsError, match="expected a folder, found a file"):
         require_free(tmp_path / "bench.json", [])

@@ -191,8 +191,8 @@ def test_more_threads_than_cores_are_said(bench: Command, published: Path, monke
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--plans", "arival"), "expected arrival, budget or both"),
-        (("--plans", ""), "expected arrival, budget or both"),
+        (("--plans", "arival"), "expected arrival, budget or arrival,budget"),
+        (("--plans", ""), "expected arrival, budget or arrival,budget"),
         (("--workers", "0"), "--workers '0': expected a whole number from 1 to"),
         (("--threads", "1,1"), "--threads '1,1': expected a whole number from 1 to"),
         (("--batch-sizes", "1,x"), "--batch-sizes '1,x'"),

@@ -328,7 +328,7 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(copy_encoder: Cop
 def test_pickled_weights_are_refused(copy_encoder: CopyEncoder) -> None:
     folder = copy_encoder()
     put_pickled_weights(folder)
-    with pytest.raises(UnsafeFileError, match=r"pytorch_model\.bin: expected model\.safetensors.*--allow-pickle"):
+    with pytest.raises(UnsafeFileError, match=r"pytorch_model\.bin: expected model\.safetensors.*allow_pickle=True"):
         load_encoder(folder)
 
 
@@ -356,7 +356,7 @@ def copy_of(folder: Path, *, without: str) -> Path:
 def test_code_that_comes_with_the_model_is_refused(copy_encoder: CopyEncoder, name: str) -> None:
     folder = copy_encoder()
     change_json(folder / name, auto_map={"AutoConfig": "configuration.Own"})
-    with pytest.raises(UnsafeFileError, match=r"code of its own .*auto_map.*--driftgate-trust-remote-code"):
+    with pytest.raises(UnsafeFileError, match=r"code of its own .*auto_map.*trust_remote_code=True"):
         load_encoder(folder)
 
 

@@ -151,4 +151,4 @@ def test_a_damaged_baseline_is_refused_and_says_what_to_do(saved: Path, name: st
     damage(saved)
     with pytest.raises(BaselineError, match=words) as caught:
         read_gate_baseline(saved)
-    assert "--gate-accept" in str(caught.value)
+    assert "gate_accept=True" in str(caught.value)

@@ -282,7 +282,7 @@ def test_no_text_is_shown_unless_texts_are_given(worst: Drift) -> None:
 
 def test_texts_are_shown_as_they_are_on_one_line(worst: Drift) -> None:
     rows = rows_of(render_worst_rows(worst, LABELS, IDS, TEXTS))
-    assert rows["row-b"][-1] == "they [bold]lied[/bold] to :cat: me"
+    assert rows["row-b"][-1] == r"they [bold]lied[/bold]\nto :cat: me"
     assert rows["row-a"][-1] == "my cat is ill"
 
 

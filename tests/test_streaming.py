@@ -208,7 +208,7 @@ def refuse(error: type[Exception], words: str, source: Path | str, target: Path 
 
 def test_an_output_that_exists_is_refused_and_kept(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("precious", encoding="utf-8")
-    refuse(OutputError, "it exists; --overwrite replaces it", source, tmp_path / "out.csv")
+    refuse(OutputError, "it exists; overwrite=True replaces it", source, tmp_path / "out.csv")
     refuse(OutputError, "no interrupted run is beside it", source, tmp_path / "out.csv", resume=True)
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "precious"
     score(source, tmp_path / "out.csv", overwrite=True)
@@ -243,8 +243,8 @@ def test_what_is_wrong_with_the_input_is_said_before_a_model_is_loaded(tmp_path:
 
 
 def test_pipes_cannot_be_resumed(source: Path, tmp_path: Path) -> None:
-    refuse(OptionError, "--resume: a pipe", "-", tmp_path / "out.csv", resume=True)
-    refuse(OptionError, "--resume: a pipe", source, "-", resume=True)
+    refuse(OptionError, "resume=True: a pipe", "-", tmp_path / "out.csv", resume=True)
+    refuse(OptionError, "resume=True: a pipe", source, "-", resume=True)
 
 
 def test_two_processes_do_not_write_one_output(source: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_pipe_in_and_a_pipe_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     rows = [json.loads(line) for line in answers.buffer.getvalue().splitlines()]
     assert [row["row"] for row in rows] == [0, 1]
     assert summary.counts.rejected == {"empty text": 1}
-    assert "name a file for them with --rejects" in "\n".join(summary.lines())
+    assert "name a file for them with rejects" in "\n".join(summary.lines())
 
 
 def test_a_named_pipe_is_read_once_and_leaves_a_whole_file(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_an_error_of_the_model_ends_all_and_the_rows_before_it_are_kept(source: 
     assert not (tmp_path / "out.csv").exists()
     assert json.loads((tmp_path / "out.csv.journal.json").read_text(encoding="utf-8"))["counts"]["rows"] > 0
     assert heard.messages == [
-        f"the rows done so far are kept beside {tmp_path / 'out.csv'}; the same command with --resume continues"
+        f"the rows done so far are kept beside {tmp_path / 'out.csv'}; the same job with resume=True continues"
     ]
 
 
@@ -402,7 +402,12 @@ def interrupt(source: Path, target: Path, **options: Any) -> None:
 
 def test_an_interrupted_run_is_neither_lost_nor_mixed_by_accident(source: Path, tmp_path: Path) -> None:
     interrupt(source, tmp_path / "out.csv")
-    refuse(OutputError, "--resume continues it, --overwrite starts over", source, tmp_path / "out.csv")
+    refuse(
+        OutputError,
+        "resume=True continues it, overwrite=True starts over",
+        source,
+        tmp_path / "out.csv",
+    )
     score(source, tmp_path / "out.csv", overwrite=True)
     assert left_behind(tmp_path) == {"out.csv"}
 
@@ -481,7 +486,7 @@ def test_a_disk_that_fills_up_keeps_what_was_done(
         patch.setattr(outputs, "_write_all", until_full)
         with pytest.raises(OutputError, match=r"out\.csv: cannot be written: No space left on device"):
             run_job(make_job(source, tmp_path / "out.csv"), open_model=open_double, progress=heard)
-    assert "--resume continues" in heard.messages[0]
+    assert "resume=True continues" in heard.messages[0]
     summary = score(source, tmp_path / "out.csv", resume=True)
     assert 0 < summary.resumed_rows < summary.counts.rows == len(TEXTS)
     numbers = [line.split(",")[0] for line in (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]]

@@ -22,7 +22,7 @@ HARD = 'a "quoted", and\nbroken text\r\nof three lines'
 
 
 def read(path: Path, form: str = "", **options: Any) -> list[Row | Rejected]:
-    found = find_format(str(path), form, "--format", output=False)
+    found = find_format(str(path), form, "input_format", output=False)
     source = open_source(str(path), found, ReadOptions(str(path), **options))
     try:
         return list(source.rows)
@@ -124,7 +124,7 @@ def test_a_cell_of_ten_megabytes_is_a_text(tmp_path: Path) -> None:
         ('"a"b,1', "broken CSV", "expected after"),
         (",1", "empty text", ""),
         ("  ,1", "empty text", ""),
-        ("caf\udce9,1", "not decodable", "byte 0xe9 is not utf-8; try --encoding cp1252"),
+        ("caf\udce9,1", "not decodable", "byte 0xe9 is not utf-8; try encoding='cp1252'"),
         ("fine,\udce9", "not decodable", "byte 0xe9"),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_missing_column_is_refused_with_the_nearest_names(tmp_path: Path) -> N
     names = ["id", "Comment_Body", "score", *(f"extra{number}" for number in range(10_000))]
     path = write(tmp_path / "a.csv", ",".join(names) + "\n")
     with pytest.raises(
-        CorpusError, match=r"'comment_body', found 'Comment_Body'.*more; name it with --text-column"
+        CorpusError, match=r"'comment_body', found 'Comment_Body'.*more; name it with text_column"
     ) as caught:
         read(path, text_column="comment_body")
     assert len(str(caught.value)) < 500
@@ -212,7 +212,7 @@ def test_plain_text_taken_for_json_is_refused_soon(tmp_path: Path) -> None:
     [
         ("a.csv.gz", b"text\nplain\n", "suffix says gzip"),
         ("a.csv", b"PAR1....", "Parquet data"),
-        ("a.csv", "text\nhello\n".encode("utf-16"), "--encoding utf-16"),
+        ("a.csv", "text\nhello\n".encode("utf-16"), "encoding='utf-16'"),
         ("a.csv.gz", gzip.compress(b"text\n" + b"hello\n" * 100_000)[:-200], "damaged gzip data"),
         ("a.csv", b"te\xe9xt\nhello\n", "byte 0xe9 is not utf-8"),
         ("a.csv", b"text,text\nhello,you\n", "2 columns are called"),
@@ -226,7 +226,7 @@ def test_content_that_is_not_what_the_name_says_is_refused(
 
 
 def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--encoding klingon"):
+    with pytest.raises(OptionError, match="encoding klingon"):
         read(write(tmp_path / "a.csv", "text\na\n"), encoding="klingon")
 
 
@@ -242,13 +242,13 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
 )
 def test_formats_that_do_not_fit_are_refused(name: str, given: str, output: bool, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        find_format(name, given, "--format", output=output)
+        find_format(name, given, "input_format", output=output)
 
 
 def test_pipes_are_json_lines_unless_told_otherwise() -> None:
-    assert find_format("-", "", "--format", output=False) is Format.JSONL
-    assert find_format("-", "txt", "--format", output=False) is Format.TXT
-    assert find_format("/dev/null", "", "--format", output=True) is Format.JSONL
+    assert find_format("-", "", "input_format", output=False) is Format.JSONL
+    assert find_format("-", "txt", "input_format", output=False) is Format.TXT
+    assert find_format("/dev/null", "", "input_format", output=True) is Format.JSONL
 
 
 # Windows

@@ -14,6 +14,7 @@ from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.hub import download_encoder, download_files, list_files
 from driftgate.inputs.model_folder import CONFIG, folder_of, is_own_file, own_files
+from driftgate.spelling import option
 
 DEFAULT_BACKEND = "onnx-fp32"
 
@@ -78,7 +79,7 @@ def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Mode
     if artifacts:
         chosen = backend or (next(iter(artifacts)) if len(artifacts) == 1 else "")
         if chosen not in artifacts:
-            asked = f"{backend!r} is none of them" if backend else "say which with --backend"
+            asked = f"{backend!r} is none of them" if backend else f"say which with {option('backend')}"
             raise ArtifactError(f"{folder}: it holds the artifacts {', '.join(artifacts)}; {asked}")
         return _look_into(artifacts[chosen], backend, allow_pickle=allow_pickle)
     # Neither weights nor ONNX files: what an encoder's folder lacks is said there.
@@ -145,7 +146,9 @@ def _choose(where: str, files: Sequence[str], backend: str | None, built: Mappin
             f"found {shown}; name one by its stem"
         )
     asked = f" that answer to {backend!r}" if backend else ""
-    raise ArtifactError(f"{where}: several ONNX files{asked}: {', '.join(found)}; name one with --backend, by its stem")
+    raise ArtifactError(
+        f"{where}: several ONNX files{asked}: {', '.join(found)}; name one with {option('backend')}, by its stem"
+    )
 
 
 def _named(files: Sequence[str], backend: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from driftgate.builder.artifact import CARD
 from driftgate.errors import PushError
 from driftgate.escape import for_terminal
+from driftgate.spelling import option
 
 _CARD_HEAD_LINES = 40
 _LEFT_ALONE = frozenset({".gitattributes", "LICENSE", "LICENSE.txt", "LICENSE.md"})
@@ -38,7 +39,7 @@ def open_hub() -> Any:
     from huggingface_hub import HfApi, get_token
 
     if get_token() is None:
-        raise PushError("--push-to-hub: no token to write with; `hf auth login`, or set HF_TOKEN")
+        raise PushError(f"{option('push_to_hub')}: no token to write with; `hf auth login`, or set HF_TOKEN")
     return HfApi()
 
 
@@ -54,7 +55,9 @@ def require_repository(repository: str) -> None:
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
-        raise PushError(f"--push-to-hub {repository!r}: expected a hub id such as OWNER/NAME ({error})") from error
+        raise PushError(
+            f"{option('push_to_hub')} {repository!r}: expected a hub id such as OWNER/NAME ({error})"
+        ) from error
 
 
 def find_destination(
@@ -75,7 +78,9 @@ def find_destination(
     """
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    with _explained(f"--push-to-hub {repository}", "check the token, the name, the network and HF_HUB_OFFLINE"):
+    with _explained(
+        f"{option('push_to_hub')} {repository}", "check the token, the name, the network and HF_HUB_OFFLINE"
+    ):
         owner = api.whoami()["name"]
         full = repository if "/" in repository else f"{owner}/{repository}"
         try:
@@ -84,7 +89,8 @@ def find_destination(
             return Destination(full, private or None, exists=False)
     if private and not found.private:
         raise PushError(
-            f"--push-to-hub {full} --private: the repository is public; make it private on the hub, or leave --private out"
+            f"{option('push_to_hub')} {full}: the repository is public; make it private on the hub, or leave out "
+            f"{option('private', True)}"
         )
     prefixes = tuple(f"{model.removesuffix('.onnx')}{end}" for model in models for end in (".", "/"))
     expected = {CARD, *clients} | _LEFT_ALONE
@@ -95,8 +101,8 @@ def find_destination(
     ]
     if others:
         raise PushError(
-            f"--push-to-hub {full}: expected a new repository, or one with nothing but what this push replaces; it holds "
-            f"{', '.join(sorted(others)[:5])}{' and more' if len(others) > 5 else ''}; choose another name"
+            f"{option('push_to_hub')} {full}: expected a new repository, or one with nothing but what this push replaces; it "
+            f"holds {', '.join(sorted(others)[:5])}{' and more' if len(others) > 5 else ''}; choose another name"
         )
     return Destination(full, None, exists=True)
 

@@ -24,6 +24,7 @@ from driftgate.pipeline import Built, bounds_keys, decision_policies, open_built
 from driftgate.report.card_facts import Speed
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, require_device
+from driftgate.spelling import option
 
 PLAN = BudgetPlan()
 """How the texts of a trial are batched: dynamic INT8's answers depend on it."""
@@ -95,7 +96,7 @@ def open_trial(
     try:
         require_device(settings.device)
     except DeviceError as error:
-        raise DeviceError(f"{error}; --no-verify builds without judging") from error
+        raise DeviceError(f"{error}; {option('no_verify', True)} builds without judging") from error
     bounds = find_bounds(own_bounds)
     whole = corpus or embedded_comments(encoder)
     return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings)

@@ -17,6 +17,7 @@ from driftgate.judge.closeness import EXACT, Tolerance, measure_closeness
 from driftgate.report.verification import FactCheck, OutputCheck, SetCheck, Verification
 from driftgate.run.device import RunSettings, refuse_conflicting_runtimes, require_device
 from driftgate.run.onnx_backend import open_session
+from driftgate.spelling import option
 
 # Between ONNX Runtime's fused and plain kernels, which round at other places as other machines do, logits of the embedded
 # encoder moved by at most 1.9e-6 (fp32), 1.4e-3 (fp16), 0 (int8-rowwise), 0.13 (int8-dynamic, per tensor), 0.40 (int8-static);
@@ -107,7 +108,9 @@ def _tolerance(model: ModelFile, device: str, rtol: float | None, atol: float | 
     if rtol is not None and atol is not None:
         return Tolerance(rtol, atol), "as given"
     if usual is None:
-        raise OptionError(f"{model.path.name}: no tolerance is known for what it computes; give --rtol and --atol")
+        raise OptionError(
+            f"{model.path.name}: no tolerance is known for what it computes; give {option('rtol')} and {option('atol')}"
+        )
     if rtol is None and atol is None:
         return usual, f"{precision}, {reason}"
     return Tolerance(usual.rtol if rtol is None else rtol, usual.atol if atol is None else atol), "one as given"

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from driftgate.builder.file_kinds import LONGEST, describe_content
 from driftgate.errors import ArtifactError
 from driftgate.limits import Limit
+from driftgate.spelling import option
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
@@ -89,7 +90,7 @@ def _unpack_stream(metered: "_Metered", archive: Path, folder: Path, max_bytes: 
             if written > max_bytes:
                 raise ArtifactError(
                     f"{archive}: expected at most {max_bytes} bytes in it, {member.name!r} brings them to {written}; if you "
-                    f"trust it, allow them with --max-bytes {written} or more"
+                    f"trust it, allow them with {option('max_bytes', written)} or more"
                 )
             metered.allow(member.size + _HEADER_BYTES)
             _copy(archive, tar, member, folder)

@@ -18,6 +18,7 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
 from driftgate.errors import ArtifactError, BaselineError
 from driftgate.inputs.model_folder import is_own_file, own_files
+from driftgate.spelling import option
 
 FILE_NAME = "baseline.json"
 RATIOS_NAME = "ratios.json"
@@ -57,7 +58,9 @@ def require_baseline_folder(folder: Path) -> None:
         BaselineError: it has files that are not a baseline's.
     """
     if folder.exists() and not (folder / FILE_NAME).exists() and any(_foreign(folder)):
-        raise BaselineError(f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with --gate-baseline")
+        raise BaselineError(
+            f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with {option('gate_baseline')}"
+        )
 
 
 def write_gate_baseline(
@@ -127,7 +130,7 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
     if schema != SCHEMA:
         raise BaselineError(
             f"{path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; use the driftgate that wrote it, or save a "
-            "new baseline with --gate-accept"
+            f"new baseline with {option('gate_accept', True)}"
         )
     try:
         backends = {
@@ -150,7 +153,9 @@ def _open(folder: Path, entry: Mapping[str, Any]) -> Artifact:
     home = folder / _ARTIFACTS / _checked(entry["sha256"])
     precision = Precision(entry["precision"])
     if not is_own_file(home / model, home):
-        raise BaselineError(f"{home / model}: missing from the gate baseline; save a new one with --gate-accept")
+        raise BaselineError(
+            f"{home / model}: missing from the gate baseline; save a new one with {option('gate_accept', True)}"
+        )
     try:
         artifact = open_artifact(home / model, precision)
     except ArtifactError as error:
@@ -168,12 +173,15 @@ def _checked(digest: object) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> BaselineError:
-    return BaselineError(f"{path}: not a readable gate baseline ({error!r}); save a new one with --gate-accept")
+    return BaselineError(
+        f"{path}: not a readable gate baseline ({error!r}); save a new one with {option('gate_accept', True)}"
+    )
 
 
 def _changed(home: Path, found: str) -> BaselineError:
     return BaselineError(
-        f"{home}: its files {found}: damaged or changed; restore the gate baseline, or save a new one with --gate-accept"
+        f"{home}: its files {found}: damaged or changed; restore the gate baseline, or save a new one with "
+        f"{option('gate_accept', True)}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from driftgate.builder.graph_facts import GraphFacts
 from driftgate.errors import BaselineError
+from driftgate.spelling import option
 
 SCHEMA = 1
 
@@ -86,7 +87,7 @@ def read_graph_lock(path: Path) -> GraphLock | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BaselineError(
             f"{path}: not a readable graph lock ({type(error).__name__}: {error}); restore it from version control, or "
-            "remove it and write it anew with --graph-lock-update"
+            f"remove it and write it anew with {option('graph_lock_update', True)}"
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from driftgate.builder.archive import SUFFIXES, is_archive, unpacked
 from driftgate.errors import ArtifactError, DriftgateError
 from driftgate.inputs.model_folder import folder_of, lies_in, own_files
+from driftgate.spelling import option
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +85,9 @@ def _choose(path: Path, folder: Path, found: Sequence[Path], wanted: str | None)
         return names[chosen[0]]
     if not names:
         raise ArtifactError(f"{path}: expected an ONNX file in it, found none")
-    asked = "say which with --model" if wanted is None else f"--model {wanted} names {len(chosen)} of them"
+    asked = (
+        f"say which with {option('model')}"
+        if wanted is None
+        else f"{option('model', wanted)} names {len(chosen)} of them"
+    )
     raise ArtifactError(f"{path}: expected one ONNX file, found {', '.join(names)}; {asked}")

@@ -14,13 +14,14 @@ from driftgate.bench.describe import describe_bench, name_device
 from driftgate.bench.measure import Measured, count, measure_bench
 from driftgate.bench.sweep import DEFAULT_ROWS, ENCODER_BACKENDS, Sweep, choose_models, prepare_bench
 from driftgate.cli.grid import bench_grid, refuse_beside_grid
-from driftgate.errors import OptionError, WorkerError
+from driftgate.errors import CorpusError, OptionError, WorkerError
 from driftgate.grid import parse_grid
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.hub_corpus import is_hub_corpus
 from driftgate.limits import BATCH_SIZE
 from driftgate.report.console import Console
 from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
@@ -188,7 +189,7 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 def _plans(plans: str, batch_sizes: str, token_budget: int) -> tuple[BatchPlan, ...]:
     names = [name.strip() for name in plans.split(",") if name.strip()]
     if not names or not set(names) <= {"arrival", "budget"} or len(set(names)) < len(names):
-        raise OptionError(f"--plans {plans!r}: expected arrival, budget or both, separated by a comma")
+        raise OptionError(f"--plans {plans!r}: expected arrival, budget or arrival,budget")
     known: dict[str, list[BatchPlan]] = {
         "arrival": [ArrivalPlan(size) for size in BATCH_SIZE.read_list(batch_sizes, "--batch-sizes")],
         "budget": [BudgetPlan(token_budget)],
@@ -207,4 +208,9 @@ def _say_oversubscribed(sweep: Sweep, console: Console) -> None:
 def _load(name: str, encoder: Encoder, text_column: str) -> Corpus:
     if name in THROUGHPUT_CORPORA:
         return throughput_corpus(name)
+    if not is_hub_corpus(name) and not Path(name).exists():
+        raise CorpusError(
+            f"--corpus {name}: expected a file, hub:NAME, or one that comes with driftgate ({', '.join(THROUGHPUT_CORPORA)}), "
+            "found no such file"
+        )
     return load_corpus(name, encoder, Columns(text=text_column), labelled=False)

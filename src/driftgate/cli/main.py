@@ -18,6 +18,7 @@ from driftgate.cli.verify import verify
 from driftgate.errors import DriftgateError
 from driftgate.processes import shielded
 from driftgate.report.console import Console
+from driftgate.spelling import spell_flag, spelled_by
 
 REFUSED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -87,6 +88,19 @@ class _Commands(typer.core.TyperGroup):
         return result
 
 
+class _Command(typer.core.TyperCommand):
+    """A command whose errors spell options as it does."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        with spelled_by(self._spell):
+            return super().invoke(ctx)
+
+    def _spell(self, name: str, value: object) -> str | None:
+        flags = {parameter.name: parameter.opts[0] for parameter in self.params if parameter.opts[0].startswith("--")}
+        flag = flags.get(name) or flags.get(f"{name}s")
+        return spell_flag(flag, value) if flag else None
+
+
 def _mend(error: OSError) -> str:
     return f"{error.filename or 'standard output'}: {error.strerror}; make room or choose another place"
 
@@ -140,9 +154,9 @@ def _main(
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
 
 
-app.command()(build)
-app.command()(predict)
-app.command()(verify)
-app.command()(bench)
-app.command()(plot)
-app.command()(doctor)
+app.command(cls=_Command)(build)
+app.command(cls=_Command)(predict)
+app.command(cls=_Command)(verify)
+app.command(cls=_Command)(bench)
+app.command(cls=_Command)(plot)
+app.command(cls=_Command)(doctor)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError, OptionError
+from driftgate.spelling import option
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
@@ -56,7 +57,7 @@ def read_rows(path: Path, columns: Columns) -> tuple[list[RawRow], bool]:
     """
     if not path.is_file():
         raise CorpusError(
-            f"corpus {path}: no such file; give a .csv, .tsv, .jsonl or .parquet file, or a built-in name"
+            f"corpus {path}: no such file; give a .csv, .tsv, .jsonl or .parquet file, or a data set of the hub as hub:NAME"
         )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = suffixes[-1:] == [".gz"]
@@ -183,10 +184,11 @@ def choose_column(
     candidates = (given,) if given else usual
     found = next((name for name in candidates if name in names), "")
     if not found and (given or not optional):
-        option = "--driftgate-label-column" if optional else "--driftgate-text-column"
+        column = "label" if optional else "text"
+        spelled = option(f"{column}_column", argument=f"Columns({column}=...)")
         raise CorpusError(
             f"corpus {path}: expected a column {' or '.join(map(repr, candidates))}, "
             f"found {', '.join(repr(name[:_NAME_CHARS_IN_ERRORS]) for name in names)}; "
-            f"name it with {option} (a position from 0 where the file has no header)"
+            f"name it with {spelled} (a position from 0 where the file has no header)"
         )
     return found

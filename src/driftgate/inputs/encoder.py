@@ -13,6 +13,7 @@ from driftgate.escape import for_terminal
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import name_tokenizer_files, read_json, require_own_files
+from driftgate.spelling import option
 
 # Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
 _POSITIONS_AFTER_PADDING = frozenset(
@@ -162,7 +163,7 @@ def _refuse_code(folder: Path, config: dict[str, Any], *, trust_remote_code: boo
     if any("auto_map" in entry for entry in configs) and not trust_remote_code:
         raise UnsafeFileError(
             f"{folder}: the model brings code of its own (auto_map), which is never run unless asked for; "
-            "read it, then pass --driftgate-trust-remote-code"
+            f"read it, then pass {option('trust_remote_code', True)}"
         )
 
 
@@ -174,12 +175,12 @@ def _find_weights(folder: Path, *, allow_pickle: bool) -> list[Path]:
     if pickled and not allow_pickle:
         raise UnsafeFileError(
             f"{pickled[0]}: expected model.safetensors, found pickled weights, which can run code when loaded; "
-            "convert them (save_pretrained writes safetensors) or pass --allow-pickle"
+            f"convert them (save_pretrained writes safetensors) or pass {option('allow_pickle', True)}"
         )
     if not pickled:
         raise EncoderError(
             f"{folder}: expected weights in model.safetensors, found none; save them with save_pretrained(), or pass "
-            "--allow-pickle where a hub model has only pytorch_model.bin"
+            f"{option('allow_pickle', True)} where a hub model has only pytorch_model.bin"
         )
     return pickled
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.spelling import option
 
 
 def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
@@ -21,7 +22,8 @@ def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
     """
     if encoder.problem_type is ProblemType.SINGLE_LABEL:
         raise OptionError(
-            f"--thresholds {given}: {encoder.name} gives each text its most probable label, and no threshold changes that"
+            f"{option('thresholds')} {given}: {encoder.name} gives each text its most probable label, and no threshold changes "
+            "that"
         )
     try:
         values: Any = (float(given),) * len(encoder.labels)
@@ -30,7 +32,7 @@ def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
     for label, value in zip(encoder.labels, values, strict=True):
         if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= 1:
             raise OptionError(
-                f"--thresholds {given}: the threshold of {label!r} is {value!r}; expected a probability from 0 to 1"
+                f"{option('thresholds')} {given}: the threshold of {label!r} is {value!r}; expected a probability from 0 to 1"
             )
     return tuple(float(value) for value in values)
 
@@ -40,10 +42,10 @@ def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(
-            f"--thresholds {path}: expected a probability from 0 to 1 or a JSON file ({error.strerror})"
+            f"{option('thresholds')} {path}: expected a probability from 0 to 1 or a JSON file ({error.strerror})"
         ) from error
     except ValueError as error:
-        raise OptionError(f"--thresholds {path}: not valid JSON ({error})") from error
+        raise OptionError(f"{option('thresholds')} {path}: not valid JSON ({error})") from error
     if isinstance(content, dict) and isinstance(content.get("thresholds"), dict) and "thresholds" not in labels:
         content = content["thresholds"]
     if isinstance(content, list) and len(content) == len(labels):
@@ -58,6 +60,6 @@ def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
             f"unknown labels: {', '.join(unknown[:5]) or 'none'}; without threshold: {', '.join(missing[:5]) or 'none'}"
         )
     raise OptionError(
-        f"--thresholds {path}: expected a threshold for each of the encoder's {len(labels)} labels "
+        f"{option('thresholds')} {path}: expected a threshold for each of the encoder's {len(labels)} labels "
         f"({', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}), found {found}"
     )

@@ -13,6 +13,7 @@ from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions
 from driftgate.plugin.gate_options import GATE_OPTIONS, read_gate_options
 from driftgate.plugin.keys import SESSION
+from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options
 from driftgate.plugin.session import DriftgateSession, reported
 
@@ -29,10 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[GATE] = None
-    try:
+    with usage_errors(config):
         options = read_gate_options(config)
-    except DriftgateError as error:
-        raise pytest.UsageError(str(error)) from error
     if options is None:
         return
     refuse_distortions(config, "--gate" if options.wanted else "--gate-accept")
@@ -71,13 +70,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         for item in session.items
         if hasattr(item, "callspec") and isinstance(cell := item.callspec.params.get("speed_verdict"), CellSpec)
     }
-    try:
+    with usage_errors(session.config):
         if gate.options.accept:
             gate.check_accept()
         if gate.options.wanted:
             gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
-    except DriftgateError as error:
-        raise pytest.UsageError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +132,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
             failed_otherwise=bool(session.config.stash[COMPARED].failures),
         )
         try:
-            gate.finish(int(session.exitstatus))
+            with spelled_as_pytest(session.config):
+                gate.finish(int(session.exitstatus))
         except DriftgateError as error:
             session.exitstatus = 4
             gate.said.extend(f"{type(error).__name__}: {error}".split("\n"))

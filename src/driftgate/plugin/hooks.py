@@ -3,12 +3,13 @@
 import os
 import warnings
 from collections.abc import Generator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from driftgate.errors import DriftgateError, OptionError
+from driftgate.errors import OptionError
 from driftgate.escape import for_terminal
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
@@ -30,6 +31,7 @@ from driftgate.plugin.fixtures import (
 from driftgate.plugin.graphs import graph_facts, graph_lock
 from driftgate.plugin.history import keep_logits
 from driftgate.plugin.keys import SESSION
+from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
@@ -79,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from driftgate.plugin.profiles import register_profile
 
         register_profile(profile)
-    try:
+    with usage_errors(config):
         options = read_options(config)
         if getattr(config.option, "numprocesses", None) and (options.accuracy_baseline or options.save_predictions):
             raise OptionError(
@@ -92,8 +94,6 @@ def pytest_configure(config: pytest.Config) -> None:
                 "--graph-lock-update: no file to write; name it with --graph-lock (ini: driftgate_graph_lock)"
             )
         config.stash[SESSION] = DriftgateSession(config, options)
-    except DriftgateError as error:
-        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(trylast=True)
@@ -153,10 +153,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if not any("driftgate" in getattr(item, "fixturenames", ()) for item in session.items):
         return
-    try:
+    with usage_errors(session.config):
         session.config.stash[SESSION].check_inputs()
-    except DriftgateError as error:
-        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """What our tests are refused is said in the spelling of this run's options."""
+    with spelled_as_pytest(item.config) if "driftgate" in getattr(item, "fixturenames", ()) else nullcontext():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,7 +37,7 @@ class Option:
         return not self.metavar
 
 
-_OPTIONS = (
+OPTIONS = (
     Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
     Option(
         "--corpus",
@@ -131,7 +131,7 @@ class Options:
         CORPUS_ROWS.require(self.corpus_rows)
 
 
-def add_options(parser: pytest.Parser, options: Iterable[Option] = _OPTIONS) -> None:
+def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> None:
     group = parser.getgroup(
         "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
     )
@@ -155,7 +155,7 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         OptionError: a value that cannot be used.
     """
-    values = read_values(config, _OPTIONS)
+    values = read_values(config, OPTIONS)
     registry = dict(REGISTRY)
     for found in config.hook.pytest_driftgate_backends(config=config):
         registry |= {spec.name: spec for spec in found}

@@ -12,6 +12,7 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.errors import BaselineError
 from driftgate.report.predictions import write_predictions
+from driftgate.spelling import option
 
 FILE_NAME = "baseline.npz"
 SCHEMA = 1
@@ -77,7 +78,7 @@ def require_comparable(baseline: AccuracyBaseline, about: Mapping[str, Any]) -> 
     if differences:
         raise BaselineError(
             f"the accuracy baseline was taken on something else ({'; '.join(differences)}); "
-            "compare like with like, or save it anew with --accuracy-baseline-update"
+            f"compare like with like, or save it anew with {option('accuracy_baseline_update', True)}"
         )
 
 
@@ -95,7 +96,7 @@ def require_same_kernels(baseline: AccuracyBaseline, backend: str, about: Mappin
         raise BaselineError(
             f"{backend}: the baseline's INT8 kernels ran on a CPU with {', '.join(then) or 'none'}, this one has "
             f"{', '.join(here) or 'none'} of the instruction sets that select them: the answers are not comparable; "
-            "keep a baseline for each kind of CPU, or save it anew here with --accuracy-baseline-update"
+            f"keep a baseline for each kind of CPU, or save it anew here with {option('accuracy_baseline_update', True)}"
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.errors import ResultsError
+from driftgate.spelling import option
 
 HEADER = ("workers", "size", "messages/s")
 _TRADE_MARKS = re.compile(r"\((?:R|TM|C)\)", re.IGNORECASE)
@@ -72,11 +73,12 @@ def require_free(folder: Path, names: Iterable[str]) -> None:
         ResultsError: `folder` holds one of these files, or is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise ResultsError(f"{folder}: expected a folder, found a file; choose another --out")
+        raise ResultsError(f"{folder}: expected a folder, found a file; choose another {option('out')}")
     there = [name for name in names if (folder / name).exists()]
     if there:
         raise ResultsError(
-            f"{folder}: it holds results already ({', '.join(there[:5])}); choose another folder or add --overwrite"
+            f"{folder}: it holds results already ({', '.join(there[:5])}); choose another folder or add "
+            f"{option('overwrite', True)}"
         )
 
 

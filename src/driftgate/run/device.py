@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from driftgate.errors import DeviceError, OptionError
 from driftgate.limits import DEVICE_INDEX, Limit
+from driftgate.spelling import option
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ def require_device(device: Device) -> None:
 
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"device {device}: torch sees no CUDA device (torch {torch.__version__}); "
-            "use --device cpu (--driftgate-device cpu of pytest)"
+            f"device {device}: torch sees no CUDA device (torch {torch.__version__}); use {option('device', 'cpu')}"
         )
     if device.index >= torch.cuda.device_count():
         raise DeviceError(f"device {device}: this machine has {torch.cuda.device_count()} CUDA devices, counted from 0")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from driftgate.errors import OptionError, OutputError
+from driftgate.spelling import option
 from driftgate.streaming.journal import Journal, read_journal
 from driftgate.streaming.outputs import Paths, naming
 
@@ -36,7 +37,8 @@ def find_journal(paths: Paths, *, resume: bool, overwrite: bool) -> Journal | No
         require_free(path, advice)
     if not resume and any(path.exists() for path in paths.unfinished):
         raise OutputError(
-            f"{paths.output}: an interrupted run is there; --resume continues it, --overwrite starts over"
+            f"{paths.output}: an interrupted run is there; {option('resume', True)} continues it, "
+            f"{option('overwrite', True)} starts over"
         )
     return journal
 
@@ -48,7 +50,7 @@ def require_free(path: Path, advice: str = "") -> None:
         OutputError: with what to do.
     """
     if path.exists():
-        raise OutputError(f"{path}: it exists; {advice}--overwrite replaces it")
+        raise OutputError(f"{path}: it exists; {advice}{option('overwrite', True)} replaces it")
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from driftgate.errors import CorpusError
+from driftgate.spelling import option
 
 USUAL_TEXT_COLUMN = "text"
 _NAMED = 8
 _NAME_CHARS = 40  # without a header, what was taken for names is a user's text
 
 
-def choose_column(source: str, names: Sequence[str], wanted: str, option: str) -> str:
+def choose_column(source: str, names: Sequence[str], wanted: str, argument: str) -> str:
     """`wanted`, where it is among the names.
 
     Raises:
@@ -26,6 +27,6 @@ def choose_column(source: str, names: Sequence[str], wanted: str, option: str) -
     shown = ", ".join(repr(name[:_NAME_CHARS]) for name in near)
     more = f" and {len(names) - len(near):,} more" if len(names) > len(near) else ""
     raise CorpusError(
-        f"{source}: expected a column {wanted!r}, found {shown}{more}; name it with {option} "
+        f"{source}: expected a column {wanted!r}, found {shown}{more}; name it with {option(argument)} "
         "(in CSV and TSV, a position from 0 where the file has no header)"
     )

@@ -4,6 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from driftgate.errors import OptionError
+from driftgate.spelling import option
 
 PIPE = "-"
 
@@ -33,11 +34,11 @@ def is_gzip_name(name: str) -> bool:
     return name.lower().endswith(".gz")
 
 
-def find_format(name: str, given: str, option: str, *, output: bool) -> Format:
+def find_format(name: str, given: str, argument: str, *, output: bool) -> Format:
     """The format `given`, else the one that the suffix says; pipes are JSONL unless told otherwise.
 
     Args:
-        option: what error messages tell the user to set.
+        argument: what sets it, for messages.
 
     Raises:
         OptionError: an unknown format or suffix, or one that does not fit a pipe, gzip or an output.
@@ -46,7 +47,7 @@ def find_format(name: str, given: str, option: str, *, output: bool) -> Format:
     suffixes = Path(name.lower().removesuffix(".gz")).suffixes
     if given:
         if given not in known:
-            raise OptionError(f"{option} {given!r}: expected {', '.join(known)}")
+            raise OptionError(f"{option(argument)} {given!r}: expected {', '.join(known)}")
         found = Format(given)
     elif is_pipe(name):
         found = _OF_PIPES
@@ -55,7 +56,7 @@ def find_format(name: str, given: str, option: str, *, output: bool) -> Format:
         if by_suffix is None or by_suffix not in known:
             raise OptionError(
                 f"{name}: expected a name ending in .{', .'.join(known)} (each but .parquet also .gz); rename it or say "
-                f"what it is with {option}"
+                f"what it is with {option(argument)}"
             )
         found = by_suffix
     if found is Format.PARQUET and is_pipe(name):

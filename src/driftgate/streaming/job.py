@@ -19,6 +19,7 @@ from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
 from driftgate.run.device import RunSettings, available_threads
+from driftgate.spelling import option
 from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
 from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
 from driftgate.streaming.formats import find_format, is_gzip_name, is_pipe
@@ -96,7 +97,7 @@ class PredictionJob:
         for threshold in self.thresholds or ():
             THRESHOLD.require(threshold)
         if self.rejects and Path(self.rejects).resolve() == Path(self.output).resolve():
-            raise OptionError(f"--rejects {self.rejects}: scores and rejected rows need a file each")
+            raise OptionError(f"{option('rejects')} {self.rejects}: scores and rejected rows need a file each")
 
     @property
     def paths(self) -> Paths | None:
@@ -129,10 +130,12 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
         KeyboardInterrupt: after what is done was made safe.
     """
     progress = progress or Silent()
-    source_format = find_format(job.input, job.input_format, "--format", output=False)
-    find_format(job.output, job.output_format, "--output-format", output=True)
+    source_format = find_format(job.input, job.input_format, "input_format", output=False)
+    find_format(job.output, job.output_format, "output_format", output=True)
     if job.resume and (is_pipe(job.input) or is_pipe(job.output)):
-        raise OptionError("--resume: a pipe cannot be read or written again from the middle; use files")
+        raise OptionError(
+            f"{option('resume', True)}: a pipe cannot be read or written again from the middle; use files"
+        )
     require_apart(job.input, job.written)
     options = ReadOptions(job.input, job.text_column, job.id_column, job.encoding, job.rejects_with_texts)
     source = open_source(job.input, source_format, options)
@@ -199,7 +202,8 @@ def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> 
     if kept and is_pipe(job.input):
         progress.say(f"the rows done so far are in {job.output}.partial; a pipe cannot be resumed")
     elif kept:
-        progress.say(f"the rows done so far are kept beside {job.output}; the same command with --resume continues")
+        again = f"the same job with {option('resume', True)}"
+        progress.say(f"the rows done so far are kept beside {job.output}; {again} continues")
 
 
 def _sum_up(job: PredictionJob, before: Counts, counts: Counts, started: float) -> Summary:
@@ -241,7 +245,7 @@ def _open_writer(job: PredictionJob, source: Source) -> Writer:
         job.top,
         job.logits,
     )
-    form = find_format(job.output, job.output_format, "--output-format", output=True)
+    form = find_format(job.output, job.output_format, "output_format", output=True)
     return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type)
 
 

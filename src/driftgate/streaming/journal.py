@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import OutputError
+from driftgate.spelling import option
 
 _SCHEMA = 1
 _HEAD_BYTES = 1 << 20
@@ -79,9 +80,13 @@ def read_journal(path: Path) -> Journal | None:
         schema = content.pop("schema")
         journal = Journal(**{**content, "counts": Counts(**content["counts"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise OutputError(f"{path}: not a readable journal ({error}); start over with --overwrite") from error
+        raise OutputError(
+            f"{path}: not a readable journal ({error}); start over with {option('overwrite', True)}"
+        ) from error
     if schema != _SCHEMA:
-        raise OutputError(f"{path}: written by another version of driftgate; start over with --overwrite")
+        raise OutputError(
+            f"{path}: written by another version of driftgate; start over with {option('overwrite', True)}"
+        )
     return journal
 
 
@@ -103,7 +108,7 @@ def require_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
     if changed:
         raise OutputError(
             f"{path}: the interrupted run cannot be continued: {'; '.join(changed)}; "
-            "repeat its command with --resume, or start over with --overwrite"
+            f"repeat its command with {option('resume', True)}, or start over with {option('overwrite', True)}"
         )
 
 

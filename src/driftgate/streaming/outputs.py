@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from driftgate.errors import OutputError
+from driftgate.spelling import option
 from driftgate.streaming.formats import PIPE
 from driftgate.streaming.journal import Counts, Journal, write_journal
 from driftgate.streaming.writers import Writer
@@ -176,7 +177,9 @@ def publish(paths: Paths, writer: Writer) -> None:
         OutputError: somebody removed what the job had written.
     """
     if not paths.partial.exists() and not paths.output.exists():
-        raise OutputError(f"{paths.partial}: the rows of the finished run are gone; start over with --overwrite")
+        raise OutputError(
+            f"{paths.partial}: the rows of the finished run are gone; start over with {option('overwrite', True)}"
+        )
     if paths.partial.exists():
         if writer.convert(paths.partial, paths.converted):
             paths.converted.replace(paths.output)
@@ -212,7 +215,7 @@ def _open_at(path: Path, size: int) -> io.FileIO:
     if found < size:
         file.close()
         raise OutputError(
-            f"{path}: expected at least {size} bytes, as its journal says, found {found}; use --overwrite"
+            f"{path}: expected at least {size} bytes, as its journal says, found {found}; use {option('overwrite', True)}"
         )
     file.truncate(size)
     file.seek(size)

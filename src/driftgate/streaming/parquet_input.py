@@ -28,8 +28,8 @@ class ParquetRows(Iterator[Row | Rejected]):
             raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error
         names = self._file.schema_arrow.names
         self._options = options
-        self._text = choose_column(options.source, names, options.text_name, "--text-column")
-        self._id = choose_column(options.source, names, options.id_column, "--id-column") if options.id_column else None
+        self._text = choose_column(options.source, names, options.text_name, "text_column")
+        self._id = choose_column(options.source, names, options.id_column, "id_column") if options.id_column else None
         self.total: int = self._file.metadata.num_rows
         self.read = 0
         self._rows = self._read_rows()

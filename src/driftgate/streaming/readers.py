@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftgate.errors import CorpusError
+from driftgate.spelling import option
 from driftgate.streaming.columns import USUAL_TEXT_COLUMN, choose_column
 from driftgate.streaming.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
 from driftgate.streaming.text_files import Lines, RowTooLargeError
@@ -91,9 +92,9 @@ def _refuse_without_text(names: dict[str, None], options: ReadOptions) -> None:
     if not names:
         raise CorpusError(
             f"{options.source}: none of the first {_ROWS_TO_FIND_TEXT:,} rows is a JSON object; say what the input is with "
-            "--format (txt: one text a line)"
+            f"{option('input_format')} (txt: one text a line)"
         )
-    choose_column(options.source, list(names), options.text_name, "--text-column")
+    choose_column(options.source, list(names), options.text_name, "text_column")
 
 
 def _parse_json(line: str | RowTooLargeError, encoding: str) -> tuple[dict[str, Any] | None, tuple[Reason, str]]:
@@ -180,8 +181,8 @@ def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: 
         raise CorpusError(f"{source}: its first row cannot be read: {fault[0]}, {fault[1]}")
     if not text.isdecimal():
         names = [name.strip() for name in fields]
-        text_at = names.index(choose_column(source, names, options.text_name, "--text-column"))
-        id_at = names.index(choose_column(source, names, row_id, "--id-column")) if row_id else None
+        text_at = names.index(choose_column(source, names, options.text_name, "text_column"))
+        id_at = names.index(choose_column(source, names, row_id, "id_column")) if row_id else None
         return _Columns(len(fields), text_at, id_at)
     if row_id and not row_id.isdecimal():
         raise CorpusError(f"{source}: text column by position, id column by name; give both as positions")

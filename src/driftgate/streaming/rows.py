@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from driftgate.inputs.unicode import has_lone_surrogate
+from driftgate.spelling import option
 
 MAX_ROW_CHARS = 1 << 25
 """A longer line, or field of a CSV file, is not read into memory."""
@@ -79,5 +80,9 @@ def find_undecodable(value: str, encoding: str) -> tuple[Reason, str] | None:
     found = None if value.isascii() else _ESCAPED_BYTE.search(value)
     if found is None:
         return None
-    advice = "try --encoding cp1252" if encoding.lower().startswith("utf") else "try another --encoding"
+    advice = (
+        f"try {option('encoding', 'cp1252')}"
+        if encoding.lower().startswith("utf")
+        else f"try another {option('encoding')}"
+    )
     return Reason.UNDECODABLE, f"byte 0x{ord(found.group()) - 0xDC00:02x} is not {encoding}; {advice}"

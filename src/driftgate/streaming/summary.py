@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from driftgate.spelling import option
 from driftgate.streaming.journal import Counts
 from driftgate.streaming.progress import clock
 
@@ -45,6 +46,6 @@ class Summary:
         ]
         if counts.all_rejected:
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(counts.rejected.items()))
-            where = f" -> {self.rejects}" if self.rejects else " (name a file for them with --rejects)"
+            where = f" -> {self.rejects}" if self.rejects else f" (name a file for them with {option('rejects')})"
             found.append(f"{counts.all_rejected:,} rows rejected ({reasons}){where}")
         return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from driftgate.errors import CorpusError, OptionError
+from driftgate.spelling import option
 from driftgate.streaming.formats import PIPE, is_gzip_name, is_pipe
 from driftgate.streaming.rows import MAX_ROW_CHARS
 
@@ -74,7 +75,8 @@ class Lines(Iterator[str]):
             ) from error
         except UnicodeError as error:
             raise CorpusError(
-                f"{self._name}: not {self._encoding} behind line {self.number} ({error}); name its encoding with --encoding"
+                f"{self._name}: not {self._encoding} behind line {self.number} ({error}); name its encoding with "
+                f"{option('encoding')}"
             ) from error
 
     def _unpack(self) -> BinaryIO:
@@ -88,7 +90,9 @@ class Lines(Iterator[str]):
         elif head == _PARQUET_MAGIC:
             raise CorpusError(f"{self._name}: holds Parquet data; rename it to .parquet")
         if head.startswith(_UTF_16_MARKS) and self._encoding == "utf-8-sig":
-            raise CorpusError(f"{self._name}: begins with a byte-order mark of UTF-16; say --encoding utf-16")
+            raise CorpusError(
+                f"{self._name}: begins with a byte-order mark of UTF-16; say {option('encoding', 'utf-16')}"
+            )
         return content
 
 
@@ -96,7 +100,9 @@ def _require_encoding(encoding: str) -> None:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)
     except LookupError as error:
-        raise OptionError(f"--encoding {encoding}: {error}; expected one that Python knows, such as cp1252") from error
+        raise OptionError(
+            f"{option('encoding')} {encoding}: {error}; expected one that Python knows, such as cp1252"
+        ) from error
 
 
 def _open_raw(name: str) -> BinaryIO | io.FileIO:
