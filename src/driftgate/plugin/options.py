@@ -136,15 +136,18 @@ def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> N
         "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
     )
     for option in options:
+        shown = f"{option.help} (default: {option.default})" if option.default else option.help
+        escaped = shown.replace(
+            "%", "%%"
+        )  # argparse fills in help texts with the % operator; pytest's ini help is plain
         if option.is_switch:
             group.addoption(
-                option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=option.help
+                option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=escaped
             )
             parser.addini(option.ini, option.help, type="bool", default=False)
         else:
-            shown = f"{option.help} (default: {option.default})" if option.default else option.help
             group.addoption(
-                option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=shown
+                option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=escaped
             )
             parser.addini(option.ini, option.help, type="string", default="")
 
