@@ -11,6 +11,7 @@ def test_nothing_is_wrong_with_the_graph(graph_facts, built, results):
     """Axes are dynamic, attention fits the configuration, INT8 is integer work, nothing is stored twice."""
     findings = lint_graph(graph_facts, built.spec.precision)
     results.of(built.spec.name).graph["findings"] = [asdict(finding) for finding in findings]
+    results.of(built.spec.name).verdicts += 1
     if findings:
         pytest.fail("\n".join([f"{built.spec.name}: the graph is not sound", *map(str, findings)]), pytrace=False)
 
@@ -27,5 +28,6 @@ def test_graph_is_the_locked_one(graph_facts, graph_lock, built, results):
     judge = graph_lock.write if graph_lock.update else graph_lock.describe_break
     broken = judge(name, graph_facts)
     results.of(name).graph["lock"] = broken.splitlines()
+    results.of(name).verdicts += 1
     if broken:
         pytest.fail(broken, pytrace=False)

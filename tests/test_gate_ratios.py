@@ -199,7 +199,11 @@ def test_a_baseline_accepted_without_ratios_does_not_keep_the_old_ones(project: 
 @pytest.mark.parametrize(
     ("damage", "arguments", "words"),
     [
-        (lambda at: at.unlink(), [], "save some with: pytest benchmarks --gate-accept --gate-ratios"),
+        (
+            lambda at: at.unlink(),
+            [],
+            "save some with: pytest --pyargs driftgate.suites.benchmarks --gate-accept --gate-ratios",
+        ),
         (lambda at: at.write_text("{", encoding="utf-8"), [], "not readable as saved ratios"),
         (lambda at: at.write_text('{"schema": 9}', encoding="utf-8"), [], "schema 9"),
         (lambda at: None, ["--backends=onnx-fp32"], "expected torch in --backends"),

@@ -121,7 +121,9 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
     path = folder / FILE_NAME
     if not path.is_file():
         there = "no such folder" if not folder.exists() else f"no {FILE_NAME} in it"
-        raise BaselineError(f"gate baseline {folder}: {there}; save one with: pytest benchmarks --gate-accept")
+        raise BaselineError(
+            f"gate baseline {folder}: {there}; save one with: pytest --pyargs driftgate.suites.benchmarks --gate-accept"
+        )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document["schema"]

@@ -131,7 +131,9 @@ def results(driftgate: DriftgateSession) -> Results:
 def past(driftgate: DriftgateSession) -> AccuracyBaseline:
     """The accuracy baseline of `--accuracy-baseline`; without one yet, its tests are skipped."""
     if driftgate.past is None:
-        pytest.skip(f"no accuracy baseline to compare with; this run is saved to {driftgate.options.accuracy_baseline}")
+        pytest.skip(
+            f"no accuracy baseline to compare with; a run that passes is saved to {driftgate.options.accuracy_baseline}"
+        )
     return driftgate.past
 
 
@@ -192,6 +194,8 @@ def _hold(
             for name, values in values_by_backend.items()
             for violation in check(bounds, name, bounds_keys(specs[name], driftgate.options.settings), values)
         ]
+    for name, values in values_by_backend.items():
+        driftgate.results.of(name).verdicts += len(values)
     driftgate.results.add_violations(violations)
     if violations:
         where = f"encoder {driftgate.encoder.name}, corpus {driftgate.corpus.name} ({len(driftgate.corpus)} rows)"

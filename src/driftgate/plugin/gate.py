@@ -88,8 +88,8 @@ class SpeedGate:
         self.cells, self.tests = tuple(cells), tests
         if not cells:
             raise OptionError(
-                "--gate: no gated test was collected; run it as: pytest benchmarks --gate, with at least one ONNX backend in "
-                "--backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
+                "--gate: no gated test was collected; run: pytest --pyargs driftgate.suites.benchmarks --gate, with at least one "
+                "ONNX backend in --backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
             )
         _ = self._software_changes  # asks the worker's Python: whatever is wrong with it is said now
         differences = list_encoder_changes(self._then, describe_sides(self._session))
@@ -215,6 +215,10 @@ class SpeedGate:
                 self.said.append(f"report: {path}")
         if self.options.accept:
             self.said.append(self._accept(code))
+
+    def count_verdict(self, found: CellVerdict) -> None:
+        """A new cell counts too: `exit_code` has its own rule for a run of nothing else."""
+        self._session.results.of(found.backend).verdicts += 1
 
     def keep_violation(self, said: str) -> None:
         self._session.results.violations.append(said)

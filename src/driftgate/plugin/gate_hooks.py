@@ -1,4 +1,4 @@
-"""Wiring of the speed gate: `pytest benchmarks --gate`."""
+"""Wiring of the speed gate: `pytest --pyargs driftgate.suites.benchmarks --gate`."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -91,6 +91,7 @@ class GatedCell:
         from driftgate.report.gate import explain
 
         said = explain(self.verdict)
+        self.gate.count_verdict(self.verdict)
         if self.verdict.verdict is Verdict.REGRESSION:
             self.gate.keep_violation(said)
             pytest.fail(said, pytrace=False)

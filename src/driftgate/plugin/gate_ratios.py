@@ -99,7 +99,8 @@ def read_ratios(folder: Path) -> Ratios:
     Raises:
         BaselineError: none there, malformed, or of another schema.
     """
-    path, advice = folder / RATIOS_NAME, "save some with: pytest benchmarks --gate-accept --gate-ratios"
+    path = folder / RATIOS_NAME
+    advice = "save some with: pytest --pyargs driftgate.suites.benchmarks --gate-accept --gate-ratios"
     if not path.is_file():
         raise BaselineError(f"{path}: expected saved ratios, found no file; {advice}")
     try:

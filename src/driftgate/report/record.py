@@ -44,6 +44,7 @@ class BackendResults:
     ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
     fresh_process: dict[str, Any] = field(default_factory=dict)
     leak: dict[str, Any] = field(default_factory=dict)
+    verdicts: int = 0
     skipped: str = ""
 
 
@@ -83,6 +84,7 @@ class Results:
         self.header = self.header or other["header"]
         for name, content in other["backends"].items():
             own = self.of(name)
+            own.verdicts += content.pop("verdicts")
             for part, value in content.items():
                 current = getattr(own, part)
                 setattr(own, part, _unite(current, value) if isinstance(current, dict) else current or value)
