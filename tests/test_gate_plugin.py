@@ -282,7 +282,10 @@ def test_a_baseline_of_another_tokenizer_is_refused_by_field(
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda at: shutil.rmtree(at.parent), "save one with: pytest benchmarks --gate-accept"),
+        (
+            lambda at: shutil.rmtree(at.parent),
+            "save one with: pytest --pyargs driftgate.suites.benchmarks --gate-accept",
+        ),
         (
             lambda at: at.write_text(at.read_text(encoding="utf-8")[:100], encoding="utf-8"),
             "not a readable gate baseline",
@@ -367,10 +370,10 @@ def test_a_mistake_ends_the_run_at_once_with_one_clear_line(project: Project, ar
     assert "Traceback" not in run.output
 
 
-def test_without_gate_its_tests_are_left_out(project: Project) -> None:
+def test_without_gate_its_tests_are_left_out_and_a_run_of_nothing_else_does_not_pass(project: Project) -> None:
     run = project.pytest(BOTH)
-    assert run.code == 5, run.output
-    assert "6 deselected" in run.output
+    assert run.code == 7, run.output
+    assert "no verdict was reached: all 6 collected tests of the suites were deselected" in run.output
 
 
 # The baseline's side in a worker of another Python

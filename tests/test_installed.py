@@ -1,4 +1,4 @@
-"""The wheel of this checkout, installed on its own and used from an unrelated project."""
+"""The wheel of this checkout, installed on its own and used from an unrelated project; beside it, the editable install."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import hatchling.build
 import pytest
 import typer.main
+from nested_pytest import run_pytest
 
 from driftgate.cli.main import app
 
@@ -103,6 +104,18 @@ def run_wheel(wheel: Path, project: Path, shared_cache: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
+def run_here(project: Path, shared_cache: Path) -> Run:
+    """The same with the driftgate that these tests import: the editable install's, unless tox installed a wheel."""
+
+    def run(*commands: list[str]) -> list[Ended]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "path", [*sys.path])  # pytest's default way to import test files adds to it
+            return [Ended(*run_pytest(project, arguments, shared_cache)) for _, *arguments in commands]
+
+    return run
+
+
+@pytest.fixture(scope="module")
 def helped(run_wheel: Run) -> Mapping[tuple[str, ...], Ended]:
     """What everything that only explains itself said, by command."""
     commands = [*(("pytest", *asked) for asked in HELP), *(("driftgate", name, "--help") for name in COMMANDS)]
@@ -123,3 +136,53 @@ def test_every_command_explains_itself(helped: Mapping[tuple[str, ...], Ended], 
     ended = helped["driftgate", name, "--help"]
     assert ended.code == 0, ended.output
     assert f"driftgate {name}" in ended.output
+
+
+SUITES = "driftgate.suites"
+FORMS = [
+    pytest.param(
+        [[f"{SUITES}.benchmarks", "--gate-accept", "-k", "artifact or weights"], [f"{SUITES}.benchmarks.test_gate", "--gate"]],
+        id="one-suite-and-one-module-gated",
+    ),
+    pytest.param([[SUITES, "-k", "ranking or weights or b1"]], id="both-suites", marks=pytest.mark.slow),
+    pytest.param([[SUITES, "-m", "property", "-k", "equal_rows or mask_says"]], id="properties", marks=pytest.mark.slow),
+    pytest.param([[f"{SUITES}.accuracy", "-k", "stay_within"]], id="one-suite-judged", marks=pytest.mark.slow),
+]  # fmt: skip
+
+
+def judge(encoder: Path, *form: str) -> list[str]:
+    given = [f"--encoder={encoder}", "--corpus=corpus.jsonl", "--backends=onnx-fp32"]
+    quick = ["--driftgate-sample-rows=2", "--driftgate-batch-sizes=1", "-p", "no:cacheprovider", "-rA"]
+    return ["pytest", "--pyargs", *form, *given, *quick]
+
+
+def passed(ended: Ended) -> list[str]:
+    assert ended.code == 0, ended.output
+    return re.findall(r"^PASSED (\S+)", ended.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_the_suites_work_alike_from_a_wheel_and_an_editable_install(
+    run_wheel: Run, run_here: Run, tiny_encoder: Path, forms: list[list[str]]
+) -> None:
+    commands = [judge(tiny_encoder, *form) for form in forms]
+    here = run_here(*commands)  # first, for it has imported what builds an artifact; the wheel finds it in the cache
+    for ours, theirs in zip(here, run_wheel(*commands), strict=True):
+        assert passed(ours) == passed(theirs) != []
+
+
+def test_both_suites_are_run_by_one_name(run_here: Run, tiny_encoder: Path) -> None:
+    (ended,) = run_here(judge(tiny_encoder, SUITES, "-k", "ranking or artifact"))
+    assert passed(ended) == [
+        "test_decisions.py::test_ranking_of_labels_stays_within_bounds[onnx-fp32]",
+        "test_throughput.py::test_artifact_size[onnx-fp32]",
+    ]
+
+
+@pytest.mark.parametrize("suite", ["accuracy", "benchmarks"])
+def test_the_wheel_carries_every_file_of_a_suite(wheel: Path, suite: str) -> None:
+    carried, own = (
+        {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        for folder in (wheel / "driftgate/suites" / suite, REPOSITORY / suite)
+    )
+    assert carried == own

@@ -398,12 +398,14 @@ def test_workers_of_xdist_build_once_and_report_together(make_project: Callable[
 
 @pytest.mark.slow
 def test_a_machine_without_a_compiler_skips_torch_compile_with_the_reason(make_project: Callable[..., Project]) -> None:
-    run = make_project().fresh_pytest(
-        "--backends=torch,torch-compile", "-rs", CXX="/nonexistent/g++", PATH=str(Path(sys.executable).parent)
-    )
+    no_compiler = {"CXX": "/nonexistent/g++", "PATH": str(Path(sys.executable).parent)}
+    run = make_project().fresh_pytest("--backends=torch,torch-compile", "-rs", **no_compiler)
     assert run.code == 0, run.output
     assert "torch.compile needs a C++ compiler" in run.output
     assert run.results["backends"]["torch-compile"]["skipped"]
+    run = make_project().fresh_pytest("--backends=torch-compile", **no_compiler)
+    assert run.code == 7, run.output
+    assert "were skipped (torch-compile: torch.compile needs a C++ compiler" in run.output
 
 
 def test_a_corpus_named_like_a_throughput_corpus_keeps_its_own_rows(make_project: Callable[..., Project]) -> None:

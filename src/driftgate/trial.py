@@ -25,6 +25,7 @@ from driftgate.report.card_facts import Speed
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, require_device
 from driftgate.spelling import option
+from driftgate.suites import FOLDER
 
 PLAN = BudgetPlan()
 """How the texts of a trial are batched: dynamic INT8's answers depend on it."""
@@ -66,10 +67,8 @@ class Judged:
 
 
 def suite_bounds() -> Path:
-    """The accuracy suite's bounds: inside an installed package, or at the top of a checkout."""
-    package = Path(__file__).parent
-    candidates = (package / "suites/accuracy/bounds.toml", package.parents[1] / "accuracy/bounds.toml")
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    """The accuracy suite's bounds."""
+    return FOLDER / "accuracy/bounds.toml"
 
 
 def find_bounds(own: Path | None) -> dict[tuple[str, str], Bound]:

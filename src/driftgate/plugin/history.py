@@ -26,8 +26,8 @@ def describe_run(run: "DriftgateSession") -> dict[str, Any]:
     }
 
 
-def keep_logits(run: "DriftgateSession", *, passed: bool) -> list[str]:
-    """Write what the options ask for; a run that failed never becomes a baseline. Lines that say what was done."""
+def keep_logits(run: "DriftgateSession", exit_code: int) -> list[str]:
+    """Write what the options ask for; only a run that ends with 0 becomes a baseline. Lines that say what was done."""
     options = run.options
     said: list[str] = []
     if not run.answered or not (options.save_predictions or options.accuracy_baseline):
@@ -38,9 +38,9 @@ def keep_logits(run: "DriftgateSession", *, passed: bool) -> list[str]:
         write_predictions(options.save_predictions, logits, labels, row_ids, about)
         said.append(f"predictions: {options.save_predictions}")
     if options.accuracy_baseline and run.past is None:
-        if passed:
+        if exit_code == 0:
             path = write_baseline(options.accuracy_baseline, about, logits, labels, row_ids)
             said.append(f"accuracy baseline saved: {path}; later runs compare with it")
         else:
-            said.append("accuracy baseline not saved: a run that failed does not become one")
+            said.append(f"accuracy baseline not saved: a run that ends with {exit_code} does not become one")
     return said

@@ -11,7 +11,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import OptionError
 from driftgate.escape import for_terminal
-from driftgate.plugin import compare_hooks, gate_hooks, hookspecs
+from driftgate.plugin import compare_hooks, gate_hooks, hookspecs, suite_hooks
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
 from driftgate.plugin.fixtures import (
     backend,
@@ -62,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
     pluginmanager.register(gate_hooks, "driftgate-gate")
+    pluginmanager.register(suite_hooks, "driftgate-suites")
     pluginmanager.register(compare_hooks, "driftgate-compare")
 
 
@@ -198,7 +199,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         regressed = bool(benchmarks and benchmarks.performance_regressions)
         exit_code = 1 if regressed else int(session.exitstatus)
         write_results(run.results, run.options.results, exit_code)
-        run.said.extend(keep_logits(run, passed=exit_code == 0))
+        run.said.extend(keep_logits(run, exit_code))
     return outcome
 
 

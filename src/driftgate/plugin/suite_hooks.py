@@ -1,0 +1,148 @@
+"""Wiring of the suites: their names on the command line, and exit code 7 of a run in which they judged nothing."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftgate.plugin.keys import SESSION
+from driftgate.suites import FOLDER, PACKAGE, SUITES
+
+NO_VERDICT = 7
+# A test that asks for one of these wants a verdict: a metric held to its bound, a graph checked, a cell timed or gated.
+_JUDGING = {"gate", "gate_all", "graph_facts", "cell", "speed_verdict"}
+
+
+@dataclass(slots=True)
+class Chosen:
+    """What a run chose of the suites.
+
+    Args:
+        named: whether the command line names a suite, or a file of one.
+        collected: how many tests are of the suites, or want a verdict as theirs do.
+        judging: how many of them want a verdict and were not deselected. `others`: how many were not, and want none.
+    """
+
+    named: bool = False
+    collected: int = 0
+    judging: int = 0
+    others: int = 0
+
+
+CHOSEN: "pytest.StashKey[Chosen]" = pytest.StashKey()
+_STARTED: "pytest.StashKey[bool]" = pytest.StashKey()
+_LACK: "pytest.StashKey[tuple[bool, str]]" = pytest.StashKey()
+_WORKER_KEY = "driftgate_chosen"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    packages = [name for name in config.args if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+    if packages and not config.option.pyargs:
+        raise pytest.UsageError(
+            f"{packages[0]}: expected a path, found the name of a Python package; write: pytest --pyargs {packages[0]}"
+        )
+    given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else ()
+    paths = [config.invocation_params.dir / name.partition("::")[0] for name in given]
+    named = bool(packages) or any(_is_suite(path) or _is_suite(path.parent) for path in paths)
+    config.stash[CHOSEN] = Chosen(named)
+    config.stash[_STARTED] = False
+    config.stash[_LACK] = False, ""
+    # pytest would search the package's folder, which in an editable install holds no test.
+    suites = [f"{PACKAGE}.{suite}" for suite in SUITES]
+    config.args = [name for argument in config.args for name in (suites if argument == PACKAGE else [argument])]
+
+
+def _is_suite(folder: Path) -> bool:
+    return folder.name in SUITES and folder.parent.resolve() == FOLDER.resolve()
+
+
+def _wants_verdict(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return "driftgate" in names and not _JUDGING.isdisjoint(names)  # another project's fixtures may have such names
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, Any, Any]:
+    """Count before anything is deselected, and after everything is."""
+    chosen = config.stash[CHOSEN]
+    chosen.collected = sum(_wants_verdict(item) or _is_suite(item.path.parent) for item in items)
+    outcome = yield
+    chosen.judging = sum(map(_wants_verdict, items))
+    chosen.others = sum(_is_suite(item.path.parent) and not _wants_verdict(item) for item in items)
+    return outcome
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Not reached by `--fixtures`. Nothing is judged where tests are only collected, or their fixtures only set up."""
+    option = session.config.option
+    session.config.stash[_STARTED] = not (option.collectonly or option.setuponly)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Set the exit code before the run is written down, or kept as a baseline.
+
+    pytest-benchmark's comparison comes before this and the speed gate after it: hooks registered later are called first.
+    """
+    config = session.config
+    worker_output = getattr(config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output[_WORKER_KEY] = asdict(config.stash[CHOSEN])
+    elif config.stash[_STARTED] and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        backends = config.stash[SESSION].results.backends
+        if not any(entry.verdicts for entry in backends.values()):
+            skipped = {name: entry.skipped for name, entry in backends.items() if entry.skipped}
+            config.stash[_LACK] = explain_lack(config, skipped, nothing_ran=session.exitstatus != pytest.ExitCode.OK)
+            if config.stash[_LACK][0]:
+                session.exitstatus = NO_VERDICT
+    return (yield)
+
+
+def explain_lack(config: pytest.Config, skipped: Mapping[str, str], *, nothing_ran: bool) -> tuple[bool, str]:
+    """Whether a run without a verdict should have reached one, and the reason why it did not; "" where no suite was involved.
+
+    Args:
+        skipped: why backends could not be run, by name. `nothing_ran`: no test at all was left to run.
+    """
+    chosen = config.stash[CHOSEN]
+    if chosen.judging:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        return True, (
+            f"all {chosen.judging} selected tests that judge a backend were skipped ({reasons or '-rs shows the reasons'})"
+        )
+    if chosen.others:
+        return False, (
+            "the selected tests search for counterexamples or only measure; run the suites without -m and -k for a verdict"
+        )
+    if chosen.collected and (chosen.named or nothing_ran):
+        return True, (
+            f"all {chosen.collected} collected tests of the suites were deselected, by -k, -m or --deselect, or because they "
+            "need an option that was not given (--gate, --accuracy-baseline, --graph-lock, --ledger)"
+        )
+    if chosen.named:
+        files, functions = (" ".join(config.getini(name)) for name in ("python_files", "python_functions"))
+        return True, (
+            "no test of the suites was collected: theirs are functions test_* in files test_*.py, and this project collects "
+            f"functions {functions} in files {files}, except what --ignore names; to change that for one run, add "
+            "-o 'python_files=test_*.py' -o 'python_functions=test_*'"
+        )
+    return False, ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001
+    """Every pytest-xdist worker collects the same tests, and the controller none."""
+    if content := getattr(node, "workeroutput", {}).get(_WORKER_KEY):
+        node.config.stash[CHOSEN] = Chosen(**content)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lacking, reason = config.stash[_LACK]
+    if lacking:
+        terminalreporter.write_line(f"driftgate: no verdict was reached: {reason}; exit code {NO_VERDICT}", red=True)
+    elif reason:
+        terminalreporter.write_line(f"driftgate: no verdict was asked for: {reason}")
