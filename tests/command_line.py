@@ -10,7 +10,7 @@ from driftgate.cli.main import app
 _PLAIN: dict[str, str | None] = {
     "NO_COLOR": "1",
     "TERM": "dumb",
-    **dict.fromkeys(("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "DRIFTGATE_DEBUG")),
+    **dict.fromkeys(("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS")),
 }
 
 

@@ -10,6 +10,8 @@ from tiny_encoders import make_encoder
 
 pytest_plugins = ["pytester"]
 
+os.environ.pop("DRIFTGATE_DEBUG", None)  # a test that wants stacks sets it
+
 MakeEncoder = Callable[..., Path]
 
 
