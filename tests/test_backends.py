@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.backends import (
+    CLASS_KEYS,
     DEFAULT_BACKENDS,
     PRECISION_CLASSES,
     REGISTRY,
@@ -16,6 +17,8 @@ from driftgate.backends import (
     parse_backends,
 )
 from driftgate.errors import OptionError, UnknownBackendError
+from driftgate.pipeline import bounds_keys
+from driftgate.run.device import Device, RunSettings
 
 
 def test_backends_come_in_the_order_given() -> None:
@@ -143,3 +146,35 @@ def test_lower_case_letters_digits_dots_and_hyphens_make_a_name(name: str) -> No
 def test_any_other_name_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="expected lower-case letters, digits, dots and hyphens"):
         BackendSpec(name, Precision.FP32, Runtime.ONNXRUNTIME)
+
+
+CLASS_NAMES = [f"{precision}{suffix}" for precision in Precision for suffix in ("", "-cpu", "-cuda")]
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_no_backend_is_called_like_a_class_whose_bounds_it_would_take(name: str) -> None:
+    with pytest.raises(OptionError, match=f"backend name '{name}': it is the name of a precision class"):
+        BackendSpec(name, Precision.FP32, Runtime.ONNXRUNTIME)
+    with pytest.raises(OptionError, match="precision class"):
+        parse_backends(f"{name}:fp32=model.onnx")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("precision", Precision)
+def test_every_key_that_bounds_of_a_class_are_looked_up_by_is_a_class_name(precision: Precision, device: str) -> None:
+    spec = BackendSpec("mine", precision, Runtime.ONNXRUNTIME)
+    name, *keys = bounds_keys(spec, RunSettings(1, Device(device)))
+    assert name == "mine"
+    assert set(keys) <= CLASS_KEYS == set(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("name", ["fp32-", "fp32.", "checkpoint-", "-fp32"])
+def test_no_name_is_a_class_and_a_mark_more(name: str) -> None:
+    with pytest.raises(OptionError, match="none of the last two at either end"):
+        BackendSpec(name, Precision.FP32, Runtime.ONNXRUNTIME)
+
+
+def test_no_backend_passes_for_what_it_is_compared_with() -> None:
+    """Its own answers would stand on both sides of every comparison of quality."""
+    with pytest.raises(OptionError, match="backend name 'reference': results call torch's answers so"):
+        parse_backends("torch,reference=model.onnx")

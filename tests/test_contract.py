@@ -44,8 +44,8 @@ def published(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.T
     encoder = load_encoder(tiny_encoder)
     corpus = Corpus("mine", TEXTS, tuple("abc"), labels=None)
     # Random weights decide by a hair: they are held to nothing here.
-    loose = {key: replace(bound, limit=10.0) for key, bound in find_bounds(None).items()}
-    trial = Trial(corpus, len(corpus), loose, RunSettings(1))
+    loose = {key: replace(bound, limit=10.0) for key, bound in find_bounds(None)[-1].items()}
+    trial = Trial(corpus, len(corpus), [loose], RunSettings(1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
         patch.setattr(publish_module, "measure_speed", made_up_speed)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.backends import REGISTRY
+from driftgate.backends import REGISTRY, parse_backends
 from driftgate.errors import BoundsError
-from driftgate.judge.bounds import Bound, Violation, check, find_bound, load_bounds
-from driftgate.pipeline import bounds_keys
+from driftgate.judge.bounds import Bound, Violation, check, find_bound
+from driftgate.judge.bounds_file import describe_unread, load_bounds
+from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.run.device import Device, RunSettings
 
 ENTRY = """
@@ -98,8 +99,11 @@ def test_a_bounds_file_is_read_by_key_and_metric(tmp_path: Path) -> None:
 
 
 def test_at_least_and_whole_numbers_are_read(tmp_path: Path) -> None:
-    found = load_bounds(write(tmp_path, ENTRY.replace("at_most = 0.01", "at_least = 1")))
-    assert found == table(bound(limit=1.0, at_most=False))
+    found = load_bounds(write(tmp_path, ENTRY.replace("at_most = 0.01", "at_most = 1")))
+    assert found == table(bound(limit=1.0))
+    speed = ENTRY.replace("at_most = 0.01", "at_least = 1").replace("max_abs_logit_drift", "best_ratio_to_torch")
+    (found,) = load_bounds(write(tmp_path, speed)).values()
+    assert (found.limit, found.at_most) == (1.0, False)
 
 
 def test_keys_with_hyphens_need_no_quotes(tmp_path: Path) -> None:
@@ -138,6 +142,14 @@ AT = ", [fp16.max_abs_logit_drift]: "
         pytest.param("0.01", "nan", f"{AT}at_most should be a number, found nan", id="nan-limit"),
         pytest.param("0.01", '"0.01"', f"{AT}at_most should be a number, found '0.01'", id="text-limit"),
         pytest.param("0.01", "true", f"{AT}at_most should be a number, found True", id="true-limit"),
+        pytest.param("0.01", "-0.01", f"{AT}at_most should be from 0 to 10000 (or inf", id="negative-limit"),
+        pytest.param("0.01", "1e300", "reported and not judged), found 1e+300", id="absurd-limit"),
+        pytest.param("0.01", "-inf", "reported and not judged), found -inf", id="minus-infinity"),
+        pytest.param("0.01", "1" + "0" * 400, "found more digits than any measure has", id="401-digits"),
+        pytest.param("0.01", "1" + "0" * 5000, "not valid TOML (", id="5001-digits"),
+        pytest.param("0.01", "0x1" + "0" * 5000, "found more digits than any measure has", id="hexadecimal-digits"),
+        pytest.param("0.01", "[" * 5000 + "]" * 5000, "not valid TOML (", id="too-deep"),
+        pytest.param("at_most", "at_least", f"{AT}at_least would pass what is worse; give at_most", id="wrong-way"),
         pytest.param(
             ENTRY, "fp16 = 0.01", "expected tables [class.metric], found a value 'fp16'", id="value-at-the-top"
         ),
@@ -153,6 +165,97 @@ def test_a_malformed_bounds_file_is_refused(tmp_path: Path, old: str, new: str, 
     with pytest.raises(BoundsError, match=re.escape(message)) as refused:
         load_bounds(path)
     assert str(refused.value).startswith(f"bounds file {path}")
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [
+        ("flip_rate_at_0_5", "5"), ("max_abs_probability_drift", "1.01"), ("mcc_loss_upper_limit_at_0_5", "2.5"),
+        ("my_metric", "1e+13"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_no_value_can_break_is_refused(metric: str, limit: str, tmp_path: Path) -> None:
+    entry = ENTRY.replace("max_abs_logit_drift", metric).replace("0.01", limit)
+    with pytest.raises(
+        BoundsError, match=rf"\[fp16\.{metric}\]: at_most should be from 0 to .*, found {re.escape(limit)}$"
+    ):
+        load_bounds(write(tmp_path, entry))
+
+
+def test_infinity_says_that_something_is_reported_and_not_judged(tmp_path: Path) -> None:
+    assert load_bounds(write(tmp_path, ENTRY.replace("0.01", "inf"))) == table(bound(limit=math.inf))
+
+
+@pytest.mark.parametrize("limit", ["inf", "-1", "nan"])
+def test_nothing_is_asked_for_that_no_value_can_keep(limit: str, tmp_path: Path) -> None:
+    entry = ENTRY.replace("max_abs_logit_drift", "best_ratio_to_torch").replace("at_most = 0.01", f"at_least = {limit}")
+    with pytest.raises(BoundsError, match="at_least should be"):
+        load_bounds(write(tmp_path, entry))
+
+
+@pytest.mark.parametrize(
+    ("metric", "nearest"),
+    [
+        ("max_abs_logit_drft", "max_abs_logit_drift"),
+        ("flip_rate", "flip_rate_at_0_5"),
+        ("Max_Abs_Logit_Drift", "max_abs_logit_drift"),
+        ("latency", ""),
+    ],
+)
+def test_a_metric_that_no_suite_measures_is_refused_with_the_nearest(metric: str, nearest: str, tmp_path: Path) -> None:
+    path = write(tmp_path, ENTRY.replace("max_abs_logit_drift", metric))
+    with pytest.raises(BoundsError, match=rf"nobody reads a bound for '{metric}': no suite .* nearest is '{nearest}"):
+        load_bounds(path, metrics=())
+
+
+def test_a_metric_of_a_suite_of_ones_own_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, ENTRY.replace("max_abs_logit_drift", "max_abs_logit_drift_on_reviews"))
+    assert load_bounds(path)
+    assert load_bounds(path, metrics=["max_abs_logit_drift_on_reviews"])
+    with pytest.raises(BoundsError, match="no suite measures it"):
+        load_bounds(path, metrics=())
+
+
+def test_a_slip_in_a_suites_own_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BoundsError, match=r"'max_abs_logit_drfit': no suite measures it; .* 'max_abs_logit_drift'"):
+        load_bounds(write(tmp_path, ENTRY.replace("drift", "drfit")))
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("fp23", "fp32"), ("FP32", "fp32"), ("fp32-gpu", "fp32-cpu"), ("int8_static", "int8-static"),
+        ("int8-rowise", "int8-rowwise"), ("onnx_fp16", "onnx-fp16"), ("candidat", "candidate"), ("chekpoint", "checkpoint"),
+    ],
+)  # fmt: skip
+def test_a_table_for_nearly_a_class_or_backend_is_refused_with_the_nearest(
+    key: str, nearest: str, tmp_path: Path
+) -> None:
+    keys = known_keys(parse_backends("torch,candidate=model.onnx"))
+    with pytest.raises(
+        BoundsError, match=rf"\[{key}\]: nobody reads a bound for '{key}': .*; the nearest is '{nearest}'"
+    ):
+        load_bounds(write(tmp_path, ENTRY.replace("fp16", key)), keys=keys)
+
+
+@pytest.mark.parametrize("key", ["candidate", "onnx-fp16", "fp16", "fp16-cuda", "checkpoint-cpu"])
+def test_a_table_for_a_class_or_a_backend_of_the_run_is_read(key: str, tmp_path: Path) -> None:
+    keys = known_keys(parse_backends("candidate=model.onnx"))
+    bounds = load_bounds(write(tmp_path, ENTRY.replace("fp16", key)), keys=keys)
+    assert (key, "max_abs_logit_drift") in bounds
+    assert describe_unread([bounds], keys) == []
+
+
+def test_a_table_that_may_be_for_an_artifact_of_another_run_is_read_and_said_to_be_unread(tmp_path: Path) -> None:
+    bounds = load_bounds(write(tmp_path, ENTRY.replace("fp16", "production")), keys=known_keys())
+    assert describe_unread([bounds], known_keys()) == [
+        "bounds for production were not read: no backend of this run is called so"
+    ]
+
+
+def test_a_reason_of_several_lines_becomes_one(tmp_path: Path) -> None:
+    (found,) = load_bounds(write(tmp_path, ENTRY.replace("the largest", "\\nthe\\t largest"))).values()
+    assert found.reason == "ten times the largest seen"
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -181,11 +284,18 @@ def test_bounds_are_looked_up_by_name_then_class_on_the_device_then_class() -> N
 @pytest.mark.parametrize("present", [KEYS, KEYS[1:], KEYS[2:]], ids=["name", "class-on-device", "class"])
 def test_the_most_specific_bound_wins(present: tuple[str, ...]) -> None:
     bounds = table(*(bound(key) for key in reversed(present)))
-    assert find_bound(bounds, KEYS, "max_abs_logit_drift").key == present[0]
+    assert find_bound([bounds], KEYS, "max_abs_logit_drift").key == present[0]
+
+
+@pytest.mark.parametrize("own", KEYS)
+def test_any_bound_of_the_first_file_goes_before_those_of_the_others(own: str) -> None:
+    """A class tightened by a user is not loosened by what a suite says of the class on a device, or of a backend."""
+    suite = table(*(bound(key, 1.0) for key in KEYS))
+    assert find_bound([table(bound(own, 0.5)), suite], KEYS, "max_abs_logit_drift").limit == 0.5
 
 
 def test_a_bound_of_another_backend_or_metric_is_no_bound() -> None:
-    bounds = table(bound("onnx-fp32"), bound("fp16-cpu"))
+    bounds = [table(bound("onnx-fp32"), bound("fp16-cpu"))]
     with pytest.raises(BoundsError):
         find_bound(bounds, KEYS, "max_abs_logit_drift")
     with pytest.raises(BoundsError):
@@ -197,14 +307,14 @@ def test_a_missing_bound_names_the_keys_and_what_to_add() -> None:
         "no bound for 'flip_rate' under onnx-fp16 or fp16-cuda or fp16; add [fp16.flip_rate] with a limit and a reason"
     )
     with pytest.raises(BoundsError, match=f"^{re.escape(expected)}$"):
-        find_bound(table(bound()), KEYS, "flip_rate")
+        find_bound([table(bound())], KEYS, "flip_rate")
 
 
 def test_check_returns_every_broken_bound_in_the_order_given() -> None:
     def of(metric: str) -> Bound:
         return Bound("fp16", metric, 1.0, at_most=True, reason="r", set_on=date(2026, 1, 31))
 
-    bounds = table(of("a"), of("b"), of("c"))
+    bounds = [table(of("a"), of("b"), of("c"))]
     found = check(bounds, "onnx-fp16", KEYS, {"c": 2.0, "b": 1.0, "a": math.nan})
     assert [violation.bound.metric for violation in found] == ["c", "a"]
     assert {violation.backend for violation in found} == {"onnx-fp16"}
@@ -212,4 +322,4 @@ def test_check_returns_every_broken_bound_in_the_order_given() -> None:
 
 def test_check_fails_on_a_metric_without_a_bound_even_if_others_hold() -> None:
     with pytest.raises(BoundsError, match="flip_rate"):
-        check(table(bound()), "onnx-fp16", KEYS, {"max_abs_logit_drift": 0.0, "flip_rate": 0.0})
+        check([table(bound())], "onnx-fp16", KEYS, {"max_abs_logit_drift": 0.0, "flip_rate": 0.0})

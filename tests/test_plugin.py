@@ -1,6 +1,7 @@
 """pytest inside pytest: the suites on a tiny encoder, and proof that their gates bite."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from onnx import numpy_helper
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.inputs.encoder import load_encoder
-from driftgate.judge.bounds import load_bounds
+from driftgate.judge.bounds_file import load_bounds
 
 REPOSITORY = Path(__file__).parents[1]
 COMMENTS = (
@@ -96,7 +97,7 @@ def make_project(
             shutil.copytree(REPOSITORY / suite, folder / suite, ignore=shutil.ignore_patterns("__pycache__"))
         rows = (json.dumps({"text": text, "labels": [label]}) for text, label in COMMENTS)
         (folder / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
-        wide = [bound("int8-dynamic", metric, 1e9) for metric in METRICS]
+        wide = [bound("int8-dynamic", metric, math.inf) for metric in METRICS]
         ratios = [bound(key, "best_ratio_to_torch", 0.0, "at_least") for key in ("fp32", "fp16", "int8-dynamic")]
         (folder / "wide.toml").write_text("\n".join([*wide, *ratios]), encoding="utf-8")
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -179,7 +180,7 @@ def test_a_broken_bound_fails_with_its_reason_and_the_worst_rows_by_id(make_proj
 
 def test_texts_are_shown_where_someone_asks_for_them(make_project: Callable[..., Project]) -> None:
     project = make_project()
-    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", -1.0), encoding="utf-8")
+    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", 0.0), encoding="utf-8")
     run = project.pytest("--backends=onnx-fp32", "--driftgate-show-texts")
     assert run.code == 1
     assert "SECRET-PHRASE" in run.output
@@ -284,6 +285,59 @@ def test_a_time_whose_answers_differ_from_untimed_ones_is_not_saved(make_project
     assert "the timed run answered differently from an untimed one" in run.output
     saved = json.loads((run.folder / "bench.json").read_text(encoding="utf-8"))["benchmarks"]
     assert {bench["extra_info"]["backend"] for bench in saved} == {"onnx-fp32"}
+
+
+def test_a_backend_registered_under_the_name_of_a_class_is_refused(make_project: Callable[..., Project]) -> None:
+    run = make_project(conftest=CONFTEST.replace('"onnx-copied"', '"checkpoint"')).pytest("--backends=checkpoint")
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert "backend name 'checkpoint': it is the name of a precision class, whose bounds it would take" in run.output
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        pytest.param(bound("fp32", "max_abs_logit_drft", 0), "the nearest is 'max_abs_logit_drift'", id="metric"),
+        pytest.param(bound("fp23", "max_abs_logit_drift", 0), "the nearest is 'fp32'", id="class"),
+        pytest.param(
+            bound("fp32", "max_abs_logit_drift", 10**400), "more digits than any measure has", id="401-digits"
+        ),
+    ],
+)
+def test_bounds_that_nobody_would_read_end_the_run(
+    bounds: str, words: str, make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    (project.folder / "wide.toml").write_text(bounds, encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp32")
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert words in run.output
+    assert "INTERNALERROR" not in run.output
+
+
+def test_a_suites_own_bounds_are_checked_before_the_first_test(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    with (project.folder / "accuracy/bounds.toml").open("a", encoding="utf-8") as file:
+        file.write(bound("onnx-fp32", "max_abs_logit_drft", 0))
+    run = project.pytest("--backends=onnx-fp32")
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert "[onnx-fp32.max_abs_logit_drft]: nobody reads a bound" in run.output
+
+
+def test_bounds_for_a_backend_of_another_run_are_said_to_be_unread(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    (project.folder / "wide.toml").write_text(bound("production", "max_abs_logit_drift", 0), encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp32", "-k", "drift_stays")
+    assert run.code == 0, run.output
+    assert "bounds for production were not read: no backend of this run is called so" in run.output
+
+
+def test_a_class_tightened_by_a_user_is_tight_on_every_device(make_project: Callable[..., Project]) -> None:
+    """The suite has bounds for fp16 on a CPU, which come before those of fp16 in its own file only."""
+    project = make_project()
+    (project.folder / "wide.toml").write_text(bound("fp16", "max_abs_logit_drift", 0), encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp16", "-k", "drift_stays")
+    assert run.code == 1
+    assert "bound [fp16.max_abs_logit_drift]" in run.output
 
 
 @pytest.mark.parametrize(
@@ -496,7 +550,7 @@ def test_a_backend_that_moved_fails_and_the_reference_is_cleared(make_project: C
 
 def test_a_failed_run_never_becomes_the_baseline(make_project: Callable[..., Project]) -> None:
     project = make_project()
-    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", -1.0), encoding="utf-8")
+    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", 0.0), encoding="utf-8")
     run = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past")
     assert run.code == 1
     assert "accuracy baseline not saved" in run.output

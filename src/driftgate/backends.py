@@ -28,12 +28,25 @@ class Precision(StrEnum):
     """A published artifact that nobody has looked into yet."""
 
 
-_NAME = re.compile("[a-z0-9][a-z0-9.-]*")
+_NAME = re.compile("[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+DEVICE_KINDS = ("cpu", "cuda")
 
 DEFAULT_OPSET = 18
 """The version of ONNX's operators that files are written in."""
 
 PRECISION_CLASSES = tuple(precision for precision in Precision if precision is not Precision.FROM_GRAPH)
+
+
+def class_keys(precision: Precision, device: str) -> tuple[str, str]:
+    """Where bounds of a class are looked up, first match first: the class on this kind of device, the class."""
+    return f"{precision}-{device}", str(precision)
+
+
+CLASS_KEYS = frozenset(
+    key for precision in Precision for device in DEVICE_KINDS for key in class_keys(precision, device)
+)
+"""No backend is called like one of them: its name would give it the bounds of that class."""
 
 
 class Invariance(StrEnum):
@@ -139,8 +152,13 @@ class BackendSpec:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise OptionError(
-                f"backend name {self.name!r}: expected lower-case letters, digits, dots and hyphens, "
-                "such as 'onnx-fp32'"
+                f"backend name {self.name!r}: expected lower-case letters, digits, dots and hyphens, none of the last two at "
+                "either end, such as 'onnx-fp32'"
+            )
+        if self.name in CLASS_KEYS:
+            raise OptionError(
+                f"backend name {self.name!r}: it is the name of a precision class, whose bounds it would take; choose another, "
+                f"such as 'my-{self.name}'"
             )
 
 
@@ -196,6 +214,9 @@ REGISTRY: Mapping[str, BackendSpec] = {
     )
 }
 
+REFERENCE = "reference"
+"""What results call the answers that backends are compared with."""
+
 DEFAULT_BACKENDS = ("torch", "torch-compile", "onnx-fp32", "onnx-fp16", "onnx-int8")
 
 
@@ -206,7 +227,8 @@ def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) ->
 
     Raises:
         UnknownBackendError: names nobody registered.
-        OptionError: an empty list, a name given twice, an unknown class, no path behind the equals sign.
+        OptionError: an empty list, a name given twice or that stands for something else, an unknown class, no path behind the
+            equals sign.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
@@ -222,6 +244,8 @@ def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) ->
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise OptionError(f"backends given twice: {', '.join(repeated)}; name each once")
+    if REFERENCE in names:  # its own answers would stand in for what it is compared with
+        raise OptionError(f"backend name {REFERENCE!r}: results call torch's answers so; choose another")
     return tuple(specs)
 
 

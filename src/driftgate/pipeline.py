@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import DEFAULT_OPSET, BackendSpec, Runtime, parse_backends
+from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
@@ -167,7 +167,12 @@ def build(
 
 def bounds_keys(spec: BackendSpec, settings: RunSettings) -> tuple[str, ...]:
     """Where bounds for a backend are looked up, first match first: its name, its class on this device, its class."""
-    return (spec.name, f"{spec.precision}-{settings.device.kind}", str(spec.precision))
+    return (spec.name, *class_keys(spec.precision, settings.device.kind))
+
+
+def known_keys(specs: Iterable[BackendSpec] = ()) -> frozenset[str]:
+    """What bounds may be for: classes, registered backends, and those of the run."""
+    return CLASS_KEYS.union(REGISTRY, (spec.name for spec in specs))
 
 
 def decision_policies(encoder: Encoder) -> dict[str, FloatArray | float]:

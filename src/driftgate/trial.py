@@ -1,6 +1,6 @@
 """Artifacts on trial: asked beside the reference, held to the bounds of their class, timed beside torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import embedded_comments, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import tokenize
-from driftgate.judge.bounds import Bound, Violation, find_bound, load_bounds
+from driftgate.judge.bounds import Bound, Bounds, Violation, find_bound
+from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.comparison import Comparison, compare
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.limits import CORPUS_ROWS
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.workload import prepare_workload
-from driftgate.pipeline import Built, bounds_keys, decision_policies, open_built
+from driftgate.pipeline import Built, bounds_keys, decision_policies, known_keys, open_built
 from driftgate.report.card_facts import Speed
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, require_device
@@ -43,12 +44,12 @@ class Trial:
 
     Args:
         corpus: the texts, drawn from `all_rows` rows.
-        bounds: limits of drift and quality, by key and metric.
+        bounds: limits of drift and quality.
     """
 
     corpus: Corpus
     all_rows: int
-    bounds: Mapping[tuple[str, str], Bound]
+    bounds: Bounds
     settings: RunSettings
 
 
@@ -71,13 +72,15 @@ def suite_bounds() -> Path:
     return FOLDER / "accuracy/bounds.toml"
 
 
-def find_bounds(own: Path | None) -> dict[tuple[str, str], Bound]:
+def find_bounds(own: Path | None) -> Bounds:
     """The accuracy suite's bounds, with a user's own before them.
 
     Raises:
         BoundsError: a file that cannot be read.
     """
-    return load_bounds(suite_bounds()) | (load_bounds(own) if own else {})
+    keys = known_keys()
+    suites = load_bounds(suite_bounds(), keys=keys)
+    return (load_bounds(own, keys=keys, metrics=()), suites) if own else (suites,)
 
 
 def open_trial(

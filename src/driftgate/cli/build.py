@@ -18,7 +18,8 @@ from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.pipeline import choose_backends, require_buildable
+from driftgate.judge.bounds_file import describe_unread
+from driftgate.pipeline import choose_backends, known_keys, require_buildable
 from driftgate.push import Destination, describe_push, find_destination, open_hub, push_folder, require_repository
 from driftgate.report.console import Console
 from driftgate.report.sizes import render_sizes
@@ -184,6 +185,8 @@ def build(
     from driftgate.trial import open_trial
 
     trial = None if no_verify else open_trial(source, texts, corpus_rows, bounds, settings)
+    for line in describe_unread(trial.bounds, known_keys()) if trial else ():
+        console.print(f"driftgate: {line}")
     if push_to_hub:
         require_repository(push_to_hub)
     hub = open_hub() if push_to_hub and not dry_run else None

@@ -1,14 +1,10 @@
-"""Bounds: limits with a reason, in TOML, by precision class or backend name. A missing bound fails."""
+"""Bounds: limits with a reason, by precision class or backend name. A missing bound fails."""
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from driftgate.errors import BoundsError
-
-_FIELDS = {"at_most", "at_least", "reason", "set_on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,64 +51,26 @@ class Violation:
         return f"{self.backend}: {self.bound.describe(self.value)}"
 
 
-def load_bounds(path: Path) -> dict[tuple[str, str], Bound]:
-    """Read a bounds file: tables `[KEY.METRIC]` with `at_most` or `at_least`, `reason`, `set_on`.
-
-    Raises:
-        BoundsError: no file, not TOML, an entry without limit, reason or date, or with a field nobody reads.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BoundsError(
-            f"bounds file {path}: {str(error.strerror).lower()}; copy the suite's bounds.toml and change it"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BoundsError(f"bounds file {path}: not valid TOML ({error})") from error
-    bounds = {}
-    for key, metrics in content.items():
-        if not isinstance(metrics, dict):
-            raise BoundsError(f"bounds file {path}: expected tables [class.metric], found a value {key!r} at the top")
-        for metric, entry in metrics.items():
-            bounds[key, metric] = _read_entry(path, key, metric, entry)
-    return bounds
+Bounds = Sequence[Mapping[tuple[str, str], Bound]]
+"""Bounds by key and metric, of one file after the other: what the first file says of a metric goes before the others."""
 
 
-def _read_entry(path: Path, key: str, metric: str, entry: object) -> Bound:
-    where = f"bounds file {path}, [{key}.{metric}]"
-    if not isinstance(entry, dict):
-        raise BoundsError(f"{where}: expected a table with at_most or at_least, reason and set_on")
-    unknown = sorted(set(entry) - _FIELDS)
-    if unknown:
-        raise BoundsError(f"{where}: unknown fields {', '.join(unknown)}; expected {', '.join(sorted(_FIELDS))}")
-    limits = [name for name in ("at_most", "at_least") if name in entry]
-    if len(limits) != 1:
-        raise BoundsError(f"{where}: expected exactly one of at_most and at_least, found {limits or 'neither'}")
-    limit = entry[limits[0]]
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit:  # noqa: PLR0124 - NaN
-        raise BoundsError(f"{where}: {limits[0]} should be a number, found {limit!r}")
-    if not str(entry.get("reason", "")).strip() or not isinstance(entry.get("set_on"), date):
-        raise BoundsError(f"{where}: every bound needs a reason and a date: set_on = 2026-01-31")
-    return Bound(key, metric, float(limit), limits[0] == "at_most", str(entry["reason"]), entry["set_on"])
-
-
-def find_bound(bounds: Mapping[tuple[str, str], Bound], keys: tuple[str, ...], metric: str) -> Bound:
-    """The bound of `metric` under the first of `keys` that has one.
+def find_bound(bounds: Bounds, keys: tuple[str, ...], metric: str) -> Bound:
+    """The bound of `metric` in the first file that has one, under the first of `keys` that has one there.
 
     Raises:
         BoundsError: none has; what is measured but not bounded is not gated, so that fails.
     """
-    for key in keys:
-        if (key, metric) in bounds:
-            return bounds[key, metric]
+    for file in bounds:
+        for key in keys:
+            if (key, metric) in file:
+                return file[key, metric]
     raise BoundsError(
         f"no bound for {metric!r} under {' or '.join(keys)}; add [{keys[-1]}.{metric}] with a limit and a reason"
     )
 
 
-def check(
-    bounds: Mapping[tuple[str, str], Bound], backend: str, keys: tuple[str, ...], values: Mapping[str, float]
-) -> list[Violation]:
+def check(bounds: Bounds, backend: str, keys: tuple[str, ...], values: Mapping[str, float]) -> list[Violation]:
     """Every value that breaks its bound, in the order given.
 
     Args:

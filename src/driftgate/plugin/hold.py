@@ -18,7 +18,7 @@ from driftgate.inputs.batches import BatchPlan, TokenBatch, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.bounds import Bound, Violation, find_bound
+from driftgate.judge.bounds import Bound, Bounds, Violation, find_bound
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.session import DriftgateSession, reported
@@ -68,7 +68,7 @@ class Hold:
         answers: Answers,
         reference: Answers,
         corpus: Corpus,
-        bounds: Mapping[tuple[str, str], Bound],
+        bounds: Bounds,
     ) -> None:
         self.encoder: Encoder = session.encoder
         self.spec: BackendSpec = built.spec

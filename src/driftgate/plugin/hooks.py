@@ -152,10 +152,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Check encoder, corpus and bounds before the first test, if any test needs them."""
     if session.config.option.collectonly:
         return
-    if not any("driftgate" in getattr(item, "fixturenames", ()) for item in session.items):
+    folders = {item.path.parent for item in session.items if "driftgate" in getattr(item, "fixturenames", ())}
+    if not folders:
         return
     with usage_errors(session.config):
-        session.config.stash[SESSION].check_inputs()
+        suites = sorted(folder / "bounds.toml" for folder in folders)
+        session.config.stash[SESSION].check_inputs(file for file in suites if file.is_file())
 
 
 @pytest.hookimpl(wrapper=True)

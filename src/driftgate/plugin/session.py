@@ -1,6 +1,6 @@
 """State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -17,12 +17,13 @@ from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.bounds import Bound, load_bounds
+from driftgate.judge.bounds import Bounds
 from driftgate.judge.noise import Noise, measure_noise
-from driftgate.pipeline import Built, answer_exactly, open_built, prepare_backend
+from driftgate.pipeline import Built, answer_exactly, known_keys, open_built, prepare_backend
 from driftgate.plugin.history import describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
+from driftgate.plugin.run_bounds import RunBounds
 from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.report.console import Console, plain
 from driftgate.report.environment import describe_environment
@@ -51,7 +52,6 @@ class DriftgateSession:
         self._opened: dict[str, _Opened] = {}
         self._logits: dict[str, Logits] = {}
         self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
-        self._bounds: dict[Path, dict[tuple[str, str], Bound]] = {}
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -204,18 +204,19 @@ class DriftgateSession:
         return self._logits[spec.name]
 
     @cached_property
-    def own_bounds(self) -> dict[tuple[str, str], Bound]:
-        """The user's own, from `--bounds`; empty where none were given."""
-        return load_bounds(Path(self._resolve(str(self.options.bounds)))) if self.options.bounds else {}
+    def _bounds(self) -> RunBounds:
+        given = self.options.bounds
+        return RunBounds(Path(self._resolve(str(given))) if given else None, known_keys(self.options.backends))
 
-    def bounds(self, suite_file: Path) -> dict[tuple[str, str], Bound]:
+    def bounds(self, suite_file: Path) -> Bounds:
         """The suite's bounds with the user's own before them."""
-        if suite_file not in self._bounds:
-            self._bounds[suite_file] = load_bounds(suite_file) | self.own_bounds
-        return self._bounds[suite_file]
+        return self._bounds.of(suite_file)
 
-    def check_inputs(self) -> None:
+    def check_inputs(self, suites: Iterable[Path] = ()) -> None:
         """Load what every test needs, so that a mistake in an option ends the run at once.
+
+        Args:
+            suites: the bounds of the suites that are run.
 
         Raises:
             DriftgateError: whatever is wrong with encoder, corpus or bounds.
@@ -227,11 +228,8 @@ class DriftgateSession:
             require_writable_format(self.options.save_predictions)
         encoder = self.encoder
         corpus = self.corpus if self.options.corpus else None
-        _ = (
-            self.own_bounds,
-            self.graph_lock,
-            self.calibration,
-        )  # so that a malformed file is refused before anything is built
+        self.said.extend(self._bounds.read(suites))
+        _ = (self.graph_lock, self.calibration)  # so that a malformed file is refused before anything is built
         self.results.header = {
             "environment": asdict(describe_environment()),
             "options": {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import FloatArray, IntArray, Logits
-from driftgate.backends import BackendSpec, Precision, Runtime
+from driftgate.backends import REFERENCE, BackendSpec, Precision, Runtime
 from driftgate.builder.cache import cache_folder
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches, pad_rows
@@ -20,7 +20,7 @@ from driftgate.run.device import Device, RunSettings
 
 _WARM_UP_TEXTS = ("a short text", "another text, a little longer than the first one")
 
-REFERENCE = BackendSpec("reference", Precision.FP32, Runtime.TORCH)
+_REFERENCE = BackendSpec(REFERENCE, Precision.FP32, Runtime.TORCH)
 
 
 class TorchBackend:
@@ -82,7 +82,7 @@ def _named_arrays(batch: TokenBatch) -> dict[str, IntArray]:
 def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
     """The reference: torch eager, float32, CPU, eager attention. Never an export."""
     return TorchBackend(
-        REFERENCE, encoder, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device())
+        _REFERENCE, encoder, load_module(encoder, attention="eager"), RunSettings(settings.threads, Device())
     )
 
 
