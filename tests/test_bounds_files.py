@@ -19,9 +19,10 @@ from driftgate.judge.bounds import Bound, Bounds, find_bound
 from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.gated import GATED
 from driftgate.judge.slices import MIN_ROWS
-from driftgate.pipeline import bounds_keys
+from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.plugin import hold, run_bounds
 from driftgate.run.device import Device, RunSettings
+from driftgate.trial import find_bounds
 
 ROOT = Path(__file__).parents[1]
 CELLS = [pytest.param(suite, metric, id=f"{suite}-{metric}") for suite, metrics in GATED.items() for metric in metrics]
@@ -139,7 +140,8 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
         assert code == 0, output
     # Asked of encoders only whose answer does not stand at the first position; none of the generated ones is such.
     asked["accuracy"] |= {f"max_abs_{kind}_change_padding_side" for kind in ("logit", "probability")}
-    assert {suite: sorted(set(metrics) ^ asked[suite]) for suite, metrics in GATED.items()} == dict.fromkeys(GATED, [])
+    differing = {suite: sorted(set(metrics) ^ asked[suite]) for suite, metrics in GATED.items()}
+    assert not any(differing.values()), differing
 
 
 @SUITES
@@ -153,6 +155,17 @@ def test_every_bound_is_for_a_backend_or_class_that_is_looked_up(suite: str) -> 
     keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings)}
     keys |= {key for precision in PRECISION_CLASSES for key in (precision, f"{precision}-cpu", f"{precision}-cuda")}
     assert {key for key, _ in bounds_of(suite)} <= keys
+
+
+@pytest.mark.parametrize("reader", ["pytest", "build"])
+def test_a_users_class_goes_before_what_the_suite_says_of_the_class_on_a_device(reader: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[fp16.max_abs_logit_drift]\nat_most = 0\nreason = "none"\nset_on = 2026-01-31\n', encoding="utf-8")
+    suite = ROOT / "accuracy/bounds.toml"
+    bounds = run_bounds.RunBounds(own, known_keys()).of(suite) if reader == "pytest" else find_bounds(own)
+    keys = bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1))
+    assert find_bound([bounds[-1]], keys, "max_abs_logit_drift").key == "fp16-cpu"
+    assert find_bound(bounds, keys, "max_abs_logit_drift").key == "fp16"
 
 
 @SUITES

@@ -331,15 +331,6 @@ def test_bounds_for_a_backend_of_another_run_are_said_to_be_unread(make_project:
     assert "bounds for production were not read: no backend of this run is called so" in run.output
 
 
-def test_a_class_tightened_by_a_user_is_tight_on_every_device(make_project: Callable[..., Project]) -> None:
-    """The suite has bounds for fp16 on a CPU, which come before those of fp16 in its own file only."""
-    project = make_project()
-    (project.folder / "wide.toml").write_text(bound("fp16", "max_abs_logit_drift", 0), encoding="utf-8")
-    run = project.pytest("--backends=onnx-fp16", "-k", "drift_stays")
-    assert run.code == 1
-    assert "bound [fp16.max_abs_logit_drift]" in run.output
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
