@@ -225,7 +225,8 @@ def test_a_slip_in_a_suites_own_file_is_refused(tmp_path: Path) -> None:
     ("key", "nearest"),
     [
         ("fp23", "fp32"), ("FP32", "fp32"), ("fp32-gpu", "fp32-cpu"), ("int8_static", "int8-static"),
-        ("int8-rowise", "int8-rowwise"), ("onnx_fp16", "onnx-fp16"), ("candidat", "candidate"), ("chekpoint", "checkpoint"),
+        ("int8-rowise", "int8-rowwise"), ("onnx_fp16", "onnx-fp16"), ("candidat", "candidate"), ("int8", "onnx-int8"),
+        ("chekpoint", "checkpoint"),
     ],
 )  # fmt: skip
 def test_a_table_for_nearly_a_class_or_backend_is_refused_with_the_nearest(
