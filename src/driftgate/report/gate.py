@@ -70,13 +70,14 @@ class GateReport:
 
 
 _HEADINGS = ("cell", "verdict", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
+_WORDS = ("verdict", "why")
 
 
 def render_gate(report: GateReport, width: int) -> str:
     """The table and the notes, as plain text."""
     shown = Table(box=box.SIMPLE_HEAD, title=_promise(report), title_justify="left", pad_edge=False)
     for heading in _HEADINGS:
-        number = heading not in ("cell", "verdict", "why")
+        number = heading not in ("cell", *_WORDS)
         shown.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
     for found in report.verdicts:
         shown.add_row(*_row(found, report.times.get(found.cell)))
@@ -85,7 +86,7 @@ def render_gate(report: GateReport, width: int) -> str:
 
 def render_markdown(report: GateReport) -> str:
     """The same for a pull request comment, with the environment in a fold."""
-    verdicts = table(_HEADINGS, [_row(found, report.times.get(found.cell)) for found in report.verdicts])
+    verdicts = table(_HEADINGS, [_row(found, report.times.get(found.cell)) for found in report.verdicts], _WORDS)
     notes = Markdown("\n").join(Markdown("- {}").format(note) for note in _sentences(report))
     environment = json.dumps({"this run": report.environment, "baseline": report.baseline}, indent=2)
     fold = f"<details><summary>environment</summary>\n\n```json\n{environment}\n```\n\n</details>"

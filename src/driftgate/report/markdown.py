@@ -1,7 +1,7 @@
 """Markdown whose markup is ours, and whose words may be anyone's."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self
 
 from markupsafe import Markup
@@ -25,8 +25,13 @@ def code(text: str) -> Markdown:
     return Markdown(f"`{text}`") if _HARMLESS.fullmatch(text) else Markdown.escape(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markdown:
-    """A table, numbers to the right; cells that are no Markdown are escaped."""
-    rule = [Markdown("---"), *(Markdown("---:") for _ in headings[1:])]
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[str] = ()) -> Markdown:
+    """A table; cells that are no Markdown are escaped.
+
+    Args:
+        words: headings of columns besides the first that are no numbers, and stand to the left.
+    """
+    left, right = Markdown("---"), Markdown("---:")
+    rule = [left if number == 0 or heading in words else right for number, heading in enumerate(headings)]
     lines = (Markdown("| {} |").format(Markdown(" | ").join(cells)) for cells in (headings, rule, *rows))
     return Markdown("\n").join(lines)
