@@ -18,6 +18,7 @@ from tiny_encoders import SENTENCES, make_encoder
 from driftgate.errors import CorpusError, DriftgateError
 from driftgate.escape import for_markdown, for_terminal
 from driftgate.report.card import render_card
+from driftgate.report.markdown import Markdown, code, table
 
 REPOSITORY = Path(__file__).parents[1]
 HOSTILE = {
@@ -195,3 +196,9 @@ def test_a_failed_test_and_the_summary_show_labels_and_names_escaped(
     assert "rows that moved most" in output
     assert SHOWN_FOLDER in output
     assert all(label in output for label in SHOWN_LABELS[:2])
+
+
+def test_what_is_put_into_markdown_is_escaped_unless_it_is_markdown() -> None:
+    assert Markdown("- {}, {}").format("<b>|", code("a|b")) == r"- &lt;b&gt;\|, a\|b"
+    assert Markdown("- {}").format(code("model_fp16.onnx")) == "- `model_fp16.onnx`"
+    assert table(("name",), [("a|b",), (Markdown("**c**"),)]).splitlines()[2:] == [r"| a\|b |", "| **c** |"]
