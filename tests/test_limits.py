@@ -155,7 +155,7 @@ def test_a_grid_s_threads_are_refused_before_anything_is_built() -> None:
 def test_an_archive_may_not_unpack_to_more_than_is_free(tmp_path: Path) -> None:
     archive = tmp_path / "model.tar"
     archive.write_bytes(b"")
-    with pytest.raises(OptionError, match=r"--max-bytes \d+: expected a whole number from 1 to .*, what is free in"):  # noqa: SIM117
+    with pytest.raises(OptionError, match=r"max_bytes \d+: expected a whole number from 1 to .*, what is free in"):  # noqa: SIM117
         with unpacked(archive, 10**18):
             pass
 

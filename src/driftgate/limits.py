@@ -111,6 +111,6 @@ SEED = Limit("seed", 0, 2**63 - 1)
 TOP_LABELS = Limit("top", 0, 1_000_000, _for_all)
 THRESHOLD = Limit("threshold", 0, 1, whole=False)
 COMMIT_SECONDS = Limit("commit seconds", 0, 86_400, whole=False)
-GATE_SECONDS = Limit("--gate-budget", 0.001, 604_800, lambda: " seconds", whole=False)
+GATE_SECONDS = Limit("gate budget", 0.001, 604_800, lambda: " seconds", whole=False)
 """Up to a week: a report may advise days, for a thousand rounds of large models."""
 DEVICE_INDEX = Limit("device number", 0, 1_023)

@@ -52,7 +52,7 @@ def unpacked(archive: Path, max_bytes: int | None = None) -> Iterator[Path]:
             free = shutil.disk_usage(folder).free
             guessed = max(_ALWAYS_ALLOWED, _MOST_GROWTH * archive.stat().st_size)
             if max_bytes is not None:
-                Limit("--max-bytes", 1, free, lambda: f", what is free in {folder.parent}").require(max_bytes)
+                Limit(option("max_bytes"), 1, free, lambda: f", what is free in {folder.parent}").require(max_bytes)
             _unpack(archive, folder, min(free, guessed) if max_bytes is None else max_bytes)
         except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
             raise ArtifactError(
