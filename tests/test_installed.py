@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import hatchling.build
 import pytest
 import typer.main
 from nested_pytest import run_pytest
 
 from driftgate.cli.main import app
+
+build_backend = pytest.importorskip("hatchling.build", reason="the wheel is built with hatchling, from the extra dev")
 
 REPOSITORY = Path(__file__).parents[1]
 # Commands in one process: importing pytest, and torch, anew for each would cost more than all of them.
@@ -64,7 +65,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        name = hatchling.build.build_wheel(str(folder))
+        name = build_backend.build_wheel(str(folder))
     alone = ["--no-deps", "--no-index", "--no-compile", "--quiet", "--disable-pip-version-check"]
     install = [sys.executable, "-m", "pip", "install", *alone, "--target", folder / "installed", folder / name]
     subprocess.run(install, check=True)

@@ -170,6 +170,11 @@ torch.multiprocessing.spawn(print)
 RULES = ("--select=TID251,S605,S606", "--output-format=json", "--no-cache")
 
 
+@pytest.fixture
+def needs_ruff() -> None:
+    pytest.importorskip("ruff", reason="the linter is in the extra dev")
+
+
 def lint(*arguments: object, text: str = "") -> list[Any]:
     command = [sys.executable, "-m", "ruff", "check", *RULES, *map(str, arguments)]
     done = subprocess.run(command, cwd=REPOSITORY, input=text, capture_output=True, text=True, check=False)
@@ -177,6 +182,7 @@ def lint(*arguments: object, text: str = "") -> list[Any]:
     return found
 
 
+@pytest.mark.usefixtures("needs_ruff")
 def test_the_linter_forbids_every_other_way_to_start_a_program() -> None:
     lines = STARTS.splitlines()
     flagged = {
@@ -186,6 +192,7 @@ def test_the_linter_forbids_every_other_way_to_start_a_program() -> None:
     assert allowed == ["import asyncio, concurrent.futures, joblib, os, torch"]
 
 
+@pytest.mark.usefixtures("needs_ruff")
 def test_one_module_of_ours_starts_programs() -> None:
     """Comments that silence the linter count too."""
     found = lint("--ignore-noqa", "src", "accuracy", "benchmarks")
