@@ -21,6 +21,7 @@ from tiny_encoders import FAMILIES, MULTI_LABEL, SENTENCES, SINGLE_LABEL, Family
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, Precision
 from driftgate.builder.build import build_artifact
+from driftgate.builder.functions import load_inlined
 from driftgate.errors import SequenceTooLongError
 from driftgate.inputs.batches import ArrivalPlan, TokenBatch
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -328,7 +329,7 @@ def test_relative_positions_computed_in_float16_are_other_positions(subject: Sub
     """ONNX Runtime's converter rounds the logarithms of their buckets too, which the float16 step keeps it from."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    exported = onnx.load(build_artifact(subject.encoder, REGISTRY["onnx-fp32"]).model)
+    exported = load_inlined(build_artifact(subject.encoder, REGISTRY["onnx-fp32"]).model)
     path = tmp_path / "all.onnx"
     onnx.save(convert_float_to_float16(exported, keep_io_types=True), path)
     naive = open_backend(subject.encoder, f"naive:fp16={path}", SETTINGS)

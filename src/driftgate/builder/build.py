@@ -23,7 +23,7 @@ from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
 
 # Libraries whose release can change what a build writes.
-_VERSIONED = ("torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu")
+_VERSIONED = ("torch", "transformers", "onnxscript", "onnx", "onnxruntime", "onnxruntime-gpu")
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 

@@ -93,22 +93,25 @@ class FeedReader:
 _EXTREMES = ("ReduceMin", "ReduceMax")
 
 
-def measure_ranges(model: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
+def measure_ranges(model: Any, folder: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
     """Least and greatest value of every float tensor that the graph computes, by its name.
 
     ONNX Runtime's calibrators would find the same; they need shapes inferred and every weight in memory first.
+
+    Args:
+        model: an onnx.ModelProto without its external data; `folder` has that data.
     """
-    import onnx
     from onnx import helper
 
-    watched = onnx.load(model, load_external_data=False)
+    watched = type(model)()
+    watched.CopyFrom(model)
     graph = watched.graph
     _set_outputs(graph, [name for node in graph.node for name in node.output if name])
-    floats = [value.name for value in _open(watched, model.parent).get_outputs() if value.type == "tensor(float)"]
+    floats = [value.name for value in _open(watched, folder).get_outputs() if value.type == "tensor(float)"]
     for name in floats:
         graph.node.extend(helper.make_node(operator, [name], [f"{name}/{operator}"]) for operator in _EXTREMES)
     _set_outputs(graph, [f"{name}/{operator}" for operator in _EXTREMES for name in floats])
-    session = _open(watched, model.parent)
+    session = _open(watched, folder)
     inputs = {value.name for value in session.get_inputs()}
     rows = [session.run(None, {name: feed[name] for name in inputs}) for feed in calibration.feeds]
     found = np.array([[value.item() for value in row] for row in rows])

@@ -1,79 +1,83 @@
 """Export the torch module to ONNX. The only place that knows which exporter is used."""
 
 import contextlib
+import inspect
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from driftgate.backends import DEFAULT_OPSET
-from driftgate.builder.artifact import MODEL
+from driftgate.builder.functions import define_functions
+from driftgate.builder.names import name_nodes
+from driftgate.builder.onnx_graph import save_model
+from driftgate.builder.trace import leave_whole, load_for_export
 from driftgate.errors import BuildError
+from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
 
-VERSION = "1"
-OPSETS = range(14, 21)
-"""torch's TorchScript exporter writes no opset above 20, and ONNX Runtime has run that since 1.17. From 14 on every family is
-tested; at 11, ONNX Runtime refuses MPNet's graph."""
+VERSION = "2"
+NAME = "torch.export"
+OPSETS = range(17, 23)
+"""Below 17 ONNX has no LayerNormalization. At 23 torch writes rotary embeddings as an operator of ONNX's whose tables ONNX Runtime
+does not broadcast over a batch. ONNX Runtime 1.17 reads what has no opset above 20."""
 
-_TASK = "text-classification"
-_EXPORT_ERRORS = (ValueError, NotImplementedError, KeyError, RuntimeError)
+_EXAMPLE = ("a short text", "another text, a little longer than the first one")
+"""Two rows, one of them padded, neither of one token: torch would take what is 1 in an example for a constant."""
 
 
 def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -> None:
     """Write the float32 graph of `encoder` to `target`, with dynamic batch and sequence axes.
 
-    Eager attention, so that the usual fusions recognise it. Validation against torch is the accuracy suite's work, on
-    real texts, not the exporter's on random ids.
+    Each layer's attention is one node, named after the module that it is of; see `functions`. Validation against torch is the
+    accuracy suite's work, on real texts, not the exporter's.
 
     Raises:
-        BuildError: the exporter does not know the architecture, or failed.
+        BuildError: torch cannot export the architecture.
     """
-    from optimum.exporters.onnx import onnx_export_from_model
+    import torch
+    from onnx import helper
 
-    module = load_module(encoder, attention="eager")
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
+    module = load_for_export(encoder)
+    feed = _example(encoder, module)
+    batch, sequence = torch.export.Dim("batch_size"), torch.export.Dim("sequence_length", max=encoder.max_tokens)
+    with _quiet():
         try:
-            onnx_export_from_model(
-                model=module,
-                output=Path(scratch),
-                task=_TASK,
-                opset=opset,
-                do_validation=False,
-                custom_onnx_configs={"model": _single_texts(module)},
+            with torch.inference_mode(), leave_whole():
+                traced = torch.export.export(
+                    module, (), feed, dynamic_shapes={name: {0: batch, 1: sequence} for name in feed}, strict=False
+                )
+            program = torch.onnx.export(
+                traced,
+                dynamo=True,
+                input_names=list(feed),
+                output_names=["logits"],
+                opset_version=opset,
+                verbose=False,
             )
-        except _EXPORT_ERRORS as error:
+        except Exception as error:  # of torch.export, of the exporter, and of whatever the module's own code raises
             raise BuildError(_failure(encoder, opset, error)) from error
-        for path in Path(scratch).glob(f"{MODEL}*"):
-            shutil.move(path, target.parent / path.name)
-    if not target.is_file():
-        raise BuildError(f"{encoder.name}: the ONNX exporter wrote no {MODEL}")
+    model = program.model_proto
+    name_nodes(model)
+    define_functions(model, opset)
+    model.ir_version = helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
+    save_model(model, target)
 
 
-def _single_texts(module: Any) -> Any:
-    """Optimum's configuration for the module, traced on single texts: every token type is 0.
+def _example(encoder: Encoder, module: Any) -> dict[str, Any]:
+    """A batch as tensors, by the name of the input: the segments too where the module tells any apart."""
+    import torch
 
-    Optimum draws token types from 0 and 1 whatever the model has, which reads past the table of a BERT that was trained on
-    single texts (`type_vocab_size` 1).
-    """
-    from optimum.exporters.tasks import TasksManager
-
-    config = TasksManager.get_exporter_config_constructor("onnx", model=module, task=_TASK)(module.config)
-    draw = config.generate_dummy_inputs
-
-    def draw_single_texts(*arguments: Any, **options: Any) -> dict[str, Any]:
-        inputs: dict[str, Any] = draw(*arguments, **options)
-        if "token_type_ids" in inputs:
-            inputs["token_type_ids"].zero_()
-        return inputs
-
-    config.generate_dummy_inputs = draw_single_texts
-    return config
+    batch = pad_rows(tokenize(encoder, _EXAMPLE), (0, 1))
+    feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    taken = inspect.signature(module.forward).parameters
+    if batch.token_type_ids is not None and "token_type_ids" in taken and module.config.type_vocab_size > 1:
+        feed["token_type_ids"] = batch.token_type_ids
+    return {name: torch.from_numpy(array) for name, array in feed.items()}
 
 
 def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -> None:
@@ -105,7 +109,7 @@ def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPS
                 dynamo=False,
                 keep_initializers_as_inputs=True,
             )
-        except _EXPORT_ERRORS as error:
+        except Exception as error:
             raise BuildError(_failure(encoder, opset, error)) from error
 
 
@@ -119,7 +123,7 @@ def _failure(encoder: Encoder, opset: int, error: Exception) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter prints to stdout and logs hints about packages that are not needed here."""
-    loggers = [logging.getLogger(name) for name in ("optimum", "optimum.exporters.onnx.convert", "torch.onnx")]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.__trace", "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration import Calibration, measure_ranges
+from driftgate.builder.functions import load_inlined
 from driftgate.builder.onnx_graph import attribute, makers, refuse_quantized, save_beside
 
 _LARGEST = 65504 / 2
@@ -33,12 +34,16 @@ def convert_float16(
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    model = onnx.load(source)
+    model, light = load_inlined(source), load_inlined(source, weights=False)
     refuse_quantized(model, source)
-    ranges = measure_ranges(source, calibration)
+    ranges = measure_ranges(light, source.parent, calibration)
     beyond = _beyond_range(model.graph, ranges)
     kept = sorted({*_index_arithmetic(model.graph), *beyond})
-    types = _infer_types(source) if shape_inference else _float_types(model.graph, ranges)
+    types = (
+        list(onnx.shape_inference.infer_shapes(light).graph.value_info)
+        if shape_inference
+        else _float_types(model.graph, ranges)
+    )
     del model.graph.value_info[:]
     model.graph.value_info.extend(types)
     converted = OnnxModel(
@@ -50,13 +55,6 @@ def convert_float16(
     converted.topological_sort()  # casts were put at the end
     save_beside(converted.model, source, target)
     return {"kept in float32 for their range": beyond, "calibration": calibration.describe()}
-
-
-def _infer_types(source: Path) -> list[Any]:
-    """From the graph alone: inference takes no more than 2 GB, and needs no weights."""
-    import onnx
-
-    return list(onnx.shape_inference.infer_shapes(onnx.load(source, load_external_data=False)).graph.value_info)
 
 
 def _float_types(graph: Any, names: Iterable[str]) -> list[Any]:

@@ -61,6 +61,18 @@ def has_external_data(model: Path) -> bool:
     return bool(external_names(model))
 
 
+LARGEST_FILE = 2**30
+"""Bytes of weights. A file may hold 2 GB; what a step adds, such as folded constants, has to fit as well."""
+
+
+def save_model(model: Any, target: Path) -> None:
+    """Save a model whose weights are in memory: in a file of their own beside it where one file might not hold all of it."""
+    import onnx
+
+    external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE
+    onnx.save(model, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
+
+
 def save_beside(model: Any, source: Path, target: Path) -> None:
     """Save what was made of `source`: weights go into a file of their own where they did there (over 2 GB they must)."""
     import onnx
@@ -122,8 +134,7 @@ class GraphWriter:
         """Write a node with one output."""
         from onnx import helper
 
-        name = f"rowwise_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [output], name=name, domain=domain, **attributes))
+        self._nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         self._written.add(output)
         return output
 

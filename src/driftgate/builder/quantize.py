@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration import Calibration, FeedReader
+from driftgate.builder.functions import load_inlined
 from driftgate.builder.onnx_graph import has_external_data, refuse_quantized, save_beside
 from driftgate.builder.rowwise.tables import quantize_tables
 
@@ -92,6 +93,7 @@ def quantize_with_optimum_avx2(source: Path, target: Path) -> None:
 
 
 def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
+    import onnx
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
     from transformers import PretrainedConfig
@@ -99,7 +101,10 @@ def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
     _refuse_quantized_file(source)
     external = has_external_data(source)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
-        quantizer = ORTQuantizer(source, PretrainedConfig())
+        plain = Path(scratch) / "plain" / source.name
+        plain.parent.mkdir()
+        onnx.save(load_inlined(source), plain, save_as_external_data=external, location=f"{source.name}_data")
+        quantizer = ORTQuantizer(plain, PretrainedConfig())
         quantizer.quantize(
             getattr(AutoQuantizationConfig, preset)(is_static=False),
             save_dir=scratch,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from driftgate.backends import Step
 from driftgate.builder.float16 import convert_float16
-from driftgate.builder.optimize import fuse_layers, optimize_basic
+from driftgate.builder.lower import fuse_layers
+from driftgate.builder.optimize import optimize_basic
 from driftgate.builder.quantize import (
     quantize_dynamic_per_channel,
     quantize_dynamic_per_tensor,
@@ -15,22 +16,19 @@ from driftgate.builder.quantize import (
 from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 
-_LAYER_NORMALIZATION = 17
-"""The opset that has LayerNormalization: fusion writes it, and float16 loses too much in the squares it is made of otherwise."""
-
 _AXES_AS_INPUT = 18
 """The opset whose ReduceMax takes its axes as an input."""
 
 STEPS: Mapping[str, Step] = {
     step.name: step
     for step in (
-        Step("optimize-basic", "3", optimize_basic),
-        Step("fuse-layers", "3", fuse_layers, infers_shapes=True, least_opset=_LAYER_NORMALIZATION),
-        Step("float16", "6", convert_float16, calibrated=True, infers_shapes=True, least_opset=_LAYER_NORMALIZATION),
-        Step("int8-rowwise", "3", quantize_rowwise, infers_shapes=True, least_opset=_AXES_AS_INPUT),
-        Step("int8-dynamic", "1", quantize_dynamic_per_channel),
-        Step("int8-dynamic-per-tensor", "1", quantize_dynamic_per_tensor),
-        Step("int8-static", "2", quantize_static, calibrated=True),
+        Step("optimize-basic", "4", optimize_basic),
+        Step("fuse-layers", "4", fuse_layers),
+        Step("float16", "7", convert_float16, calibrated=True, infers_shapes=True),
+        Step("int8-rowwise", "4", quantize_rowwise, least_opset=_AXES_AS_INPUT),
+        Step("int8-dynamic", "2", quantize_dynamic_per_channel),
+        Step("int8-dynamic-per-tensor", "2", quantize_dynamic_per_tensor),
+        Step("int8-static", "3", quantize_static, calibrated=True),
         Step("int8-optimum-avx512-vnni", "1", quantize_with_optimum_vnni),
         Step("int8-optimum-avx2", "1", quantize_with_optimum_avx2),
     )

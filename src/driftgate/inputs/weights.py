@@ -22,7 +22,9 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
 
     chosen = {} if attention is None else {"attn_implementation": attention}
     verbosity = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()  # what it would warn about is an error below
+    transformers.logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             # DeBERTa's module is compiled with torch.jit.script when it is imported (transformers 4.57), which torch 2.13
@@ -41,6 +43,8 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
         raise EncoderError(f"{encoder.path}: its weights do not load:", *quote_lines(str(error))) from error
     finally:
         transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
     if loading["missing_keys"]:
         missing = ", ".join(sorted(loading["missing_keys"])[:5])
         raise EncoderError(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute
+from driftgate.builder.onnx_graph import GraphWriter, attribute
 from driftgate.builder.rowwise.attention import AttentionWriter
 from driftgate.builder.rowwise.layout import Layout, Rows
 from driftgate.builder.rowwise.products import Products
@@ -109,19 +109,6 @@ class NodeWriter:
         value = self._graph.value(name)
         return value is not None and _is_vector(value, width)
 
-    def _bias_gelu(self, node: Any) -> bool:
-        """Add and Gelu, which are faster than the two in one."""
-        layout, (name, bias), out = self._layout, node.input, node.output[0]
-        value = self._graph.value(bias)
-        if not layout.in_rows(name) or value is None:
-            return False
-        shifted, width = f"{out}/shifted", layout.width(name)
-        rows = layout.open_rows(name)
-        layout.set_rows(shifted, Rows(rows.name, _sum(rows.offset, value.astype(np.float64))), width)
-        gelu = self._graph.node("Gelu", [layout.rows(shifted).name], f"{out}/rows", domain=MICROSOFT)
-        layout.set_rows(out, Rows(gelu, from_gelu=True), width)
-        return True
-
     def _layer_norm(self, node: Any) -> bool:
         layout, (name, *rest), out = self._layout, node.input, node.output[0]
         width = layout.width(name)
@@ -134,29 +121,6 @@ class NodeWriter:
         layout.set_rows(out, Rows(rows), width)
         return True
 
-    def _skip_layer_norm(self, node: Any) -> bool:
-        """Add and LayerNormalization, which are faster than the two in one."""
-        first, second, gamma, *rest = node.input
-        scale, out, layout = self._graph.value(gamma), node.output[0], self._layout
-        if scale is None or any(node.output[1:]):
-            return False
-        width = scale.size
-        for name in (first, second):  # the operator takes nothing else
-            layout.add_tokens(name, width)
-        if not (layout.in_rows(first) or layout.in_rows(second)):
-            layout.add_tokens(out, width)
-            return False
-        parts = [layout.open_rows(name) for name in (first, second)]
-        bias = self._graph.value(rest[1]) if len(rest) > 1 and rest[1] else None
-        offset = _sum(_sum(parts[0].offset, parts[1].offset), None if bias is None else bias.astype(np.float64))
-        total = self._graph.node("Add", [parts[1].name, parts[0].name], f"{out}/sum")
-        layout.set_rows(f"{out}/sum", Rows(total, offset), width)
-        inputs = [layout.rows(f"{out}/sum").name, gamma, *rest[:1]]
-        epsilon = attribute(node, "epsilon", 1e-5)
-        rows = self._graph.node("LayerNormalization", inputs, f"{out}/rows", axis=-1, epsilon=epsilon)
-        layout.set_rows(out, Rows(rows), width)
-        return True
-
     def _multi_head_attention(self, node: Any) -> bool:
         self._attention.write(node)
         return True
@@ -166,9 +130,7 @@ class NodeWriter:
         "MatMul": _matmul,
         "Add": _add,
         **dict.fromkeys(("Mul", "Sub", "Div", "Gelu", "FastGelu", "Relu", "Tanh", "Erf"), _elementwise),
-        "BiasGelu": _bias_gelu,
         "LayerNormalization": _layer_norm,
-        "SkipLayerNormalization": _skip_layer_norm,
         "MultiHeadAttention": _multi_head_attention,
     }
 

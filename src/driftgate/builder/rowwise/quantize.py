@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
+from driftgate.builder.lower import lower_functions
 from driftgate.builder.onnx_graph import GraphWriter, refuse_quantized, save_beside
-from driftgate.builder.optimize import fuse
 from driftgate.builder.rowwise.nodes import NodeWriter
 from driftgate.errors import BuildError
 
 
-def quantize_rowwise(source: Path, target: Path, *, shape_inference: bool = True) -> None:
+def quantize_rowwise(source: Path, target: Path) -> None:
     """Quantize the float32 graph `source`, for a CPU, row by row.
-
-    Args:
-        shape_inference: see `fuse`.
 
     Raises:
         BuildError: nothing in the graph can be quantized, or it is quantized already.
     """
-    model = fuse(source, multi_head_attention=True, shape_inference=shape_inference)
+    import onnx
+
+    model = onnx.load(source)
     refuse_quantized(model, source)
+    lower_functions(model)
     if not NodeWriter(GraphWriter(model)).rewrite():
         raise BuildError(f"{source.name}: found no product with a constant matrix to quantize")
     save_beside(model, source, target)

@@ -1,0 +1,119 @@
+"""What torch sees while it traces an encoder for export: attention and GELU are one call each, whatever the family."""
+
+from typing import Any
+
+from driftgate.builder.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
+from driftgate.errors import BuildError
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.weights import load_module
+
+_INTERFACE = "driftgate"
+"""Our name in transformers' table of attention implementations."""
+
+
+def load_for_export(encoder: Encoder) -> Any:
+    """The encoder's module, its attention through torch's one function for it wherever the family can do that.
+
+    Raises:
+        EncoderError: see `load_module`.
+    """
+    module = load_module(encoder, attention="eager")
+    if _uses_attention_interface(module):
+        _register()
+        module.set_attn_implementation(_INTERFACE)
+    elif module._supports_sdpa:  # noqa: SLF001 - transformers 4.57 says it nowhere else
+        module = load_module(encoder, attention="sdpa")
+    _name_tanh_gelu(module)
+    return module
+
+
+def _uses_attention_interface(module: Any) -> bool:
+    import sys
+
+    return hasattr(sys.modules[type(module).__module__], "ALL_ATTENTION_FUNCTIONS")
+
+
+def _register() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    AttentionInterface.register(_INTERFACE, sdpa_attention_forward)
+    AttentionMaskInterface.register(_INTERFACE, _make_mask)
+
+
+def _make_mask(*, q_length: int, kv_length: int, mask_function: Any, attention_mask: Any, device: Any, **_: Any) -> Any:
+    """What is added to scores: 0 where a token may look, the least float32 elsewhere.
+
+    (batch, 1, 1, sequence) where all tokens see the same, (batch, 1, sequence, sequence) where attention is local. Never None:
+    transformers leaves the mask out where the texts of the example have no padding.
+    """
+    import torch
+    from transformers.masking_utils import bidirectional_mask_function
+
+    seen = attention_mask[:, None, None, :].to(torch.bool)
+    if mask_function is not bidirectional_mask_function:
+        queries = torch.arange(q_length, device=device)[:, None]
+        keys = torch.arange(kv_length, device=device)[None, :]
+        seen = seen & mask_function(0, 0, queries, keys)[None, None]
+    return torch.where(seen, 0.0, torch.finfo(torch.float32).min)
+
+
+def _name_tanh_gelu(module: Any) -> None:
+    """Modules that compute GELU's approximation step by step become torch's own of the same formula."""
+    import torch
+    from transformers import activations
+
+    spelled = (activations.NewGELUActivation, activations.FastGELUActivation)
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, spelled):
+                setattr(parent, name, torch.nn.GELU(approximate="tanh"))
+
+
+def leave_whole() -> Any:
+    """A context in which torch's attention and GELU are traced as calls of our functions."""
+    import torch
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
+
+    class LeaveWhole(TorchFunctionMode):  # type: ignore[misc] # torch is untyped here
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = kwargs or {}
+            if func is functional.scaled_dot_product_attention:
+                return _attention(*args, **given)
+            if func is functional.gelu:
+                return _gelu(*args, **given)
+            if func is torch.Tensor.expand and _repeats_for_queries(*args):
+                return args[0]
+            return func(*args, **given)
+
+    def _attention(
+        query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+        scale: float | None = None, enable_gqa: bool = False,
+    ) -> Any:  # fmt: skip
+        if attn_mask is None or is_causal or enable_gqa or dropout_p:
+            raise BuildError("its attention is causal, or takes no mask: only encoders are known here")
+        if attn_mask.dtype is torch.bool:
+            attn_mask = torch.where(attn_mask, 0.0, torch.finfo(query.dtype).min)
+        return torch.onnx.ops.symbolic(
+            f"{DOMAIN}::{ATTENTION}",
+            (query, key, value, attn_mask),
+            {
+                "num_heads": query.shape[1],
+                "head_size": value.shape[-1],
+                "scale": float(query.shape[-1] ** -0.5 if scale is None else scale),
+            },
+            dtype=query.dtype,
+            shape=(*query.shape[:-1], value.shape[-1]),
+            version=1,
+        )
+
+    def _repeats_for_queries(tensor: Any, *sizes: Any) -> bool:
+        """Whether this repeats a mask, (batch, 1, 1, sequence), for each query, which addition does as well."""
+        return len(sizes) == tensor.dim() == 4 and tuple(tensor.shape[1:3]) == (1, 1) and bool(sizes[1] == 1)
+
+    def _gelu(input: Any, *, approximate: str = "none") -> Any:  # noqa: A002 - torch's name
+        name = GELU_TANH if approximate == "tanh" else GELU
+        return torch.onnx.ops.symbolic(f"{DOMAIN}::{name}", (input,), dtype=input.dtype, shape=input.shape, version=1)
+
+    return LeaveWhole()
