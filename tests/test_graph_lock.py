@@ -68,7 +68,7 @@ def test_without_a_lock_graphs_are_linted_and_nothing_more(project: Project) -> 
     assert code == 0, output
     assert "1 passed, 1 skipped, 2 deselected" in output
     assert "torch runs no ONNX graph" in output
-    assert project.graph["operators"]["Softmax"] == 2
+    assert project.graph["operators"]["driftgate.SelfAttention"] == 2
     assert project.graph["findings"] == []
     assert "lock" not in project.graph
 
@@ -84,7 +84,7 @@ def test_a_graph_that_is_the_locked_one_passes(locked: Project) -> None:
 
 def test_the_lock_has_one_fact_a_line_in_order(locked: Project) -> None:
     lines = (locked.folder / LOCK).read_text(encoding="utf-8").splitlines()
-    assert '      "operators.Softmax": 2,' in lines
+    assert '      "operators.driftgate.SelfAttention": 2,' in lines
     assert '      "inputs.input_ids": "int64[batch_size, sequence_length]",' in lines
     facts = list(locked.lock["backends"]["onnx-fp32"])
     assert facts == sorted(facts)
@@ -127,12 +127,12 @@ def pytest_driftgate_backends(config):
 def test_a_change_under_another_library_names_it(locked: Project) -> None:
     def age(lock: dict[str, Any]) -> None:
         lock["versions"]["onnxruntime"] = "0.9"
-        lock["backends"]["onnx-fp32"]["operators.Softmax"] = 1
+        lock["backends"]["onnx-fp32"]["operators.driftgate.SelfAttention"] = 1
 
     locked.edit(age)
     code, output = locked.pytest(f"--graph-lock={LOCK}")
     assert code == 1
-    assert "operators.Softmax: 1 -> 2" in output
+    assert "operators.driftgate.SelfAttention: 1 -> 2" in output
     assert "changed beside the graph: onnxruntime 0.9 ->" in output
 
 
@@ -155,7 +155,7 @@ def test_another_encoder_of_the_same_shape_keeps_the_graph(
 def test_a_lock_of_another_device_is_not_judged_by(locked: Project) -> None:
     def move(lock: dict[str, Any]) -> None:
         lock["device"] = "cuda"
-        lock["backends"]["onnx-fp32"]["operators.Softmax"] = 1
+        lock["backends"]["onnx-fp32"]["operators.driftgate.SelfAttention"] = 1
 
     locked.edit(move)
     code, output = locked.pytest(f"--graph-lock={LOCK}")
@@ -168,10 +168,10 @@ def test_a_lock_of_another_device_is_not_judged_by(locked: Project) -> None:
 
 def test_an_update_writes_the_change_and_fails(locked: Project) -> None:
     good = (locked.folder / LOCK).read_bytes()
-    locked.edit(lambda lock: lock["backends"]["onnx-fp32"].update({"operators.Softmax": 1}))
+    locked.edit(lambda lock: lock["backends"]["onnx-fp32"].update({"operators.driftgate.SelfAttention": 1}))
     code, output = locked.pytest(f"--graph-lock={LOCK}", "--graph-lock-update")
     assert code == 1
-    assert "operators.Softmax: 1 -> 2" in output
+    assert "operators.driftgate.SelfAttention: 1 -> 2" in output
     assert (locked.folder / LOCK).read_bytes() == good
     code, output = locked.pytest(f"--graph-lock={LOCK}", "--graph-lock-update")
     assert code == 1
@@ -196,7 +196,7 @@ def test_a_backend_that_is_not_in_the_lock_fails(locked: Project) -> None:
 
 
 def test_backends_in_the_lock_that_are_not_in_the_run_are_not_judged(locked: Project) -> None:
-    locked.edit(lambda lock: lock["backends"].update({"onnx-gone": {"operators.Softmax": 1}}))
+    locked.edit(lambda lock: lock["backends"].update({"onnx-gone": {"operators.driftgate.SelfAttention": 1}}))
     code, output = locked.pytest(f"--graph-lock={LOCK}")
     assert code == 0, output
 

@@ -15,7 +15,7 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.arrays import Logits
 from driftgate.backends import DEFAULT_OPSET, REGISTRY, BackendSpec
-from driftgate.builder import export, float16, optimize
+from driftgate.builder import export, float16, onnx_graph
 from driftgate.builder.artifact import model_files, open_artifact, read_manifest
 from driftgate.builder.build import build_artifact
 from driftgate.builder.onnx_graph import has_external_data
@@ -84,7 +84,9 @@ def test_a_file_is_in_the_opset_asked_for_and_answers_as_the_reference(
     spec = at_opset("onnx-fp32", opset)
     artifact = build_artifact(encoder, spec)
     assert opset_of(artifact.model) == opset
-    assert read_manifest(artifact.model.parent).steps[0] == f"export@{export.VERSION}:opset-{opset}"
+    exported = read_manifest(artifact.model.parent).steps[0]
+    assert exported.startswith(f"export@{export.VERSION}+")
+    assert exported.endswith(f":opset-{opset}")
     assert_same_model(answers(encoder, spec), reference(encoder), spec.name)
 
 
@@ -120,7 +122,7 @@ def test_a_tensor_that_several_float32_nodes_read_is_cast_once(
     spec = REGISTRY["onnx-fp16"]
     assert_same_model(answers(albert, spec), reference(albert), spec.name)
     kept = read_manifest(build_artifact(albert, spec).model.parent).notes["float16"]["kept in float32 for their range"]
-    assert sum("Pow" in name for name in kept) > 1
+    assert sum("albert_layers.0.activation" in name for name in kept) > 1
 
 
 @pytest.mark.parametrize("opset", [0, LOWEST - 1, HIGHEST + 1, 99])
@@ -143,12 +145,11 @@ def test_a_step_names_the_opset_that_it_needs_before_another_backend_is_built(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["fuse-layers", "int8-rowwise"])
 def test_below_what_a_step_says_it_needs_its_file_would_be_wrong(
-    name: str, encoder: Encoder, warm_cache: Path, tmp_path: Path
+    encoder: Encoder, warm_cache: Path, tmp_path: Path
 ) -> None:
     """So the limit is one, and not a guess."""
-    step = STEPS[name]
+    step = STEPS["int8-rowwise"]
     for opset in (step.least_opset, step.least_opset - 1):
         target = tmp_path / f"{opset}.onnx"
         step.apply(build_artifact(encoder, at_opset("onnx-fp32", opset)).model, target)
@@ -157,7 +158,7 @@ def test_below_what_a_step_says_it_needs_its_file_would_be_wrong(
         if opset == step.least_opset:
             onnx.checker.check_model(model)
         else:
-            with pytest.raises(onnx.checker.ValidationError, match=r"LayerNormalization|ReduceMax"):
+            with pytest.raises(onnx.checker.ValidationError, match="ReduceMax"):
                 onnx.checker.check_model(model)
 
 
@@ -168,31 +169,25 @@ def test_opsets_are_apart_in_the_cache_and_the_default_is_where_it_was(encoder: 
     }
     assert entries[DEFAULT_OPSET] == build_artifact(encoder, REGISTRY["onnx-fp32"]).model.parent
     assert len(set(entries.values())) == 2
-    assert read_manifest(entries[DEFAULT_OPSET]).steps == (
-        f"export@{export.VERSION}",
-        f"optimize-basic@{STEPS['optimize-basic'].version}",
-    )
+    names = [step.partition("+")[0] for step in read_manifest(entries[DEFAULT_OPSET]).steps]
+    assert names == [f"export@{export.VERSION}", f"optimize-basic@{STEPS['optimize-basic'].version}"]
 
 
-def test_the_range_is_torchs(encoder: Encoder) -> None:
-    """A torch that writes other opsets than we say is noticed here."""
-    from torch.onnx import _constants
-
-    assert HIGHEST == _constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET
+def test_the_default_opset_is_one_that_files_are_written_in() -> None:
     assert DEFAULT_OPSET in export.OPSETS
 
 
 def test_an_export_that_fails_names_architecture_and_opset(
     encoder: Encoder, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import optimum.exporters.onnx
+    import torch
 
-    def fail(**_: object) -> NoReturn:
+    def fail(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("no symbolic function\nGraph: hundreds of lines")
 
-    monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", fail)
-    with pytest.raises(BuildError, match=r"'roberta' and opset 15: no symbolic function$"):
-        build_artifact(encoder, at_opset("onnx-fp32", 15))
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(BuildError, match=r"'roberta' in opset 19: no symbolic function; .*--backends NAME=PATH\)$"):
+        build_artifact(encoder, at_opset("onnx-fp32", 19))
 
 
 # Shape inference
@@ -200,10 +195,7 @@ def test_an_export_that_fails_names_architecture_and_opset(
 
 @pytest.fixture
 def inferences(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Who inferred shapes: onnx, or the symbolic inference of ONNX Runtime's optimizer."""
-    import onnxruntime.transformers.optimizer  # noqa: F401 - puts its modules on the path
-    import shape_infer_helper
-
+    """Calls of onnx's shape inference of a whole graph."""
     seen: list[str] = []
 
     def note(module: Any, name: str) -> None:
@@ -217,7 +209,6 @@ def inferences(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     note(onnx.shape_inference, "infer_shapes")
     note(onnx.shape_inference, "infer_shapes_path")
-    note(shape_infer_helper, "SymbolicShapeInferenceHelper")
     return seen
 
 
@@ -226,7 +217,7 @@ def inferences(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("onnx-fp32", set()),
         ("onnx-fp16", {"infer_shapes"}),
-        ("onnx-int8", {"SymbolicShapeInferenceHelper", "infer_shapes"}),
+        ("onnx-int8", set()),
     ],
     ids=["fp32", "fp16", "int8"],
 )
@@ -250,19 +241,10 @@ def test_what_onnx_runtimes_quantizer_makes_is_the_same_file_with_the_switch_and
     assert len({build_artifact(encoder, spec).model for spec in specs}) == 1
 
 
-def test_row_wise_int8_keeps_its_promise_without_shape_inference(encoder: Encoder, warm_cache: Path) -> None:
-    spec = without_inference("onnx-int8")
-    assert np.array_equal(answers(encoder, spec, batch=1), answers(encoder, spec, batch=5))
-    operators = [node.op_type for node in onnx.load(build_artifact(encoder, spec).model).graph.node]
-    usual = [node.op_type for node in onnx.load(build_artifact(encoder, REGISTRY["onnx-int8"]).model).graph.node]
-    assert operators.count("MatMulIntegerToFloat") == usual.count("MatMulIntegerToFloat")
-    assert operators.count("FusedMatMul") == usual.count("FusedMatMul") > 0  # attention over rows, as with inference
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", ["onnx-fp16", "onnx-int8"])
+@pytest.mark.parametrize("name", ["onnx-fp16"])
 def test_every_family_answers_as_the_reference_without_shape_inference(
     name: str, device: str, family: str, warm_cache: Path, tmp_path: Path
 ) -> None:
@@ -286,8 +268,7 @@ def over_2_gb(monkeypatch: pytest.MonkeyPatch) -> None:
         return infer(model, *arguments, **options)
 
     monkeypatch.setattr(onnx.shape_inference, "infer_shapes", refuse_large)
-    monkeypatch.setattr(optimize, "_LARGEST_FILE", threshold)
-    monkeypatch.setenv("FORCE_ONNX_EXTERNAL_DATA", "1")  # Optimum's exporter does so by itself over 2 GB
+    monkeypatch.setattr(onnx_graph, "LARGEST_FILE", threshold)
 
 
 @pytest.mark.usefixtures("over_2_gb")
@@ -297,7 +278,6 @@ def over_2_gb(monkeypatch: pytest.MonkeyPatch) -> None:
         ("onnx-fp16", True),
         pytest.param("onnx-fp16", False, marks=pytest.mark.slow),
         ("onnx-int8", True),
-        ("onnx-int8", False),
         ("onnx-int8-dynamic", True),
     ],
 )
@@ -351,7 +331,7 @@ def test_the_command_builds_without_shape_inference(
     tiny_encoder: Path, driftgate: Callable[..., Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    options = ("--backend", "onnx-int8", "--no-shape-inference", "--no-verify")
+    options = ("--backend", "onnx-fp16", "--no-shape-inference", "--no-verify")
     result = driftgate("build", tiny_encoder, "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert json.loads((out / "manifest.json").read_text())["steps"][-1].endswith(":no-shape-inference")
@@ -368,7 +348,7 @@ def test_the_command_refuses_an_opset_in_less_than_a_second(
     result = driftgate("build", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--opset", 99)
     assert time.perf_counter() - start < 1
     assert result.exit_code == 4
-    assert "opset 99: expected 14 to 20" in result.stderr
+    assert "opset 99: expected 17 to 22" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

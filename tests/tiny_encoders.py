@@ -8,8 +8,12 @@ import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+TRANSFORMERS_5 = int(version("transformers").partition(".")[0]) >= 5
+_VOCABULARY, _MERGES = ("vocab", "merges") if TRANSFORMERS_5 else ("vocab_file", "merges_file")
 
 SENTENCES = (
     "thank you so much, this made my day",
@@ -70,7 +74,7 @@ _DEBERTA_V3 = {
 }
 _BERT = {"max_position_embeddings": 48, "pad_token_id": 0}
 
-FAMILIES: Mapping[str, Family] = {
+FAMILIES: dict[str, Family] = {
     "roberta": Family(
         "RobertaForSequenceClassification", "roberta", 64, "classifier.out_proj.weight", 2.0, config=_AFTER_PADDING
     ),
@@ -78,29 +82,76 @@ FAMILIES: Mapping[str, Family] = {
         "BertForSequenceClassification", "bert", 48, "classifier.weight", 1.75, takes_token_types=True, config=_BERT
     ),
     "albert": Family(
-        "AlbertForSequenceClassification", "albert", 48, "classifier.weight", 3.0, takes_token_types=True,
+        "AlbertForSequenceClassification",
+        "albert",
+        48,
+        "classifier.weight",
+        3.0,
+        takes_token_types=True,
         config={**_BERT, "embedding_size": 16, "bos_token_id": 2, "eos_token_id": 3},
     ),
     "distilbert": Family(
         "DistilBertForSequenceClassification", "distilbert", 48, "classifier.weight", 1.0, config=_BERT
     ),
     "xlm-roberta": Family(
-        "XLMRobertaForSequenceClassification", "xlm-roberta", 64, "classifier.out_proj.weight", 2.0, config=_AFTER_PADDING
+        "XLMRobertaForSequenceClassification",
+        "xlm-roberta",
+        64,
+        "classifier.out_proj.weight",
+        2.0,
+        config=_AFTER_PADDING,
     ),
     "camembert": Family(
-        "CamembertForSequenceClassification", "camembert", 64, "classifier.out_proj.weight", 4.0,
+        "CamembertForSequenceClassification",
+        "camembert",
+        64,
+        "classifier.out_proj.weight",
+        4.0,
         config={**_AFTER_PADDING, "bos_token_id": 5, "eos_token_id": 6},
     ),
-    "deberta-v2": Family("DebertaV2ForSequenceClassification", "deberta-v2", 48, "classifier.weight", 1.25, config=_DEBERTA_V3),
+    "deberta-v2": Family(
+        "DebertaV2ForSequenceClassification", "deberta-v2", 48, "classifier.weight", 1.25, config=_DEBERTA_V3
+    ),
     "electra": Family(
-        "ElectraForSequenceClassification", "electra", 48, "classifier.out_proj.weight", 4.0, takes_token_types=True,
+        "ElectraForSequenceClassification",
+        "electra",
+        48,
+        "classifier.out_proj.weight",
+        4.0,
+        takes_token_types=True,
         config={**_BERT, "embedding_size": 16},
     ),
     "mpnet": Family(
-        "MPNetForSequenceClassification", "mpnet", 64, "classifier.out_proj.weight", 2.0,
+        "MPNetForSequenceClassification",
+        "mpnet",
+        64,
+        "classifier.out_proj.weight",
+        2.0,
         config={"max_position_embeddings": 66, "pad_token_id": 1},
     ),
-}  # fmt: skip
+    "modernbert": Family(
+        "ModernBertForSequenceClassification",
+        "modernbert",
+        48,
+        "classifier.weight",
+        2.0,
+        config={  # the first layer sees all tokens, the second four on either side
+            **_BERT,
+            "global_attn_every_n_layers": 2,
+            "local_attention": 8,
+            "initializer_cutoff_factor": 10.0,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+            "cls_token_id": 2,
+            "sep_token_id": 3,
+        },
+    ),
+}
+if TRANSFORMERS_5:
+    FAMILIES["eurobert"] = Family(
+        "EuroBertForSequenceClassification", "modernbert", 48, "classifier.weight", 2.0,
+        config={**_BERT, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4},
+    )  # fmt: skip
 
 
 def make_encoder(
@@ -163,8 +214,24 @@ def _save_byte_pairs(folder: Path) -> int:
     bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
     bpe.save_model(str(folder))
     return _save(
-        RobertaTokenizerFast(vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt")), folder
+        RobertaTokenizerFast(**{_VOCABULARY: str(folder / "vocab.json"), _MERGES: str(folder / "merges.txt")}), folder
     )
+
+
+def _save_plain_byte_pairs(folder: Path) -> int:
+    """As ModernBERT's and EuroBERT's are: a tokenizer.json, and no class of the family's own."""
+    from tokenizers import ByteLevelBPETokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
+    bpe.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    path = folder / "tokenizer.json"
+    bpe.save(str(path))
+    names = {f"{token.strip('[]').lower()}_token": token for token in special}
+    inputs = ["input_ids", "attention_mask"]
+    return _save(PreTrainedTokenizerFast(tokenizer_file=str(path), model_input_names=inputs, **names), folder)
 
 
 def _word_pieces(
@@ -179,7 +246,7 @@ def _word_pieces(
         pieces = [*special, *characters, *(f"##{character}" for character in characters), *words]
         vocabulary = folder / "vocab.txt"
         vocabulary.write_text("\n".join(pieces), encoding="utf-8")
-        return _save(getattr(transformers, class_name)(vocab_file=str(vocabulary)), folder)
+        return _save(getattr(transformers, class_name)(**{_VOCABULARY: str(vocabulary)}), folder)
 
     return save
 
@@ -240,6 +307,7 @@ _SENTENCEPIECE = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 TOKENIZERS: Mapping[str, Callable[[Path], int]] = {
     "roberta": _save_byte_pairs,
+    "modernbert": _save_plain_byte_pairs,
     "bert": _word_pieces("BertTokenizerFast"),
     "distilbert": _word_pieces("DistilBertTokenizerFast"),
     "electra": _word_pieces("ElectraTokenizerFast"),

@@ -15,6 +15,7 @@ from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact, read_manifest
 from driftgate.builder.cache import cached
 from driftgate.builder.calibration import Calibration, tokenize_calibration
+from driftgate.builder.code_digest import digest_code
 from driftgate.builder.runtime_errors import explain, is_onnxruntimes
 from driftgate.builder.steps import find_step
 from driftgate.errors import BuildError, OptionError, quote_lines
@@ -115,10 +116,10 @@ class _Build:
     def _identity(self, step: str | Step) -> str:
         if not isinstance(step, Step):
             chosen = "" if self.spec.opset == DEFAULT_OPSET else f":opset-{self.spec.opset}"
-            return f"export@{export.VERSION}{chosen}"
+            return f"export@{export.VERSION}{_code(export.export_onnx)}{chosen}"
         watched = f":{self._corpus.sha256[:12]}" if step.calibrated else ""
         without = ":no-shape-inference" if step.infers_shapes and not self.spec.shape_inference else ""
-        return f"{step.name}@{step.version}{watched}{without}"
+        return f"{step.name}@{step.version}{_code(step.apply)}{watched}{without}"
 
     @property
     def _corpus(self) -> Corpus:
@@ -148,6 +149,11 @@ class _Build:
         if not target.is_file():
             raise BuildError(f"build step {step.name!r} wrote no {target.name}")
         return {step.name: dict(notes)} if isinstance(notes, Mapping) else {}
+
+
+def _code(apply: Callable[..., Any]) -> str:
+    digest = digest_code(apply)
+    return f"+{digest}" if digest else ""
 
 
 def library_versions() -> dict[str, str]:

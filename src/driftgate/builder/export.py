@@ -4,13 +4,17 @@ import contextlib
 import inspect
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from driftgate.backends import DEFAULT_OPSET
 from driftgate.builder.functions import define_functions
+from driftgate.builder.masks import narrow_masks
 from driftgate.builder.names import name_nodes
 from driftgate.builder.onnx_graph import save_model
 from driftgate.builder.trace import leave_whole, load_for_export
@@ -20,11 +24,12 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
 
-VERSION = "2"
-NAME = "torch.export"
+VERSION = "torch-dynamo-1"
+"""Which exporter this is, and which use of it: part of the cache key and of manifests."""
+
 OPSETS = range(17, 23)
-"""Below 17 ONNX has no LayerNormalization. At 23 torch writes rotary embeddings as an operator of ONNX's whose tables ONNX Runtime
-does not broadcast over a batch. ONNX Runtime 1.17 reads what has no opset above 20."""
+"""Below 17 ONNX has no LayerNormalization. At 23 torch writes rotary embeddings as an operator of ONNX's whose tables ONNX
+Runtime does not broadcast over a batch. ONNX Runtime 1.17 reads what has no opset above 20."""
 
 _EXAMPLE = ("a short text", "another text, a little longer than the first one")
 """Two rows, one of them padded, neither of one token: torch would take what is 1 in an example for a constant."""
@@ -60,23 +65,23 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
                 verbose=False,
             )
         except Exception as error:  # of torch.export, of the exporter, and of whatever the module's own code raises
-            raise BuildError(_failure(encoder, opset, error)) from error
+            raise BuildError(_describe_failure(encoder, opset, error, module)) from error
     model = program.model_proto
     name_nodes(model)
+    narrow_masks(model.graph)
     define_functions(model, opset)
     model.ir_version = helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     save_model(model, target)
 
 
 def _example(encoder: Encoder, module: Any) -> dict[str, Any]:
-    """A batch as tensors, by the name of the input: the segments too where the module tells any apart."""
+    """A batch as tensors, by the name of the input: with segments where the module tells any apart, given by its tokenizer or not."""
     import torch
 
     batch = pad_rows(tokenize(encoder, _EXAMPLE), (0, 1))
     feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    taken = inspect.signature(module.forward).parameters
-    if batch.token_type_ids is not None and "token_type_ids" in taken and module.config.type_vocab_size > 1:
-        feed["token_type_ids"] = batch.token_type_ids
+    if "token_type_ids" in inspect.signature(module.forward).parameters and module.config.type_vocab_size > 1:
+        feed["token_type_ids"] = np.zeros_like(batch.input_ids)
     return {name: torch.from_numpy(array) for name, array in feed.items()}
 
 
@@ -110,14 +115,27 @@ def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPS
                 keep_initializers_as_inputs=True,
             )
         except Exception as error:
-            raise BuildError(_failure(encoder, opset, error)) from error
+            raise BuildError(_describe_failure(encoder, opset, error, module)) from error
 
 
-def _failure(encoder: Encoder, opset: int, error: Exception) -> str:
-    reason = str(error).strip().partition("\n")[0]  # torch goes on with the whole graph
+def _describe_failure(encoder: Encoder, opset: int, error: BaseException, module: Any) -> str:
+    while error.__cause__ is not None:  # torch wraps what went wrong in what it was doing
+        error = error.__cause__
+    place = _find_module(error, module)
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__  # torch goes on with the whole graph
     return (
-        f"{encoder.name}: the ONNX exporter failed for architecture {encoder.model_type!r} and opset {opset}: {reason}"
+        f"{encoder.name}: torch cannot export architecture {encoder.model_type!r} in opset {opset}: "
+        f"{f'in module {place}: ' if place else ''}{reason}; judge its torch backends only (--backends torch,torch-compile), "
+        "or export it in another way and name the file (--backends NAME=PATH)"
     )
+
+
+def _find_module(error: BaseException, module: Any) -> str:
+    """The path of the innermost module that was being called when `error` was raised; "" where none was."""
+    paths = {id(child): path for path, child in module.named_modules()}
+    callers = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+    found = [paths[id(caller)] for caller in callers if id(caller) in paths]
+    return found[-1] if found else ""
 
 
 @contextlib.contextmanager

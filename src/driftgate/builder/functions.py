@@ -67,25 +67,39 @@ def define_functions(model: Any, opset: int) -> None:
 
 
 def load_inlined(source: Path, *, weights: bool = True) -> Any:
-    """The ONNX file `source` in standard operators only, an onnx.ModelProto; without `weights` external data stays there."""
-    import onnx
-    from onnx import inliner
+    """The ONNX file `source` without our functions, an onnx.ModelProto; without `weights` external data stays where it is.
 
-    model = onnx.load(source, load_external_data=False)  # inlining takes no more than 2 GB
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-        _lift_constants(model.graph)
-    if weights:
-        onnx.load_external_data_for_model(model, str(source.parent))
+    Nodes are named after the call that they stand for, and the numbers of a body become initializers, whose types later steps
+    know how to change: onnx's own inliner does neither, and takes no more than 2 GB.
+    """
+    import onnx
+
+    model = onnx.load(source, load_external_data=weights)
+    bodies = {function.name: function for function in model.functions if function.domain == DOMAIN}
+    nodes = []
+    for node in list(model.graph.node):
+        called = bodies.get(node.op_type) if node.domain == DOMAIN else None
+        nodes += [node] if called is None else _expand(model.graph, node, called)
+    del model.functions[:], model.graph.node[:]
+    model.graph.node.extend(nodes)
     return model
 
 
-def _lift_constants(graph: Any) -> None:
-    """Numbers that bodies brought in as nodes become initializers, whose types later steps know how to change."""
+def _expand(graph: Any, call: Any, function: Any) -> list[Any]:
     from onnx import helper, numpy_helper
 
-    numbers = [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value_float"]
-    for node in numbers:
-        value = np.array(helper.get_attribute_value(node.attribute[0]), np.float32)
-        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
-        graph.node.remove(node)
+    actual = dict(zip((*function.input, *function.output), (*call.input, *call.output), strict=True))
+    given = {entry.name: helper.get_attribute_value(entry) for entry in call.attribute}
+    nodes = []
+    for inner in function.node:
+        inputs, outputs = (
+            [actual.get(name, f"{call.name}/{name}") for name in part] for part in (inner.input, inner.output)
+        )
+        if inner.op_type == "Constant":
+            (entry,) = inner.attribute
+            value = given[entry.ref_attr_name] if entry.ref_attr_name else entry.f
+            graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), outputs[0]))
+            continue
+        nodes.append(helper.make_node(inner.op_type, inputs, outputs, name=f"{call.name}/{inner.output[0]}"))
+        nodes[-1].attribute.extend(inner.attribute)
+    return nodes

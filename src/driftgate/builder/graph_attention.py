@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driftgate.builder import functions
 from driftgate.builder.graph_walk import Site, attributes, is_product
 
 _FUSED = frozenset(
@@ -15,6 +16,7 @@ _FUSED = frozenset(
         "PackedAttention",
         "PackedMultiHeadAttention",
         "QAttention",
+        functions.ATTENTION,
     }
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driftgate.builder.functions import DOMAIN
 from driftgate.builder.graph_attention import AttentionFacts, read_attention
 from driftgate.builder.graph_constants import (
     count_bytes,
@@ -22,7 +23,8 @@ from driftgate.inputs.encoder import Encoder
 # One softmax attention in each layer, as wide as the hidden size. Others (Longformer, MobileBERT, ...) count otherwise.
 _USUAL_ATTENTION = frozenset(
     {
-        "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "mpnet",
+        "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "eurobert",
+        "modernbert", "mpnet",
         "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
     }
 )  # fmt: skip
@@ -167,7 +169,7 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
 def _load(model: Path) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
-    from onnx.inliner import inline_local_functions
+    from onnx.inliner import inline_selected_functions
 
     try:
         loaded = onnx.load(model, format="protobuf", load_external_data=False)
@@ -175,7 +177,10 @@ def _load(model: Path) -> Any:
         raise ArtifactError(f"{model}: expected an ONNX file, found one that cannot be read ({error})") from error
     if not loaded.graph.node:
         raise ArtifactError(f"{model}: expected an ONNX file, found one without nodes")
-    return inline_local_functions(loaded) if loaded.functions else loaded
+    if not loaded.functions:
+        return loaded
+    ours = [(entry.domain, entry.name) for entry in loaded.functions if entry.domain == DOMAIN]
+    return inline_selected_functions(loaded, ours, exclude=True)
 
 
 def _operator(node: Any) -> str:

@@ -130,13 +130,14 @@ class GraphWriter:
             self._values[tensor.name] = tensor
         return self._constants[key]
 
-    def node(self, operator: str, inputs: list[str], output: str, *, domain: str = "", **attributes: Any) -> str:
-        """Write a node with one output."""
+    def node(self, operator: str, inputs: list[str], *outputs: str, domain: str = "", **attributes: Any) -> str:
+        """Write a node, named after its first output; the name of that."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
-        self._written.add(output)
-        return output
+        name = outputs[0]
+        self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
+        self._written.update(outputs)
+        return name
 
     def node_once(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """The same, unless it is there already."""

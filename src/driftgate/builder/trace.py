@@ -83,8 +83,6 @@ def leave_whole() -> Any:
                 return _attention(*args, **given)
             if func is functional.gelu:
                 return _gelu(*args, **given)
-            if func is torch.Tensor.expand and _repeats_for_queries(*args):
-                return args[0]
             return func(*args, **given)
 
     def _attention(
@@ -107,10 +105,6 @@ def leave_whole() -> Any:
             shape=(*query.shape[:-1], value.shape[-1]),
             version=1,
         )
-
-    def _repeats_for_queries(tensor: Any, *sizes: Any) -> bool:
-        """Whether this repeats a mask, (batch, 1, 1, sequence), for each query, which addition does as well."""
-        return len(sizes) == tensor.dim() == 4 and tuple(tensor.shape[1:3]) == (1, 1) and bool(sizes[1] == 1)
 
     def _gelu(input: Any, *, approximate: str = "none") -> Any:  # noqa: A002 - torch's name
         name = GELU_TANH if approximate == "tanh" else GELU

@@ -90,7 +90,7 @@ class NodeWriter:
         return True
 
     def _elementwise(self, node: Any) -> bool:
-        """On rows where every input is rows or a constant vector; on the batch as before where nothing is rows yet."""
+        """On rows where every input is rows, one number a row or a constant vector; on the batch where nothing is rows yet."""
         layout, out = self._layout, node.output[0]
         width = max(layout.width(name) for name in node.input)
         if len(node.output) != 1 or not width:
@@ -98,7 +98,7 @@ class NodeWriter:
         if not any(layout.in_rows(name) for name in node.input):  # embeddings: positions are added to words
             layout.add_tokens(out, width)
             return False
-        if not all(layout.width(name) == width or self._is_constant(name, width) for name in node.input):
+        if not all(layout.width(name) in (1, width) or self._is_constant(name, width) for name in node.input):
             return False
         inputs = [layout.rows(name).name if layout.width(name) else name for name in node.input]
         rows = self._graph.copy(node, inputs, f"{out}/rows")
@@ -121,6 +121,32 @@ class NodeWriter:
         layout.set_rows(out, Rows(rows), width)
         return True
 
+    def _mean(self, node: Any) -> bool:
+        """Of the squares of a row, as RMSNorm takes it: one number a row."""
+        layout, (name, *axes), out = self._layout, node.input, node.output[0]
+        along = self._graph.value(axes[0]) if axes else None
+        last = along is not None and along.tolist() == [-1] and attribute(node, "keepdims", 1) == 1
+        if not layout.in_rows(name) or not last:
+            return False
+        rows = self._graph.copy(node, [layout.rows(name).name, *axes], f"{out}/rows")
+        layout.set_rows(out, Rows(rows), 1)
+        return True
+
+    def _split(self, node: Any) -> bool:
+        """Of each row into equal parts, such as what GeGLU gates and the gate."""
+        layout, name, parts = self._layout, node.input[0], list(node.output)
+        width = layout.width(name) // len(parts)
+        sizes = self._graph.value(node.input[1]) if node.input[1:] else None
+        equal = sizes is None or sizes.tolist() == [width] * len(parts)
+        if not layout.in_rows(name) or attribute(node, "axis", 0) not in (-1, 2) or not equal:
+            return False
+        lengths = self._graph.constant(np.array([width] * len(parts), np.int64))
+        names = [f"{part}/rows" for part in parts]
+        self._graph.node("Split", [layout.rows(name).name, lengths], *names, axis=-1)
+        for part, rows in zip(parts, names, strict=True):
+            layout.set_rows(part, Rows(rows), width)
+        return True
+
     def _multi_head_attention(self, node: Any) -> bool:
         self._attention.write(node)
         return True
@@ -129,7 +155,10 @@ class NodeWriter:
         "Gather": _gather,
         "MatMul": _matmul,
         "Add": _add,
-        **dict.fromkeys(("Mul", "Sub", "Div", "Gelu", "FastGelu", "Relu", "Tanh", "Erf"), _elementwise),
+        **dict.fromkeys(("Mul", "Sub", "Div", "Gelu", "FastGelu", "Relu", "Sigmoid", "Tanh", "Erf"), _elementwise),
+        **dict.fromkeys(("Pow", "Sqrt", "Reciprocal"), _elementwise),
+        "ReduceMean": _mean,
+        "Split": _split,
         "LayerNormalization": _layer_norm,
         "MultiHeadAttention": _multi_head_attention,
     }
