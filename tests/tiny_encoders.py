@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 TRANSFORMERS_5 = int(version("transformers").partition(".")[0]) >= 5
-_VOCABULARY, _MERGES = ("vocab", "merges") if TRANSFORMERS_5 else ("vocab_file", "merges_file")
 
 SENTENCES = (
     "thank you so much, this made my day",
@@ -197,56 +196,60 @@ def make_encoder(
     return folder
 
 
-# Tokenizers: each saves one into a folder and says how many tokens it knows
+# Tokenizers: each saves one into a folder and says how many tokens it knows. All are made by the tokenizers library, since
+# transformers 4 and 5 read a vocabulary file under different names.
 
 
-def _save(tokenizer: Any, folder: Path) -> int:
-    tokenizer.save_pretrained(folder)
-    return len(tokenizer)
+def _save(tokenizer: Any, class_name: str, folder: Path, **options: Any) -> int:
+    import transformers
+
+    path = folder / "tokenizer.json"
+    tokenizer.save(str(path))
+    saved = getattr(transformers, class_name)(tokenizer_file=str(path), **options)
+    saved.save_pretrained(folder)
+    return len(saved)
 
 
 def _save_byte_pairs(folder: Path) -> int:
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaTokenizerFast
+    from tokenizers import ByteLevelBPETokenizer, processors
 
     bpe = ByteLevelBPETokenizer()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
-    bpe.save_model(str(folder))
-    return _save(
-        RobertaTokenizerFast(**{_VOCABULARY: str(folder / "vocab.json"), _MERGES: str(folder / "merges.txt")}), folder
+    bpe.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )
+    return _save(bpe, "RobertaTokenizerFast", folder)
 
 
 def _save_plain_byte_pairs(folder: Path) -> int:
     """As ModernBERT's and EuroBERT's are: a tokenizer.json, and no class of the family's own."""
     from tokenizers import ByteLevelBPETokenizer, processors
-    from transformers import PreTrainedTokenizerFast
 
     bpe = ByteLevelBPETokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     bpe.train_from_iterator(SENTENCES, vocab_size=320, min_frequency=1, special_tokens=special, show_progress=False)
     bpe.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    path = folder / "tokenizer.json"
-    bpe.save(str(path))
     names = {f"{token.strip('[]').lower()}_token": token for token in special}
     inputs = ["input_ids", "attention_mask"]
-    return _save(PreTrainedTokenizerFast(tokenizer_file=str(path), model_input_names=inputs, **names), folder)
+    return _save(bpe, "PreTrainedTokenizerFast", folder, model_input_names=inputs, **names)
 
 
 def _word_pieces(
-    class_name: str, special: Sequence[str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    class_name: str,
+    special: Sequence[str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    cls: str = "[CLS]",
+    sep: str = "[SEP]",
 ) -> Callable[[Path], int]:
     def save(folder: Path) -> int:
-        import transformers
+        from tokenizers import BertWordPieceTokenizer
 
         text = " ".join(SENTENCES).lower()
         characters = sorted(set(text) - {" "})
         words = sorted({word.strip(",.!") for word in text.split()} - set(characters))
         pieces = [*special, *characters, *(f"##{character}" for character in characters), *words]
-        vocabulary = folder / "vocab.txt"
-        vocabulary.write_text("\n".join(pieces), encoding="utf-8")
-        return _save(getattr(transformers, class_name)(**{_VOCABULARY: str(vocabulary)}), folder)
+        vocabulary = {piece: position for position, piece in enumerate(pieces)}
+        return _save(BertWordPieceTokenizer(vocabulary, cls_token=cls, sep_token=sep), class_name, folder)
 
     return save
 
@@ -255,7 +258,6 @@ def _unigrams(class_name: str, special: Sequence[str], cls: str, sep: str, unkno
     """What SentencePiece's unigram models become in a fast tokenizer. SentencePiece itself is not needed."""
 
     def save(folder: Path) -> int:
-        import transformers
         from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
         pieces = [(entry, 0.0) for entry in special] + train_unigrams(special)
@@ -269,9 +271,7 @@ def _unigrams(class_name: str, special: Sequence[str], cls: str, sep: str, unkno
             pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
             special_tokens=[(token, order.index(token)) for token in (cls, sep)],
         )
-        path = folder / "tokenizer.json"
-        tokenizer.save(str(path))
-        return _save(getattr(transformers, class_name)(tokenizer_file=str(path)), folder)
+        return _save(tokenizer, class_name, folder)
 
     return save
 
@@ -311,7 +311,7 @@ TOKENIZERS: Mapping[str, Callable[[Path], int]] = {
     "bert": _word_pieces("BertTokenizerFast"),
     "distilbert": _word_pieces("DistilBertTokenizerFast"),
     "electra": _word_pieces("ElectraTokenizerFast"),
-    "mpnet": _word_pieces("MPNetTokenizerFast", ("<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>")),
+    "mpnet": _word_pieces("MPNetTokenizerFast", ("<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"), "<s>", "</s>"),
     "albert": _unigrams(
         "AlbertTokenizerFast", ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"), "[CLS]", "[SEP]", "<unk>"
     ),
