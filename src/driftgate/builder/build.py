@@ -18,7 +18,7 @@ from driftgate.builder.calibration import Calibration, tokenize_calibration
 from driftgate.builder.code_digest import digest_code
 from driftgate.builder.runtime_errors import explain, is_onnxruntimes
 from driftgate.builder.steps import find_step
-from driftgate.errors import BuildError, OptionError, quote_lines
+from driftgate.errors import BuildError, DriftgateError, OptionError, quote_lines
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
@@ -136,7 +136,7 @@ class _Build:
         switch = {"shape_inference": self.spec.shape_inference} if step.infers_shapes else {}
         try:
             notes = step.apply(source, target, *watched, **switch)
-        except BuildError:
+        except DriftgateError:
             raise
         except Exception as error:  # onnx and onnxruntime raise classes of their own; a hook's step, anything
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:

@@ -12,6 +12,7 @@ from driftgate.builder.calibration import Calibration, FeedReader
 from driftgate.builder.functions import load_inlined
 from driftgate.builder.onnx_graph import has_external_data, refuse_quantized, save_beside
 from driftgate.builder.rowwise.tables import quantize_tables
+from driftgate.errors import BackendUnavailableError
 
 
 def quantize_dynamic_per_channel(source: Path, target: Path) -> None:
@@ -94,8 +95,15 @@ def quantize_with_optimum_avx2(source: Path, target: Path) -> None:
 
 def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
     import onnx
-    from optimum.onnxruntime import ORTQuantizer
-    from optimum.onnxruntime.configuration import AutoQuantizationConfig
+
+    try:
+        from optimum.onnxruntime import ORTQuantizer
+        from optimum.onnxruntime.configuration import AutoQuantizationConfig
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"Optimum quantizes with its preset {preset}, and cannot be imported here ({error}); "
+            'install "driftgate[optimum]" in an environment with transformers 4.57'
+        ) from error
     from transformers import PretrainedConfig
 
     _refuse_quantized_file(source)

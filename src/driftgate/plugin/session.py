@@ -157,10 +157,10 @@ class DriftgateSession:
         if spec.name not in self._opened:
             with self.announce() as announce:
                 calibrated = replace(spec, calibration=self.calibration)
-                built = prepare_backend(self.encoder, calibrated, rebuild=self.options.rebuild, announce=announce)
-                if not built.artifact:
-                    announce(f"{spec.name}: loading")
                 try:
+                    built = prepare_backend(self.encoder, calibrated, rebuild=self.options.rebuild, announce=announce)
+                    if not built.artifact:
+                        announce(f"{spec.name}: loading")
                     opened = _Opened(built, open_built(built, self.options.settings))
                 except BackendUnavailableError as error:
                     self.results.of(spec.name).skipped = str(error)
