@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 import pytest
+from optional import mark_optimum
 from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
@@ -79,7 +80,7 @@ def entries(cache: Path) -> set[str]:
 # The variant is the one promised
 
 
-@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+@pytest.mark.parametrize("backend", mark_optimum(ONNX_BACKENDS))
 def test_every_graph_takes_token_ids_and_gives_float32_logits(backend: str, encoder: Encoder, warm_cache: Path) -> None:
     graph = graph_of(encoder, backend)
     inputs = {value.name: value.type.tensor_type.elem_type for value in graph.input}
@@ -88,7 +89,7 @@ def test_every_graph_takes_token_ids_and_gives_float32_logits(backend: str, enco
     assert outputs == {"logits": FLOAT32}
 
 
-@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+@pytest.mark.parametrize("backend", mark_optimum(ONNX_BACKENDS))
 def test_every_graph_has_free_batch_and_sequence_axes(backend: str, encoder: Encoder, warm_cache: Path) -> None:
     for value in graph_of(encoder, backend).input:
         assert [dim.dim_value for dim in value.type.tensor_type.shape.dim] == [0, 0]
@@ -204,7 +205,7 @@ def test_reduced_precision_makes_the_files_smaller(backend: str, encoder: Encode
     assert reduced.size_bytes < full.size_bytes
 
 
-@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+@pytest.mark.parametrize("backend", mark_optimum(ONNX_BACKENDS))
 def test_an_artifact_carries_its_precision_class(backend: str, encoder: Encoder, warm_cache: Path) -> None:
     assert build_artifact(encoder, REGISTRY[backend]).precision is REGISTRY[backend].precision
 

@@ -44,7 +44,9 @@ def test_constraints_lie_within_what_the_package_allows() -> None:
         versions = pinned(name)
         for requirement in requirements():
             version = versions.get(canonicalize_name(requirement.name))
-            assert version is None or requirement.specifier.contains(version), f"{name}: {requirement}, pinned {version}"
+            assert version is None or requirement.specifier.contains(version), (
+                f"{name}: {requirement}, pinned {version}"
+            )
 
 
 def test_the_lower_bounds_are_what_is_tested() -> None:

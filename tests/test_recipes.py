@@ -1,6 +1,7 @@
 """Static INT8, float16, layers fused for a GPU, Optimum's presets: what the graph says, and what it answers."""
 
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from optional import mark_optimum, needs_optimum
 from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Step
@@ -22,7 +24,7 @@ from driftgate.builder.functions import load_inlined
 from driftgate.builder.onnx_graph import QUANTIZED_OPERATORS, makers
 from driftgate.builder.published import infer_precision
 from driftgate.builder.steps import STEPS
-from driftgate.errors import ArtifactError, BuildError, EncoderError
+from driftgate.errors import ArtifactError, BackendUnavailableError, BuildError, EncoderError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -242,6 +244,7 @@ def test_fused_layers_answer_alike_on_either_side_of_padding(encoder: Encoder) -
 # Optimum's presets
 
 
+@needs_optimum
 @pytest.mark.parametrize(
     ("name", "elements"), [("avx512-vnni", TensorProto.INT8), ("avx2", TensorProto.UINT8)], ids=["avx512-vnni", "avx2"]
 )
@@ -260,7 +263,7 @@ def test_optimum_builds_its_presets_itself(encoder: Encoder, name: str, elements
     assert np.abs(logits(encoder, spec) - expected).mean() < 0.15 * expected.std()
 
 
-@pytest.mark.parametrize("spec", [spec for spec in REGISTRY.values() if spec.steps], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", mark_optimum(spec for spec in REGISTRY.values() if spec.steps))
 def test_nodes_stand_behind_what_they_read(encoder: Encoder, spec: BackendSpec) -> None:
     """ONNX asks for it; ONNX Runtime puts up with less, other readers do not."""
     graph = graph_of(encoder, spec)
@@ -273,7 +276,7 @@ def test_nodes_stand_behind_what_they_read(encoder: Encoder, spec: BackendSpec) 
 # What cannot be built
 
 
-@pytest.mark.parametrize("step", [name for name in STEPS if name.startswith(("int8", "float16"))])
+@pytest.mark.parametrize("step", mark_optimum(name for name in STEPS if name.startswith(("int8", "float16"))))
 def test_a_step_refuses_a_graph_that_is_quantized_already(encoder: Encoder, tmp_path: Path, step: str) -> None:
     spec = replace(STATIC, name="twice", steps=("export", "optimize-basic", "int8-dynamic", step))
     with pytest.raises(
@@ -282,10 +285,9 @@ def test_a_step_refuses_a_graph_that_is_quantized_already(encoder: Encoder, tmp_
         build_artifact(encoder, replace(spec, calibration=corpus_of(*TEXTS)))
 
 
-def test_every_registered_int8_graph_is_known_to_be_quantized(encoder: Encoder) -> None:
-    for spec in REGISTRY.values():
-        if spec.precision.startswith("int8"):
-            assert {node.op_type for node in graph_of(encoder, spec).node} & QUANTIZED_OPERATORS, spec.name
+@pytest.mark.parametrize("spec", mark_optimum(spec for spec in REGISTRY.values() if spec.precision.startswith("int8")))
+def test_every_registered_int8_graph_is_known_to_be_quantized(encoder: Encoder, spec: BackendSpec) -> None:
+    assert {node.op_type for node in graph_of(encoder, spec).node} & QUANTIZED_OPERATORS
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -339,3 +341,13 @@ def test_external_data_is_read_and_written_by_every_step(encoder: Encoder, tmp_p
             own = [numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "model.onnx").graph.initializer]
             assert all(np.isfinite(array).all() for array in own if array.dtype.kind == "f")
             assert np.array_equal(logits(encoder, moved), logits(encoder, spec)), name
+
+
+def test_without_optimum_its_presets_are_unavailable_and_say_what_to_install(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTGATE_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "optimum.onnxruntime", None)
+    with pytest.raises(BackendUnavailableError, match=r'cannot be imported here.*install "driftgate\[optimum\]"'):
+        build_artifact(encoder, REGISTRY["onnx-int8-optimum-avx2"])
+    assert not list(tmp_path.glob("int8*.partial*"))
