@@ -2,8 +2,9 @@
 
     python studies/zoo/train.py modernbert --data GOEMOTIONS --out FOLDER [--epochs 6]
 
-GOEMOTIONS is a folder with `train.tsv`, `dev.tsv` (text, comma-separated label numbers, id) and `labels.txt`. Prints micro-F1 on dev
-after each epoch, beside that of always giving the most frequent label. Neither texts nor weights are part of this repository.
+GOEMOTIONS is a folder with `train.tsv`, `dev.tsv` (text, comma-separated label numbers, id) and `labels.txt`. Prints
+micro-F1 on dev after each epoch, beside that of always giving the most frequent label. Neither texts nor weights are part of
+this repository.
 """
 
 import argparse
@@ -57,7 +58,9 @@ def main() -> None:
     model = make_model(given.family, len(tokenizer), labels)
     base_rate = np.zeros_like(dev[1])
     base_rate[:, train[1].sum(axis=0).argmax()] = 1
-    print(f"always the most frequent label: micro-F1 {f1_score(dev[1], base_rate, average='micro', zero_division=0):.4f}")
+    print(
+        f"always the most frequent label: micro-F1 {f1_score(dev[1], base_rate, average='micro', zero_division=0):.4f}"
+    )
     log = fit(model, tokenizer, train, dev, given.epochs)
     model.half().save_pretrained(given.out)
     given.out.joinpath("training.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
@@ -120,8 +123,9 @@ def fit(model: Any, tokenizer: Any, train: tuple[list[str], Any], dev: tuple[lis
         found = predict(model, tokenizer, dev[0])
         # GoEmotions has 1.2 labels a text, and rare ones: half is too much to ask for of a small encoder.
         scores = {at: float(f1_score(dev[1], found > at, average="micro", zero_division=0)) for at in (0.3, 0.5)}
-        log.append({"epoch": epoch, "loss": float(np.mean(losses)), "micro_f1": scores, "seconds": time.perf_counter() - started})
-        print(f"epoch {epoch}: loss {log[-1]['loss']:.4f}, micro-F1 at 0.3 {scores[0.3]:.4f}, at 0.5 {scores[0.5]:.4f}", flush=True)
+        seconds = time.perf_counter() - started
+        log.append({"epoch": epoch, "loss": float(np.mean(losses)), "micro_f1": scores, "seconds": seconds})
+        print(f"epoch {epoch}: loss {log[-1]['loss']:.4f}, micro-F1 by threshold {scores}", flush=True)
     return log
 
 
@@ -140,7 +144,9 @@ def predict(model: Any, tokenizer: Any, texts: Sequence[str]) -> Any:
     with torch.inference_mode():
         for start in range(0, len(order), 128):
             rows = order[start : start + 128]
-            feed = tokenizer([texts[row] for row in rows], truncation=True, max_length=256, padding=True, return_tensors="pt")
+            feed = tokenizer(
+                [texts[row] for row in rows], truncation=True, max_length=256, padding=True, return_tensors="pt"
+            )
             found[rows] = torch.sigmoid(model(feed["input_ids"], attention_mask=feed["attention_mask"]).logits).numpy()
     return found
 

@@ -24,7 +24,7 @@ from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
 
 # Libraries whose release can change what a build writes.
-_VERSIONED = ("torch", "transformers", "onnxscript", "onnx", "onnxruntime", "onnxruntime-gpu")
+_VERSIONED = ("torch", "transformers", "onnxscript", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum-onnx")
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
