@@ -96,9 +96,18 @@ def mixed_lengths(subject: Subject) -> tuple[int, ...]:
     return (2, 3, 5, 9, 12, 17, 31, subject.encoder.max_tokens)
 
 
+def lengths_in_front(subject: Subject) -> tuple[int, ...]:
+    """Of rows that are padded in front. Where attention is local, the first column must see a token of its text: else each
+    implementation of attention makes something of its own out of nothing, transformers' two as well."""
+    if "local_attention" not in subject.family.config:
+        return mixed_lengths(subject)
+    longest = subject.encoder.max_tokens
+    return tuple(range(longest - subject.family.config["local_attention"] // 2 + 1, longest + 1))
+
+
 CASES: dict[str, Callable[[Subject], list[TokenBatch]]] = {
     "right-padding": lambda subject: [subject.batch(mixed_lengths(subject))],
-    "left-padding": lambda subject: [subject.batch(mixed_lengths(subject), side="left")],
+    "left-padding": lambda subject: [subject.batch(lengths_in_front(subject), side="left")],
     "gaps": lambda subject: [subject.batch(mixed_lengths(subject), gaps=True)],
     "two-and-three-tokens": lambda subject: [subject.batch([2]), subject.batch([3]), subject.batch([3] * 6)],
     "odd-lengths": lambda subject: [subject.batch([length]) for length in range(5, subject.encoder.max_tokens, 6)],
@@ -155,20 +164,29 @@ def test_an_encoder_is_loaded_as_its_family_with_its_limit(subject: Subject) -> 
     assert encoder.positions_skip_padding == (encoder.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"})
 
 
+# Classes that families without one of their own have, in one release of transformers or another.
+SHARED_TOKENIZERS = {
+    "electra": {"bert"},
+    **dict.fromkeys(("modernbert", "eurobert"), {"pretrained", "tokenizersbackend"}),
+}
+
+
 def test_an_encoder_has_its_familys_own_tokenizer(subject: Subject) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(subject.encoder.path, local_files_only=True)
-    assert type(tokenizer).__name__.lower() == f"{subject.encoder.model_type.replace('-', '')}tokenizerfast"
+    name = type(tokenizer).__name__.lower().removesuffix("fast").removesuffix("tokenizer")
+    assert name in {subject.encoder.model_type.replace("-", ""), *SHARED_TOKENIZERS.get(subject.encoder.model_type, ())}
     model = json.loads((subject.encoder.path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["type"]
     unigrams = dict.fromkeys(("xlm-roberta", "camembert", "deberta-v2", "albert"), "Unigram")
-    assert model == {"roberta": "BPE", **unigrams}.get(subject.encoder.model_type, "WordPiece")
+    byte_pairs = dict.fromkeys(("roberta", "modernbert", "eurobert"), "BPE")
+    assert model == {**byte_pairs, **unigrams}.get(subject.encoder.model_type, "WordPiece")
     assert len(tokenizer.tokenize("nobody told you")) < len("nobody told you")
 
 
 def test_logits_spread_by_about_one_over_texts(subject: Subject) -> None:
     assert subject.spread.min() > 0.3
-    assert subject.spread.max() < 3
+    assert subject.spread.max() < 3.5
 
 
 def test_the_same_arguments_make_the_same_encoder(tmp_path: Path) -> None:
@@ -217,7 +235,7 @@ def test_every_weight_matrix_is_of_the_precision_promised(subject: Subject) -> N
         if node.op_type == "Gemm" or (node.op_type == "MatMul" and node.input[1] in constants)
     ]
     layers = 2
-    assert len(products) >= 6 * layers
+    assert len(products) >= 4 * layers  # ModernBERT's; others have six
     halves = [tensor.data_type for tensor in graphs["onnx-fp16"].initializer if len(tensor.dims) == 2]
     assert onnx.TensorProto.FLOAT16 in halves
     assert onnx.TensorProto.FLOAT not in halves
@@ -313,11 +331,11 @@ def test_padding_in_front_moves_a_text_where_positions_are_columns(subject: Subj
         assert moved < 1e-4
 
 
-def test_every_head_reads_the_first_column_padding_or_not(subject: Subject) -> None:
-    """So that padding in front changes the answer in every family, whatever its positions are."""
+def test_every_head_but_eurobert_s_reads_the_first_column_padding_or_not(subject: Subject) -> None:
+    """So that padding in front changes the answer, whatever the family's positions are. EuroBERT's takes the mean of tokens."""
     right, left = (subject.batch([5, 12], side=side) for side in ("right", "left"))
     moved = np.abs(answer(subject.reference, [right]) - answer(subject.reference, [left])) / subject.spread
-    assert moved[0].max() > 0.1
+    assert (moved[0].max() > 0.1) == (subject.encoder.model_type != "eurobert")
     assert moved[1].max() < 1e-4, "a row without padding"
 
 
@@ -373,5 +391,5 @@ def test_families_whose_positions_start_behind_the_padding_have_two_tokens_less(
     assert limit == 18
     with torch.inference_mode():
         module(input_ids=torch.full((1, limit), 5))
-        with pytest.raises(IndexError):
+        with pytest.raises((IndexError, RuntimeError)):
             module(input_ids=torch.full((1, limit + 1), 5))

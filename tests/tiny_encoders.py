@@ -177,8 +177,8 @@ def make_encoder(
     folder.mkdir(parents=True, exist_ok=True)
     chosen = FAMILIES[family]
     with warnings.catch_warnings():
-        # Importing DeBERTa-v2 compiles functions with torch.jit.script, which torch deprecates.
-        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+        # Importing DeBERTa-v2 or ModernBERT compiles functions in ways that torch deprecates.
+        warnings.filterwarnings("ignore", message="`torch.jit.script", category=DeprecationWarning)
         model_class = getattr(transformers, chosen.model_class)
     config = model_class.config_class(
         vocab_size=TOKENIZERS[tokenizer or chosen.tokenizer](folder),

@@ -75,7 +75,7 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
 
 
 def _example(encoder: Encoder, module: Any) -> dict[str, Any]:
-    """A batch as tensors, by the name of the input: with segments where the module tells any apart."""
+    """A batch as tensors, by the name of the input; with segments where the module tells any apart."""
     import torch
 
     batch = pad_rows(tokenize(encoder, _EXAMPLE), (0, 1))

@@ -24,8 +24,7 @@ from driftgate.inputs.encoder import Encoder
 _USUAL_ATTENTION = frozenset(
     {
         "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "eurobert",
-        "modernbert", "mpnet",
-        "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
+        "modernbert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
     }
 )  # fmt: skip
 
@@ -116,7 +115,7 @@ def read_encoder_shape(encoder: Encoder) -> EncoderShape:
     for path in encoder.path.glob("model*.safetensors"):  # none where only ONNX files were published
         with safe_open(path, framework="np") as tensors:
             parameters += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
-    usual = encoder.model_type in _USUAL_ATTENTION and not config.pruned_heads
+    usual = encoder.model_type in _USUAL_ATTENTION and not getattr(config, "pruned_heads", None)
     return EncoderShape(
         layers=config.num_hidden_layers * getattr(config, "inner_group_num", 1) if usual else None,
         heads=config.num_attention_heads if usual else None,

@@ -1,24 +1,65 @@
 """Graph optimization before any number changes its type."""
 
 from pathlib import Path
+from typing import Any
 
 from driftgate.builder.duplicates import merge_duplicates
+from driftgate.builder.functions import DOMAIN
+from driftgate.builder.graph_walk import bodies
 from driftgate.builder.onnx_graph import save_beside
-
-_ANY_SIZE = 2**40
-"""Elements. Constants of every size are folded: DeBERTa's products of relative positions would be made anew in every call."""
 
 
 def optimize_basic(source: Path, target: Path) -> None:
-    """Fold constants and remove redundant nodes, such as Identity nodes that hide weights; then store equal weights once.
+    """Compute once what does not depend on the input, then store equal weights once.
 
-    What ONNX Runtime's hardware-independent optimizations (O1) do, but attention stays one node and every node keeps its name.
-    More gains nothing on a CPU, whose session fuses when it loads the file.
+    ONNX Runtime's own hardware-independent optimizations (O1) would do no more, but take attention apart and lose the names of
+    nodes; the exporter has removed what is redundant. More gains nothing on a CPU, whose session fuses when it loads the file.
     """
     import onnx
-    from onnxscript import optimizer
 
-    model = optimizer.optimize(onnx.load(source), input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, inline=False)
-    del model.graph.value_info[:]  # of shapes that later steps change
+    model = onnx.load(source)
+    fold_constants(model)
     merge_duplicates(model)
     save_beside(model, source, target)
+
+
+def fold_constants(model: Any) -> None:
+    """Replace the nodes of an onnx.ModelProto that read constants only by what they compute, in place.
+
+    DeBERTa's products of relative positions are such nodes, and so is an Identity that hides a weight from a quantizer.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    folded: list[Any] = []
+    left: list[Any] = []
+    for node in graph.node:
+        fixed = constants.issuperset(filter(None, node.input)) and node.domain != DOMAIN and not bodies(node)
+        (folded if fixed else left).append(node)
+        if fixed:
+            constants.update(node.output)
+    read = {name for node in left for name in node.input} | {value.name for value in graph.output}
+    wanted = [name for node in folded for name in node.output if name in read]
+    values = _compute(model, folded, wanted) if wanted else []
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in zip(wanted, values, strict=True))
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(left)
+    graph.initializer.extend(kept)
+
+
+def _compute(model: Any, nodes: list[Any], wanted: list[str]) -> list[Any]:
+    """The values of `wanted`, arrays, which `nodes` compute from constants of `model`."""
+    import onnxruntime
+    from onnx import ValueInfoProto, helper
+
+    read = {name for node in nodes for name in node.input}
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    graph = helper.make_graph(nodes, "constants", [], [ValueInfoProto(name=name) for name in wanted], weights)
+    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    computed: list[Any] = session.run(wanted, {})
+    return computed

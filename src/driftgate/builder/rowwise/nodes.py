@@ -132,6 +132,17 @@ class NodeWriter:
         layout.set_rows(out, Rows(rows), 1)
         return True
 
+    def _sum_over_tokens(self, node: Any) -> bool:
+        """One token after the other, as a head's mean needs it: other orders of addition give other bits in longer batches."""
+        graph, (name, *axes), out = self._graph, node.input, node.output[0]
+        along = graph.value(axes[0]) if axes else None
+        if along is None or along.tolist() != [1] or attribute(node, "keepdims", 1):
+            return False
+        axis, last = graph.constant(np.array(1, np.int64)), graph.constant(np.array(-1, np.int64))
+        sums = graph.node("CumSum", [self._layout.as_batch(name), axis], f"{out}/sums")
+        graph.node("Gather", [sums, last], out, axis=1)
+        return True
+
     def _split(self, node: Any) -> bool:
         """Of each row into equal parts, such as what GeGLU gates and the gate."""
         layout, name, parts = self._layout, node.input[0], list(node.output)
@@ -158,6 +169,7 @@ class NodeWriter:
         **dict.fromkeys(("Mul", "Sub", "Div", "Gelu", "FastGelu", "Relu", "Sigmoid", "Tanh", "Erf"), _elementwise),
         **dict.fromkeys(("Pow", "Sqrt", "Reciprocal"), _elementwise),
         "ReduceMean": _mean,
+        "ReduceSum": _sum_over_tokens,
         "Split": _split,
         "LayerNormalization": _layer_norm,
         "MultiHeadAttention": _multi_head_attention,
