@@ -166,8 +166,8 @@ def test_an_encoder_is_loaded_as_its_family_with_its_limit(subject: Subject) -> 
 
 # Classes that families without one of their own have, in one release of transformers or another.
 SHARED_TOKENIZERS = {
-    "electra": {"bert"},
-    **dict.fromkeys(("modernbert", "eurobert"), {"pretrained", "tokenizersbackend"}),
+    "electra": ("bert",),
+    **dict.fromkeys(("modernbert", "eurobert"), ("pretrained", "tokenizersbackend")),
 }
 
 

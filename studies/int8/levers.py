@@ -62,26 +62,6 @@ def _handlers(**own: Any) -> Iterator[None]:
         yield
 
 
-def _skip_layer_norm_as_one(self: Any, node: Any) -> bool:
-    first, second, gamma, *rest = node.input
-    layout, width = self._layout, self._graph.value(gamma).size
-    for name in (first, second):
-        layout.add_tokens(name, width)
-    if not (layout.in_rows(first) or layout.in_rows(second)):
-        layout.add_tokens(node.output[0], width)
-        return False
-    inputs = [layout.rows(first).name, layout.rows(second).name, gamma, *rest]
-    layout.set_rows(node.output[0], Rows(self._graph.copy(node, inputs, f"{node.output[0]}/rows")), width)
-    return True
-
-
-def _bias_gelu_as_one(self: Any, node: Any) -> bool:
-    name, bias = node.input
-    rows = self._graph.copy(node, [self._layout.rows(name).name, bias], f"{node.output[0]}/rows")
-    self._layout.set_rows(node.output[0], Rows(rows, from_gelu=True), self._layout.width(name))
-    return True
-
-
 @contextmanager
 def _separate_products() -> Iterator[None]:
     """MatMulInteger, Cast and Mul instead of MatMulIntegerToFloat."""
@@ -181,18 +161,15 @@ def _packed_query_key_value() -> Iterator[None]:
 @contextmanager
 def _scaled_behind_normalization() -> Iterator[None]:
     """Rows are divided by the root of LayerNorm's gains before they are quantized, the weights behind them multiplied."""
-    layer_norm, skip, write = NodeWriter._layer_norm, NodeWriter._skip_layer_norm, Products.write  # noqa: SLF001
+    layer_norm, write = NodeWriter._layer_norm, Products.write  # noqa: SLF001
     gains: dict[str, Any] = {}
 
-    def remember(handler: Any, position: int) -> Any:
-        def wrapped(self: Any, node: Any) -> bool:
-            written = handler(self, node)
-            gamma = self._graph.value(node.input[position])
-            if written and gamma is not None:
-                gains[self._layout.open_rows(node.output[0]).name] = np.sqrt(np.abs(gamma)).clip(1e-3)
-            return bool(written)
-
-        return wrapped
+    def remember(self: Any, node: Any) -> bool:
+        written = layer_norm(self, node)
+        gamma = self._graph.value(node.input[1])
+        if written and gamma is not None:
+            gains[self._layout.open_rows(node.output[0]).name] = np.sqrt(np.abs(gamma)).clip(1e-3)
+        return bool(written)
 
     def scaled(self: Any, rows: Rows, name: str, matrix: Any, out: str) -> Rows:
         if rows.name not in gains:
@@ -202,8 +179,7 @@ def _scaled_behind_normalization() -> Iterator[None]:
         smooth = self._graph.node_once("Mul", [rows.name, inverse], f"{rows.name}/smooth")
         return write(self, Rows(smooth, rows.offset, count=rows.count), name, matrix * gain[:, None], out)
 
-    own = {"LayerNormalization": remember(layer_norm, 1), "SkipLayerNormalization": remember(skip, 2)}
-    with _handlers(**own), mock.patch.object(Products, "write", scaled):
+    with _handlers(LayerNormalization=remember), mock.patch.object(Products, "write", scaled):
         yield
 
 
@@ -252,26 +228,12 @@ def _all_biases_in_attention() -> Iterator[None]:
     plain = AttentionWriter.write
 
     def write(self: Any, node: Any) -> None:
-        key, value = node.input[1:3]
-        biases = self._graph.value(node.input[3]).reshape(3, -1)
-        for name, bias in ((key, biases[1]), (value, biases[2])):
-            rows = self._layout.open_rows(name)
-            self._layout.set_rows(name, Rows(rows.name, bias.astype(np.float64)), bias.size)
-        only_query = self._graph.constant(
-            np.concatenate([biases[0], 0 * biases[1], 0 * biases[2]]), f"{node.output[0]}/query_only"
-        )
-        node.input[3] = only_query
+        for name in node.input[1:3]:
+            self._layout.rows(name)
         plain(self, node)
 
     with mock.patch.object(AttentionWriter, "write", write):
         yield
-
-
-def _attention_as_fused(self: Any, node: Any) -> bool:
-    for name in node.input[:3]:
-        self._layout.add_tokens(name, self._graph.value(node.input[3]).size // 3)
-    self._layout.add_tokens(node.output[0], self._graph.value(node.input[3]).size // 3)
-    return False
 
 
 LEVERS: dict[str, Callable[[], Any]] = {
@@ -281,9 +243,6 @@ LEVERS: dict[str, Callable[[], Any]] = {
     "biases added where they stand": _constants_at_once,
     "key and value biases kept in attention": _all_biases_in_attention,
     "one product for query, key and value": _packed_query_key_value,
-    "`MultiHeadAttention` as the optimizer fuses it": lambda: _handlers(MultiHeadAttention=_attention_as_fused),
-    "`SkipLayerNormalization` in one": lambda: _handlers(SkipLayerNormalization=_skip_layer_norm_as_one),
-    "`BiasGelu` in one": lambda: _handlers(BiasGelu=_bias_gelu_as_one),
     "`MatMulInteger`, `Cast`, `Mul`": _separate_products,
     "rows from least to greatest value": _asymmetric_rows,
     "gains moved from LayerNorm to weights": _scaled_behind_normalization,

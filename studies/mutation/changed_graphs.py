@@ -1,18 +1,16 @@
 """ONNX graphs with one thing wrong: build steps that a careless optimization would be."""
 
 import contextlib
-import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from driftgate.backends import Step
+from driftgate.builder.lower import fuse_layers
 from driftgate.inputs.encoder import Encoder
 
 
@@ -40,23 +38,23 @@ def _set_mask_value(source: Path, target: Path) -> None:
     onnx.save(model, target)
 
 
-def o2_step(encoder: Encoder) -> Step:
-    """Optimum's O2 as it ships: fused attention that is told how many tokens each row has, hence assumes right padding."""
-    return Step("optimum-o2", "1", partial(_fuse, encoder.path, raw_mask=False))
+def right_padding_step(encoder: Encoder) -> Step:  # noqa: ARG001 - as above
+    """Fused attention that is told how many tokens each row has, hence assumes right padding: as Optimum's O2 ships it."""
+    return Step("fused-for-right-padding", "1", _fuse_for_right_padding)
 
 
-def o2_raw_mask_step(encoder: Encoder) -> Step:
-    """O2 with `use_raw_attention_mask`, which is right for padding on either side."""
-    return Step("optimum-o2-raw-mask", "1", partial(_fuse, encoder.path, raw_mask=True))
+def fused_step(encoder: Encoder) -> Step:  # noqa: ARG001 - as above
+    """Fused attention with the mask it was given, which is right for padding on either side."""
+    return Step("fused", "1", fuse_layers)
 
 
-def wrong_heads_step(encoder: Encoder) -> Step:
-    """O2 of a graph whose number of heads was not detected but given, and given wrong: half of them, twice as wide."""
-    return Step("optimum-o2-half-the-heads", "1", partial(_fuse_with_half_the_heads, encoder.path))
+def wrong_heads_step(encoder: Encoder) -> Step:  # noqa: ARG001 - as above
+    """Fused attention whose number of heads was not detected but given, and given wrong: half of them, twice as wide."""
+    return Step("fused-with-half-the-heads", "1", _fuse_with_half_the_heads)
 
 
 def quantize_fused_step(encoder: Encoder) -> Step:  # noqa: ARG001 - as above
-    """Dynamic INT8 of a fused graph, with driftgate's own options: what Optimum's users ship, O2 and then INT8."""
+    """Dynamic INT8 of a fused graph, with driftgate's own options: what users ship who fuse first."""
     return Step("int8-dynamic-of-fused", "1", _quantize_fused)
 
 
@@ -75,41 +73,51 @@ def _quantize_fused(source: Path, target: Path) -> None:
         )
 
 
-def _fuse(encoder_folder: Path, source: Path, target: Path, *, raw_mask: bool) -> None:
-    from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
-
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
-        shutil.copy2(source, Path(scratch) / "model.onnx")
-        shutil.copy2(encoder_folder / "config.json", scratch)
-        config = AutoOptimizationConfig.O2(use_raw_attention_mask=raw_mask)
-        ORTOptimizer.from_pretrained(scratch).optimize(config, save_dir=scratch, file_suffix="o2")
-        shutil.move(Path(scratch) / "model_o2.onnx", target)
-    if not _attention_nodes(target):
-        raise ValueError("O2 fused no attention: nothing would be mutated")
-
-
-def _fuse_with_half_the_heads(encoder_folder: Path, source: Path, target: Path) -> None:
+def _fuse_for_right_padding(source: Path, target: Path) -> None:
     import onnx
+    from onnx import TensorProto, helper, numpy_helper
 
-    heads = int(json.loads((encoder_folder / "config.json").read_text(encoding="utf-8"))["num_attention_heads"])
-    _fuse(encoder_folder, source, target, raw_mask=True)
-    model = onnx.load(target)
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "num_heads":
-                attribute.i = heads // 2
+    model = _fused(source, target)
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "token_axis"))
+    counted = helper.make_node(
+        "ReduceSum", ["attention_mask", "token_axis"], ["tokens"], name="count_tokens", keepdims=0
+    )
+    graph.node.insert(0, counted)
+    graph.node.insert(1, helper.make_node("Cast", ["tokens"], ["lengths"], name="lengths", to=TensorProto.INT32))
+    for node in _attention_nodes(model):
+        node.input[4], node.input[5] = "lengths", ""
     onnx.save(model, target)
 
 
-def _attention_nodes(path: Path) -> int:
+def _fuse_with_half_the_heads(source: Path, target: Path) -> None:
     import onnx
 
-    return sum(node.op_type == "Attention" for node in onnx.load(path, load_external_data=False).graph.node)
+    model = _fused(source, target)
+    for node in _attention_nodes(model):
+        for attribute in node.attribute:
+            if attribute.name == "num_heads":
+                attribute.i //= 2
+    onnx.save(model, target)
+
+
+def _fused(source: Path, target: Path) -> Any:
+    import onnx
+
+    fuse_layers(source, target)
+    return onnx.load(target)
+
+
+def _attention_nodes(model: Any) -> list[Any]:
+    found = [node for node in model.graph.node if node.op_type == "MultiHeadAttention"]
+    if not found:
+        raise ValueError("no attention was fused: nothing would be mutated")
+    return found
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The optimizer prints and logs its every step."""
+    """The quantizer prints and logs its every step."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

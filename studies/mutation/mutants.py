@@ -125,18 +125,18 @@ _BESIDE_QUANTIZATION = (
     "encoder; other encoders must be judged there"
 )
 
-_FUSED = ("fp32", "int8")  # row-wise INT8 fuses attention itself, and writes a mask of its own
+_FUSED = ("fp32", "int8")  # row-wise INT8 lowers attention itself
 
 MUTANTS = (
     Mutant("good", "nothing: the control", asked(), control=True),
-    Mutant("o2-raw-mask", "nothing: O2 as it should be, the control of the fused graphs",
-           rebuilt(graphs.o2_raw_mask_step, fuses=True), _FUSED, control=True),
+    Mutant("o2-raw-mask", "nothing: fused as it should be, the control of the fused graphs",
+           rebuilt(graphs.fused_step, fuses=True), _FUSED, control=True),
     Mutant("emulated", "nothing: the control of the saturation", _emulated(saturates=False), ("int8",), control=True),
     Mutant("mask-dropped", "the attention mask is not fed: padding is read as text", asked(wrong.drop_mask)),
     Mutant("mask-1e4", "masked scores get -1e4 instead of the smallest float", rebuilt(graphs.mask_value_step), _FUSED,
            why_survives={"fp32": _NO_FAULT, "int8": _NO_FAULT}),
-    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front", rebuilt(graphs.o2_step, fuses=True),
-           _FUSED),
+    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front",
+           rebuilt(graphs.right_padding_step, fuses=True), _FUSED),
     Mutant("padded-in-front", "texts are padded on the other side than in training", asked(wrong.pad_left)),
     Mutant("positions-shifted", "position ids off by one", changed(weights.edit_tensors(weights.shift_positions))),
     Mutant("half-the-heads", "graph fusion is told a wrong number of heads",
