@@ -1,14 +1,23 @@
 """What only some environments have installed."""
 
 from collections.abc import Iterable
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pytest
 
-needs_optimum = pytest.mark.skipif(
-    find_spec("optimum") is None, reason="Optimum is not installed here: `tox run -e optimum` has it"
-)
+NO_OPTIMUM = "Optimum is not installed here: `tox run -e optimum` has it"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+needs_optimum = pytest.mark.skipif(not _is_installed("optimum-onnx"), reason=NO_OPTIMUM)
 
 
 def mark_optimum(entries: Iterable[Any]) -> list[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import run_driftgate
+from optional import NO_OPTIMUM
 from untimed import made_up_speed
 
 from driftgate import publish as publish_module
@@ -60,9 +61,7 @@ def optimum() -> ModuleType:
     """Optimum's clients; importing them warns about parts of torch and of itself, which its users see too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip(
-            "optimum.onnxruntime", reason="Optimum is not installed here: `tox run -e optimum` has it"
-        )
+        return pytest.importorskip("optimum.onnxruntime", reason=NO_OPTIMUM, exc_type=ImportError)
 
 
 def predict(folder: Path, backend: str, texts: tuple[str, ...]) -> Scores:

@@ -34,7 +34,7 @@ def secret(tmp_path: Path, tiny_encoder: Path) -> Path:
     """A file of the user's own that is a good vocabulary: nothing but where it lies speaks against it."""
     path = tmp_path / "private" / "vocab.json"
     path.parent.mkdir()
-    content = json.loads((tiny_encoder / "vocab.json").read_text(encoding="utf-8"))
+    content = json.loads((tiny_encoder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     path.write_text(json.dumps({**content, "secret": len(content)}), encoding="utf-8")
     return path
 

@@ -265,7 +265,7 @@ def test_a_file_without_a_configuration_is_refused(tmp_path: Path) -> None:
 def test_a_file_without_a_tokenizer_is_refused_with_what_was_looked_for_and_found(publish: Publish) -> None:
     folder = publish("model.onnx")
     for name in ("tokenizer.json", "vocab.json", "merges.txt"):
-        (folder / name).unlink(missing_ok=True)
+        (folder / name).unlink()
     with pytest.raises(
         EncoderError, match=r"expected tokenizer files \(tokenizer\.json\), found none.*there is config\.json"
     ):

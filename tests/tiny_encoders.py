@@ -3,6 +3,7 @@
 The same arguments write the same bytes, so that what was built of an encoder is found in the cache by the next run.
 """
 
+import json
 import math
 import random
 import warnings
@@ -207,6 +208,8 @@ def _save(tokenizer: Any, class_name: str, folder: Path, **options: Any) -> int:
     tokenizer.save(str(path))
     saved = getattr(transformers, class_name)(tokenizer_file=str(path), **options)
     saved.save_pretrained(folder)
+    # transformers 5 writes it no more; what has been published has it.
+    (folder / "special_tokens_map.json").write_text(json.dumps(saved.special_tokens_map), encoding="utf-8")
     return len(saved)
 
 
@@ -219,6 +222,7 @@ def _save_byte_pairs(folder: Path) -> int:
     bpe.post_processor = processors.RobertaProcessing(
         ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )
+    bpe.save_model(str(folder))  # likewise
     return _save(bpe, "RobertaTokenizerFast", folder)
 
 

@@ -125,8 +125,8 @@ def _describe_failure(encoder: Encoder, opset: int, error: BaseException, module
     reason = str(error).strip().partition("\n")[0] or type(error).__name__  # torch goes on with the whole graph
     return (
         f"{encoder.name}: torch cannot export architecture {encoder.model_type!r} in opset {opset}: "
-        f"{f'in module {place}: ' if place else ''}{reason}; judge its torch backends only (--backends torch,torch-compile), "
-        "or export it in another way and name the file (--backends NAME=PATH)"
+        f"{f'in module {place}: ' if place else ''}{reason}; judge only its backends torch and torch-compile, "
+        "or export it in another way and give that file as a backend, NAME=PATH"
     )
 
 
