@@ -62,7 +62,7 @@ def test_shared_weights_are_counted_once_in_torch_and_as_often_as_they_are_used_
     ]  # torch transposes them for every layer that reads them
     again = 4 * sum(map(math.prod, matrices))
     repeated, once = (sum(found[name].parts.values()) for name in (NAIVE, "onnx-fp32"))
-    assert repeated - once == pytest.approx(again, rel=0.02)
+    assert repeated - once == pytest.approx(again, rel=0.03)  # and equal biases, zeros all, once
     assert found[NAIVE].size_bytes > 1.2 * found["onnx-fp32"].size_bytes
     assert found[NAIVE].parts["attention"] > 1.8 * found["onnx-fp32"].parts["attention"]
 
@@ -189,7 +189,7 @@ def test_a_naive_export_that_fails_leaves_nothing(
         raise RuntimeError("tracing failed")
 
     monkeypatch.setattr(torch.onnx, "export", fail)
-    with pytest.raises(BuildError, match=r"albert: the ONNX exporter failed .* and opset 18: tracing failed"):
+    with pytest.raises(BuildError, match=r"albert: torch cannot export .* in opset 18: tracing failed"):
         measure_sizes(albert, ())
     assert [path for path in empty_cache.rglob("*") if path.suffix != ".lock"] == []
 

@@ -116,10 +116,10 @@ class _Build:
     def _identity(self, step: str | Step) -> str:
         if not isinstance(step, Step):
             chosen = "" if self.spec.opset == DEFAULT_OPSET else f":opset-{self.spec.opset}"
-            return f"export@{export.VERSION}{_code(export.export_onnx)}{chosen}"
+            return f"export@{export.VERSION}{_code(export.__name__)}{chosen}"
         watched = f":{self._corpus.sha256[:12]}" if step.calibrated else ""
         without = ":no-shape-inference" if step.infers_shapes and not self.spec.shape_inference else ""
-        return f"{step.name}@{step.version}{_code(step.apply)}{watched}{without}"
+        return f"{step.name}@{step.version}{_code(step.apply.__module__)}{watched}{without}"
 
     @property
     def _corpus(self) -> Corpus:
@@ -151,8 +151,8 @@ class _Build:
         return {step.name: dict(notes)} if isinstance(notes, Mapping) else {}
 
 
-def _code(apply: Callable[..., Any]) -> str:
-    digest = digest_code(apply)
+def _code(module: str) -> str:
+    digest = digest_code(module)
     return f"+{digest}" if digest else ""
 
 

@@ -4,21 +4,18 @@ import ast
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 _MADE_OF = ("driftgate.builder", "driftgate.inputs.weights")
 """Modules that steps are made of; those that only say what a file or an encoder is do not count."""
 
 
-def digest_code(step: Callable[..., Any]) -> str:
-    """Eight hexadecimal digits, of the source file that `step` is in and of all that it imports of what steps are made of.
+def digest_code(module: str) -> str:
+    """Eight hexadecimal digits, of the source file of a step's module and of all that it imports of what steps are made of.
 
-    "" where there is no file: what is typed into an interpreter goes by its version alone.
+    "" where there is no file: a step that is typed into an interpreter goes by its version alone.
     """
-    module = getattr(step, "__module__", None) or ""
     files = sorted(_files(module))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8] if files else ""
 
@@ -38,11 +35,8 @@ def _files(module: str) -> frozenset[Path]:
 
 
 def _source(module: str) -> Path | None:
-    path = getattr(
-        importlib.import_module(module) if module.startswith("driftgate.") else sys.modules.get(module),
-        "__file__",
-        None,
-    )
+    ours = module.startswith("driftgate.")
+    path = getattr(importlib.import_module(module) if ours else sys.modules.get(module), "__file__", None)
     return Path(path) if path and path.endswith(".py") and Path(path).is_file() else None
 
 

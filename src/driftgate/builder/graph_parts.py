@@ -13,7 +13,10 @@ OTHER = "other"
 
 # Module paths as transformers names them, in the order in which they are asked: attention has layers of its own in it.
 _PARTS = {
-    "head": re.compile(r"(^|[./])(classifier|pre_classifier|pooler|score|sequence_summary|logits_proj)([./_]|$)"),
+    "head": re.compile(
+        r"(^|[./])(classifier|final_norm|head|pre_classifier|pooler|score|sequence_summary|logits_proj)([./_]|$)"
+        r"|^(model[./]norm|dense)[./]"  # EuroBERT's
+    ),
     "attention": re.compile(r"attention|attn|(^|[./])sa_layer_norm"),
     "embeddings": re.compile(r"embed|encoder[./]layernorm"),  # DeBERTa's, of relative positions
     "feed-forward": re.compile(r"layers?\.\d|layer_groups|ffn|mlp"),

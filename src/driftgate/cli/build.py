@@ -70,7 +70,7 @@ def build(
         typer.Option(
             "--no-shape-inference",
             rich_help_panel=_EXPORTING,
-            help="for very large models: float16, row-wise INT8 and fusion do without it; ONNX Runtime's quantizers cannot",
+            help="for very large models: float16 does without it; ONNX Runtime's quantizers cannot",
         ),
     ] = False,
     report: Annotated[
