@@ -17,11 +17,12 @@ def load_for_export(encoder: Encoder) -> Any:
     Raises:
         EncoderError: see `load_module`.
     """
-    module = load_module(encoder, attention="eager")
+    module = load_module(encoder, attention=None)
     if _uses_attention_interface(module):
         _register()
         module.set_attn_implementation(_INTERFACE)
-    elif module._supports_sdpa:  # noqa: SLF001 - transformers 4.57 says it nowhere else
+    elif module.config._attn_implementation not in {"sdpa", "eager"}:  # noqa: SLF001 - has no public name
+        # ModernBERT's own choice is flash attention where that is installed.
         module = load_module(encoder, attention="sdpa")
     _name_tanh_gelu(module)
     return module
