@@ -92,9 +92,10 @@ class Step:
     """One build step of a backend that someone else registers.
 
     `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`; a mapping that
-    it returns goes into the manifest's notes. Change `version` whenever `apply` would write something else: it is part of
-    the cache key. `calibrated` says that `apply` takes a third argument, the `Calibration` to watch the graph on;
-    `infers_shapes` that it takes `shape_inference=`, a bool. `least_opset`: the first one that it works in.
+    it returns goes into the manifest's notes. `version` is part of the cache key, and so is a digest of the file that `apply`
+    is in: change `version` whenever `apply` would write something else for any other reason. `calibrated` says that `apply`
+    takes a third argument, the `Calibration` to watch the graph on; `infers_shapes` that it takes `shape_inference=`, a bool.
+    `least_opset`: the first one that it works in.
     """
 
     name: str

@@ -49,13 +49,13 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
 
     module = load_for_export(encoder)
     feed = _example(encoder, module)
-    batch, sequence = torch.export.Dim("batch_size"), torch.export.Dim("sequence_length", max=encoder.max_tokens)
+    # MobileBERT's code tells a text of two tokens apart; torch wants to know that none is traced, the graph does not care.
+    sequence = torch.export.Dim("sequence_length", min=3, max=encoder.max_tokens)
+    axes = {0: torch.export.Dim("batch_size"), 1: sequence}
     with _quiet():
         try:
             with torch.inference_mode(), leave_whole():
-                traced = torch.export.export(
-                    module, (), feed, dynamic_shapes={name: {0: batch, 1: sequence} for name in feed}, strict=False
-                )
+                traced = torch.export.export(module, (), feed, dynamic_shapes=dict.fromkeys(feed, axes), strict=False)
             program = torch.onnx.export(
                 traced,
                 dynamo=True,
@@ -122,7 +122,9 @@ def _describe_failure(encoder: Encoder, opset: int, error: BaseException, module
     while error.__cause__ is not None:  # torch wraps what went wrong in what it was doing
         error = error.__cause__
     place = _find_module(error, module)
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__  # torch goes on with the whole graph
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]  # torch goes on with the whole graph
+    details = [line.strip() for line in more if line.startswith("  - ")]  # of constraints on the axes
+    reason = " ".join((first, *details))
     return (
         f"{encoder.name}: torch cannot export architecture {encoder.model_type!r} in opset {opset}: "
         f"{f'in module {place}: ' if place else ''}{reason}; judge only its backends torch and torch-compile, "
@@ -140,15 +142,16 @@ def _find_module(error: BaseException, module: Any) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints to stdout and logs hints about packages that are not needed here."""
+    """The exporter prints what it does, and on failure the whole graph, and logs hints about packages that are not needed."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.__trace", "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
+        with warnings.catch_warnings(), open(os.devnull, "w") as sink:  # noqa: PTH123
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+                yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

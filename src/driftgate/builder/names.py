@@ -14,8 +14,8 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 def name_nodes(model: Any) -> None:
     """Name every node of an onnx.ModelProto after its module, and constants that torch computed after their first reader's.
 
-    Attention gets the bare name of its module, everything else the module's and its own. torch's notes about each node, from
-    which the names are read, go: readers of old files do not know them.
+    Attention gets the bare name of its module (where layers share weights, the first of them), everything else the module's and
+    its own. torch's notes about each node, from which the names are read, go: readers of old files do not know them.
     """
     graph, used = model.graph, Counter[str]()
     for node in graph.node:
@@ -25,7 +25,7 @@ def name_nodes(model: Any) -> None:
         used[path] += whole
         if whole and path and used[path] == 1:
             node.name = path
-        else:  # layers that share weights are one module
+        else:
             node.name = f"{path}/{own}" if path else own
     _name_constants(graph)
     _name_axes(graph)
@@ -64,4 +64,4 @@ def _name_axes(graph: Any) -> None:
     for value in (*graph.input, *graph.output):
         for axis in value.type.tensor_type.shape.dim:
             if axis.HasField("dim_param"):
-                axis.dim_param = names[axis.dim_param]
+                axis.dim_param = names.get(axis.dim_param, axis.dim_param)
