@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from driftgate.backends import Precision
-from driftgate.builder.published import infer_precision
+from driftgate.builder.graph_precision import infer_precision
 from driftgate.judge.arbiter import measure_error
 from driftgate.judge.drift import measure_drift
 from driftgate.judge.slices import MIN_ROWS, measure_slices
@@ -20,8 +20,8 @@ def test_backend_is_what_its_name_says(backend, built, driftgate):
     assert in_force.threads == driftgate.options.settings.threads
     assert driftgate.options.settings.device.kind in in_force.provider.lower().replace("executionprovider", "")
     if built.artifact is not None:
-        graph = onnx.load(built.artifact.model, load_external_data=False).graph
-        assert infer_precision(graph) == built.spec.precision
+        model = onnx.load(built.artifact.model, load_external_data=False)
+        assert infer_precision(model) == built.spec.precision
     if built.spec.precision in (Precision.FP32, Precision.CHECKPOINT):
         assert in_force.arithmetic == "float32"
 

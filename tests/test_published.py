@@ -12,7 +12,8 @@ import pytest
 from driftgate.backends import REGISTRY, BackendSpec, Precision, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import build_artifact
-from driftgate.builder.published import infer_precision, open_published
+from driftgate.builder.graph_precision import infer_precision
+from driftgate.builder.published import open_published
 from driftgate.errors import ArtifactError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -41,6 +42,10 @@ def copy_model(encoder: Encoder, warm_cache: Path, tmp_path: Path) -> CopyModel:
     return copy
 
 
+def model_of(node: onnx.NodeProto) -> onnx.ModelProto:
+    return onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
+
+
 def open_as(text: str, encoder: Encoder) -> tuple[BackendSpec, Artifact]:
     (spec,) = parse_backends(text)
     return open_published(spec, encoder)
@@ -67,7 +72,7 @@ def test_a_good_artifact_gets_its_class_from_its_graph(
 
 def test_a_static_int8_graph_is_told_from_a_dynamic_one() -> None:
     node = onnx.helper.make_node("QuantizeLinear", ["x", "scale"], ["y"])
-    assert infer_precision(onnx.helper.make_graph([node], "static", [], [])) is Precision.INT8_STATIC
+    assert infer_precision(model_of(node)) is Precision.INT8_STATIC
 
 
 def test_a_class_that_the_graph_confirms_is_accepted(copy_model: CopyModel, encoder: Encoder) -> None:
@@ -254,13 +259,7 @@ def test_a_folder_with_two_models_is_refused_with_their_names(copy_model: CopyMo
 
 def test_weights_alone_in_eight_bits_count_as_static() -> None:
     node = onnx.helper.make_node("DequantizeLinear", ["weight", "scale"], ["out"])
-    assert infer_precision(onnx.helper.make_graph([node], "g", [], [])) is Precision.INT8_STATIC
-
-
-def test_a_graph_of_fewer_bits_has_no_class() -> None:
-    node = onnx.helper.make_node("MatMulNBits", ["x", "weight", "scale"], ["out"])
-    with pytest.raises(ArtifactError, match="MatMulNBits"):
-        infer_precision(onnx.helper.make_graph([node], "g", [], []))
+    assert infer_precision(model_of(node)) is Precision.INT8_STATIC
 
 
 @pytest.mark.parametrize("last", ["Sigmoid", "Softmax"])

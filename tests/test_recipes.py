@@ -21,8 +21,8 @@ from driftgate.builder.artifact import Manifest, read_manifest
 from driftgate.builder.build import build_artifact
 from driftgate.builder.calibration import ROWS, measure_ranges, tokenize_calibration
 from driftgate.builder.functions import load_inlined
+from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.onnx_graph import QUANTIZED_OPERATORS, makers
-from driftgate.builder.published import infer_precision
 from driftgate.builder.steps import STEPS
 from driftgate.errors import ArtifactError, BackendUnavailableError, BuildError, EncoderError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, pad_rows
@@ -81,7 +81,7 @@ def test_static_products_read_integers_of_ranges_fixed_at_build_time(encoder: En
     for node in graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             assert node.input[1] in constants
-    assert infer_precision(graph) is Precision.INT8_STATIC
+    assert infer_precision(onnx.helper.make_model(graph)) is Precision.INT8_STATIC
 
 
 def maker_of(producers: Mapping[str, Any], name: str) -> str:
@@ -234,7 +234,7 @@ def test_on_a_gpu_float16_is_made_from_fused_layers(encoder: Encoder) -> None:
     operators = [node.op_type for node in graph_of(encoder, spec).node]
     assert operators.count("MultiHeadAttention") == operators.count("Gelu") == 2
     assert "FastGelu" not in operators  # GELU stays what it is
-    assert infer_precision(graph_of(encoder, spec)) is Precision.FP16
+    assert infer_precision(onnx.helper.make_model(graph_of(encoder, spec))) is Precision.FP16
     expected = reference(encoder)
     assert np.abs(logits(encoder, spec) - expected).max() < 0.02 * expected.std()
 

@@ -11,8 +11,8 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, Precision, parse_backends
 from driftgate.builder.build import build_artifact
+from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.onnx_graph import GraphWriter
-from driftgate.builder.published import infer_precision
 from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows
@@ -64,7 +64,7 @@ def test_every_product_with_a_constant_matrix_is_an_integer_one(encoder: Encoder
     dynamic = [node for node in graph_of(encoder, "onnx-int8-dynamic").node if node.op_type == "MatMulInteger"]
     in_head = [node for node in graph.node if node.op_type == "Gemm"]  # of one row a text
     assert len(integer) == len(dynamic) - len(in_head)
-    assert infer_precision(graph) is Precision.INT8_ROWWISE
+    assert infer_precision(onnx.helper.make_model(graph)) is Precision.INT8_ROWWISE
 
 
 def test_the_source_is_left_alone(encoder: Encoder, tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ class Precision(StrEnum):
     INT8_STATIC = "int8-static"
     INT8_ROWWISE = "int8-rowwise"
     """Activations scaled token by token: answers do not depend on batch mates."""
+    INT4_BLOCKWISE = "int4-blockwise"
+    """Weights stored as 4-bit integers, with a scale (and perhaps a zero point) for each block of 16 to 256 of them
+    (ONNX Runtime's `MatMulNBits`); activations in float32 or float16. What transformers.js calls q4 and q4f16."""
+    FLOAT4_BLOCKWISE = "float4-blockwise"
+    """Weights stored as 4-bit floats of bitsandbytes, NF4 or FP4, with a scale for each block (ONNX Runtime's
+    `MatMulBnb4`); activations in float32 or float16. What transformers.js calls bnb4."""
     CHECKPOINT = "checkpoint"
     """Other weights, in float32: probabilities may move, quality must not fall."""
     FROM_GRAPH = "from-graph"
@@ -263,14 +269,19 @@ def _parse_published(part: str, registry: Mapping[str, BackendSpec]) -> BackendS
     return BackendSpec(name, precision, Runtime.ONNXRUNTIME, published=Path(path))
 
 
+# Short words count at the beginning of a word only: "model-q4f16" promises something, "seq4" and "conf4" do not.
+_PROMISES = {
+    "int4|(?<![a-z0-9])q4": "int4",
+    "bnb4|float4|(?<![a-z0-9])(nf4|fp4)": "float4",
+    "fp32|float32": "fp32",
+    "fp16|float16": "fp16",
+    "int8|quantized": "int8",
+}
+
+
 def name_promises(name: str) -> str | None:
-    """The precision that a name promises ("fp32", "fp16", "int8"), or None where it promises nothing."""
-    promises = {
-        "fp32": "fp32",
-        "float32": "fp32",
-        "fp16": "fp16",
-        "float16": "fp16",
-        "int8": "int8",
-        "quantized": "int8",
-    }
-    return next((promise for word, promise in promises.items() if word in name), None)
+    """The precision that a name promises: what the names of fitting precision classes begin with, such as "fp16" or "int4".
+
+    None where it promises nothing. In "q4f16" and "int4-fp16" the weights are what is promised.
+    """
+    return next((promise for words, promise in _PROMISES.items() if re.search(words, name)), None)

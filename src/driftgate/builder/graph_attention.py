@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder import functions
-from driftgate.builder.graph_walk import Site, attributes, is_product
+from driftgate.builder.graph_walk import BLOCK_PRODUCTS, Site, attributes, is_product, weight_shape
 
 _FUSED = frozenset(
     {
@@ -110,10 +110,11 @@ def _read_projection(site: Site, name: str, folder: Path, read: _Read) -> None:
 def _width(site: Site, product: Any) -> int | None:
     """Outputs of a product with a constant matrix, where that can be told whichever way round the matrix is kept."""
     weight = site.weight(product)
-    if weight is None or len(weight.dims) != 2:
+    shape = () if weight is None else weight_shape(product, weight)
+    if weight is None or len(shape) != 2:
         return None
-    rows, columns = weight.dims
-    if rows == columns:
+    rows, columns = shape
+    if rows == columns or product.op_type in BLOCK_PRODUCTS:
         return int(columns)
     if weight.name not in product.input:
         return None

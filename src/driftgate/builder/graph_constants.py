@@ -10,6 +10,9 @@ from typing import Any
 from driftgate.builder.graph_walk import Site, attributes
 from driftgate.errors import ArtifactError
 
+_PACKED_BITS = {"int2": 2, "int4": 4, "float4e2m1": 4}
+"""Types of which several are stored in a byte, unsigned ones included; NumPy has a byte for each."""
+
 
 def type_name(data_type: int) -> str:
     """ONNX's element type by NumPy's name: "float32", "int8"."""
@@ -33,7 +36,11 @@ def _name(tensor: Any) -> str:
 def _bytes(tensor: Any) -> int:
     from onnx import helper
 
-    return int(math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    elements = int(math.prod(tensor.dims))
+    bits = _PACKED_BITS.get(type_name(tensor.data_type).removeprefix("u"))
+    if bits:
+        return (elements * bits + 7) // 8
+    return int(elements * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def count_bytes(constants: Sequence[Any]) -> dict[str, int]:

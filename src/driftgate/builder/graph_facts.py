@@ -3,12 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from driftgate.builder.functions import DOMAIN
 from driftgate.builder.graph_attention import AttentionFacts, read_attention
+from driftgate.builder.graph_blocks import block_format
 from driftgate.builder.graph_constants import (
     count_bytes,
     count_duplicate_bytes,
@@ -16,7 +17,7 @@ from driftgate.builder.graph_constants import (
     find_requantized,
     type_name,
 )
-from driftgate.builder.graph_walk import Site, list_constants, walk
+from driftgate.builder.graph_walk import Site, inline_functions, list_constants, walk, weight_shape
 from driftgate.errors import ArtifactError, EncoderError
 from driftgate.inputs.encoder import Encoder
 
@@ -78,6 +79,7 @@ class GraphFacts:
         duplicate_bytes: those that a constant of the same type, shape and bytes has before.
         float64: constants and Cast nodes of that type, by name.
         unmatched_excludes: names given as excluded from quantization that no float node of the graph has.
+        block_multiply_adds: those of `products` with weights quantized in blocks, by the format of the weights, such as "int4".
     """
 
     opset: Mapping[str, int]
@@ -94,6 +96,13 @@ class GraphFacts:
     duplicate_bytes: int
     float64: tuple[str, ...]
     unmatched_excludes: tuple[str, ...]
+    block_multiply_adds: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def block_share(self) -> float:
+        """The part of the multiply-adds with constant weights whose weights are quantized in blocks."""
+        every = self.products.multiply_adds
+        return sum(self.block_multiply_adds.values()) / every if every else 0.0
 
 
 def read_encoder_shape(encoder: Encoder) -> EncoderShape:
@@ -162,13 +171,13 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
         duplicate_bytes=count_duplicate_bytes(constants, model.parent),
         float64=find_float64(sites, constants),
         unmatched_excludes=tuple(name for name in exclude if name not in kept),
+        block_multiply_adds=_count_block_work(sites),
     )
 
 
 def _load(model: Path) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
-    from onnx.inliner import inline_selected_functions
 
     try:
         loaded = onnx.load(model, format="protobuf", load_external_data=False)
@@ -176,10 +185,7 @@ def _load(model: Path) -> Any:
         raise ArtifactError(f"{model}: expected an ONNX file, found one that cannot be read ({error})") from error
     if not loaded.graph.node:
         raise ArtifactError(f"{model}: expected an ONNX file, found one without nodes")
-    if not loaded.functions:
-        return loaded
-    ours = [(entry.domain, entry.name) for entry in loaded.functions if entry.domain == DOMAIN]
-    return inline_selected_functions(loaded, ours, exclude=True)
+    return inline_functions(loaded, keep=DOMAIN)
 
 
 def _operator(node: Any) -> str:
@@ -203,10 +209,20 @@ def _fixed_axes(value: Any, axes: Sequence[int]) -> list[str]:
 
 def _count_products(sites: Sequence[Site]) -> ProductFacts:
     work = [
-        (math.prod(weight.dims), site.is_integer(site.node))
+        (math.prod(weight_shape(site.node, weight)), site.is_integer(site.node))
         for site in sites
         if (weight := site.weight(site.node)) is not None
     ]
     every, integer = sum(size for size, _ in work), sum(size for size, is_integer in work if is_integer)
     nodes = sum(is_integer for _, is_integer in work)
     return ProductFacts(len(work), nodes, every, integer, round(integer / every, 4) if every else 0.0)
+
+
+def _count_block_work(sites: Sequence[Site]) -> dict[str, int]:
+    work: Counter[str] = Counter()
+    for site in sites:
+        weight = site.weight(site.node)
+        stored_as = block_format(site.node, weight) if weight is not None else None
+        if stored_as is not None:
+            work[stored_as] += math.prod(weight_shape(site.node, weight))
+    return dict(sorted(work.items()))

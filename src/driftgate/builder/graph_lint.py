@@ -7,8 +7,8 @@ from driftgate.backends import Precision
 from driftgate.builder.graph_facts import GraphFacts
 
 # Less than half of the work in integers is no INT8 model, by cost or by drift. One that is whole has 0.9 or more; what is left
-# of ALBERT's where Identity nodes hid the shared weights has a third.
-MIN_INTEGER_SHARE = 0.5
+# of ALBERT's where Identity nodes hid the shared weights has a third. The same holds for weights of 4 bits.
+MIN_INTEGER_SHARE = MIN_BLOCK_SHARE = 0.5
 # Equal biases, scales and zero points are 2% of a tiny encoder and 0.2% of a real one; an unshared ALBERT is 80%.
 MAX_DUPLICATE_SHARE = 0.1
 # Constants relative to the encoder's parameters in float32. Tables of relative positions add a tenth to a tiny encoder.
@@ -91,6 +91,14 @@ def _lint_weights(facts: GraphFacts, precision: Precision) -> Iterator[Finding]:
             f"expected at least {MIN_INTEGER_SHARE:.0%} of the multiply-adds with weights in integers, found "
             f"{facts.products.integer_share:.0%} ({facts.products.integer_nodes} of {facts.products.nodes} products)",
             "optimize the graph (O1) before quantizing it: Identity nodes hide weights that layers share",
+        )
+    if precision.endswith("-blockwise") and not facts.block_share + facts.products.integer_share >= MIN_BLOCK_SHARE:
+        yield Finding(
+            "block-quantized work",
+            f"expected at least {MIN_BLOCK_SHARE:.0%} of the multiply-adds with weights quantized in blocks, found "
+            f"{facts.block_share:.0%}",
+            "quantize every product with a constant weight: the others are as slow, as large and as exact as in a float file, "
+            "and bounds for 4 bits say nothing about them",
         )
     if facts.requantized_weights:
         yield Finding(

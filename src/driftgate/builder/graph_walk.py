@@ -13,6 +13,8 @@ _SAME_NUMBERS = frozenset(
         "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
+BLOCK_PRODUCTS = frozenset({"MatMulBnb4", "MatMulNBits"})
+"""Products whose weights are packed, several to a byte, with a scale for each block of them."""
 _ELEMENTWISE = frozenset({"Add", "Clip", "Div", "Max", "Mul", "Sub", "Where"})
 # Products by operator, and at which inputs either side stands.
 _SIDES = {
@@ -21,7 +23,7 @@ _SIDES = {
         (0, 1),
     ),
     **dict.fromkeys(("QLinearMatMul", "QGemm"), (0, 3)),
-    **dict.fromkeys(("Attention", "QAttention"), (1,)),
+    **dict.fromkeys(("Attention", "QAttention", *BLOCK_PRODUCTS), (1,)),
 }
 _INTEGER = frozenset(
     {"DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearMatMul"}
@@ -91,6 +93,14 @@ def is_product(node: Any) -> bool:
     return node.op_type in _SIDES
 
 
+def weight_shape(product: Any, weight: Any) -> tuple[int, ...]:
+    """The shape of a product's weight. One that is packed into blocks is (inputs, outputs), from the attributes."""
+    if product.op_type in BLOCK_PRODUCTS:
+        given = attributes(product)
+        return given["K"], given["N"]
+    return tuple(weight.dims)
+
+
 def attributes(node: Any) -> dict[str, Any]:
     """A node's attributes as Python values, by name."""
     from onnx import helper
@@ -110,6 +120,19 @@ def walk(graph: Any, outer: Site | None = None) -> Iterator[Site]:
         yield site
         for body in bodies(node):
             yield from walk(body, site)
+
+
+def inline_functions(model: Any, *, keep: str = "") -> Any:
+    """The same onnx.ModelProto without functions of its own: their nodes stand where they were called.
+
+    Functions of the domain `keep` stay calls.
+    """
+    from onnx.inliner import inline_selected_functions
+
+    if not model.functions:
+        return model
+    kept = [(entry.domain, entry.name) for entry in model.functions if entry.domain == keep]
+    return inline_selected_functions(model, kept, exclude=True)
 
 
 def bodies(node: Any) -> list[Any]:

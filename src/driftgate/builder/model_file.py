@@ -9,9 +9,9 @@ from typing import Any
 from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
 from driftgate.builder.graph_constants import type_name
+from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.graph_walk import walk
 from driftgate.builder.onnx_file import find_external, read_model
-from driftgate.builder.published import infer_precision
 from driftgate.errors import ArtifactError
 
 MODEL_NOTE = "model_file"
@@ -103,7 +103,7 @@ def read_model_file(path: Path) -> ModelFile:
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     try:
-        precision = infer_precision(graph)
+        precision = infer_precision(model)
     except ArtifactError:
         precision = None
     return ModelFile(

@@ -17,6 +17,8 @@ QUANTIZED_OPERATORS = frozenset(
         "DequantizeLinear",
         "DynamicQuantizeLinear",
         "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulBnb4",
         "MatMulInteger",
         "MatMulIntegerToFloat",
         "MatMulNBits",

@@ -5,23 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from driftgate.backends import PRECISION_CLASSES, BackendSpec, Precision, name_promises
+from driftgate.backends import BackendSpec, Precision, name_promises
 from driftgate.builder.artifact import Artifact, open_artifact
-from driftgate.builder.onnx_graph import attribute, makers
+from driftgate.builder.graph_precision import infer_precision
+from driftgate.builder.onnx_graph import makers
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
 
 _KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-_INTEGER_PRODUCTS = frozenset({"MatMulInteger", "MatMulIntegerToFloat"})
-_DYNAMIC_INT8_OPS = _INTEGER_PRODUCTS | frozenset(
-    {
-        "DynamicQuantizeLinear",
-        "DynamicQuantizeMatMul",
-        "QAttention",
-        "QEmbedLayerNormalization",
-    }
-)
 
 
 def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Artifact]:
@@ -31,8 +23,8 @@ def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Ar
         ArtifactError: no ONNX file there, or inputs, labels, vocabulary or precision that do not fit.
     """
     path = _find_model(spec)
-    graph = _load_graph(path)
-    inferred = infer_precision(graph)
+    model = _load(path)
+    graph, inferred = model.graph, _infer_precision(path, model)
     _check_precision(spec, path, inferred)
     _check_inputs(path, graph)
     _check_labels(path, graph, encoder)
@@ -52,64 +44,24 @@ def _find_model(spec: BackendSpec) -> Path:
     return models[0]
 
 
-def _load_graph(path: Path) -> Any:
+def _load(path: Path) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        graph = onnx.load(path, format="protobuf", load_external_data=False).graph
+        model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise ArtifactError(f"{path}: not an ONNX file ({error}); its suffix does not fit its content") from error
-    if not graph.node:
+    if not model.graph.node:
         raise ArtifactError(f"{path}: not an ONNX file, or an empty graph")
-    return graph
+    return model
 
 
-def infer_precision(graph: Any) -> Precision:
-    """The class of arithmetic that an ONNX graph does, from its operators and the types of its weights.
-
-    Weights alone in 8 bits count as static: nothing about them depends on the batch.
-
-    Raises:
-        ArtifactError: weights of fewer bits, for which there is no class and hence no bound.
-    """
-    import onnx
-
-    operators = {node.op_type for node in graph.node}
-    if "MatMulNBits" in operators:
-        raise ArtifactError(f"the graph uses MatMulNBits; known precision classes: {', '.join(PRECISION_CLASSES)}")
-    if _is_rowwise(graph):
-        return Precision.INT8_ROWWISE
-    if operators & _DYNAMIC_INT8_OPS:
-        return Precision.INT8_DYNAMIC
-    if operators & {"QuantizeLinear", "DequantizeLinear"}:
-        return Precision.INT8_STATIC
-    elements = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
-    for tensor in graph.initializer:
-        if tensor.data_type in elements:
-            size = 1
-            for dimension in tensor.dims:
-                size *= dimension
-            elements[tensor.data_type] += size
-    half = elements[onnx.TensorProto.FLOAT16] > elements[onnx.TensorProto.FLOAT]
-    return Precision.FP16 if half else Precision.FP32
-
-
-def _is_rowwise(graph: Any) -> bool:
-    """Whether every integer product reads rows that were each scaled on their own, at run time."""
-    products = [node for node in graph.node if node.op_type in _INTEGER_PRODUCTS]
-    if {node.op_type for node in graph.node} & (_DYNAMIC_INT8_OPS - _INTEGER_PRODUCTS):
-        return False
-    producers = makers(graph)
-    constants = {tensor.name for tensor in graph.initializer}
-    read = [producers.get(node.input[0]) for node in products]
-    return bool(read) and all(
-        maker is not None
-        and maker.op_type == "QuantizeLinear"
-        and maker.input[1] not in constants
-        and attribute(maker, "axis", 1) == 0
-        for maker in read
-    )
+def _infer_precision(path: Path, model: Any) -> Precision:
+    try:
+        return infer_precision(model)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def _check_precision(spec: BackendSpec, path: Path, inferred: Precision) -> None:
@@ -167,7 +119,7 @@ def _check_output(path: Path, graph: Any) -> None:
 def _check_vocabulary(path: Path, graph: Any, encoder: Encoder) -> None:
     tables = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
     for node in graph.node:
-        if node.op_type in ("Gather", "EmbedLayerNormalization") and "input_ids" in node.input:
+        if node.op_type in ("Gather", "GatherBlockQuantized", "EmbedLayerNormalization") and "input_ids" in node.input:
             rows = next((tables[name] for name in node.input if name in tables), encoder.vocab_size)
             if rows != encoder.vocab_size:
                 raise ArtifactError(

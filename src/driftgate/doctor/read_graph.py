@@ -9,11 +9,12 @@ import numpy as np
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import model_files
+from driftgate.builder.graph_blocks import read_block_products
 from driftgate.builder.graph_facts import EncoderShape, read_graph_facts
+from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.graph_walk import Site, attributes, list_constants, walk
 from driftgate.builder.onnx_file import find_external, read_model
 from driftgate.builder.onnx_graph import makers
-from driftgate.builder.published import infer_precision
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights
 from driftgate.errors import ArtifactError, UnsafeFileError
 
@@ -52,7 +53,7 @@ def read_content(model: Path, shape: EncoderShape) -> GraphContent:
     last = makers(loaded.graph).get(loaded.graph.output[0].name)
     return GraphContent(
         ir_version=loaded.ir_version,
-        precision=_precision(loaded.graph),
+        precision=_precision(loaded),
         facts=facts,
         integers=_read_integers(sites, model.parent),
         float_matrices=_find_float_matrices(sites),
@@ -63,12 +64,13 @@ def read_content(model: Path, shape: EncoderShape) -> GraphContent:
         non_finite=tuple(sorted(tensor.name for tensor in constants if not _is_finite(tensor, model.parent))),
         last_operator="" if last is None else last.op_type,
         external=external,
+        block_products=read_block_products(model) if facts.block_multiply_adds else None,
     )
 
 
-def _precision(graph: Any) -> Precision | None:
+def _precision(model: Any) -> Precision | None:
     try:
-        return infer_precision(graph)
+        return infer_precision(model)
     except ArtifactError:  # fewer bits than any class has
         return None
 
