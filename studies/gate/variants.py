@@ -17,7 +17,7 @@ from driftgate.measure.pairs import Contest, Load
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.run.onnx_backend import OnnxBackend
+from driftgate.run.onnx_backend import OnnxBackend, find_arithmetic
 
 Batches = Mapping[str, Sequence[TokenBatch]]
 """The batches of each cell, by the cell's name."""
@@ -162,4 +162,5 @@ def _open_at(level: str, built: Built, settings: RunSettings) -> Backend:
     options.log_severity_level = 3
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     session = onnxruntime.InferenceSession(built.artifact.model, options, providers=["CPUExecutionProvider"])
-    return OnnxBackend(built.spec, built.encoder, session, settings)
+    arithmetic = find_arithmetic(built.artifact, settings.device)
+    return OnnxBackend(built.spec, built.encoder, built.artifact.model, session, settings, arithmetic)

@@ -102,6 +102,12 @@ _KNOWN = (
         "export it with dynamic batch and sequence axes",
     ),
     (
+        r"(?P<operator>MatMulNBits|MatMulBnb4|GatherBlockQuantized)",
+        "block-quantized weights that this ONNX Runtime has kernels for",
+        "a {operator} node that it has none for",
+        "install a newer onnxruntime, or take the file in another format (float16, INT8)",
+    ),
+    (
         r"running (?P<operator>\w+) node\.",
         "a graph that runs on every batch",
         "a {operator} node that fails on this one",

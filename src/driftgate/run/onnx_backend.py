@@ -9,12 +9,13 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision
 from driftgate.builder.artifact import Artifact
+from driftgate.builder.graph_blocks import read_block_products
 from driftgate.builder.runtime_errors import explain
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
 from driftgate.run.backend import InForce, Prepared, require_positions
-from driftgate.run.device import RunSettings
+from driftgate.run.device import Device, RunSettings
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -51,9 +52,12 @@ class BoundRun:
 class OnnxBackend:
     """An ONNX Runtime session. Feeds are derived from the graph's own inputs."""
 
-    def __init__(self, spec: BackendSpec, encoder: Encoder, model: Path, session: Any, settings: RunSettings) -> None:
+    def __init__(
+        self, spec: BackendSpec, encoder: Encoder, model: Path, session: Any, settings: RunSettings, arithmetic: str
+    ) -> None:
         self._spec = spec
         self._model = model
+        self._arithmetic = arithmetic
         self._session = session
         self._settings = settings
         self._labels = len(encoder.labels)
@@ -74,15 +78,8 @@ class OnnxBackend:
 
     @property
     def in_force(self) -> InForce:
-        provider = self._session.get_providers()[0]
-        on_cpu = provider == _PROVIDERS["cpu"]
-        # The CPU provider has no float16 kernels for these operators: it inserts casts and computes in float32.
-        arithmetic = {Precision.FP32: "float32", Precision.FP16: "float32" if on_cpu else "float16"}
-        return InForce(
-            provider,
-            arithmetic.get(self._spec.precision, "int8"),
-            self._session.get_session_options().intra_op_num_threads,
-        )
+        threads = self._session.get_session_options().intra_op_num_threads
+        return InForce(self._session.get_providers()[0], self._arithmetic, threads)
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -168,7 +165,21 @@ def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings:
         ArtifactError, DeviceError: see `open_session`.
     """
     session = open_session(artifact.model, settings, f"backend {spec.name}")
-    return OnnxBackend(spec, encoder, artifact.model, session, settings)
+    arithmetic = find_arithmetic(artifact, settings.device)
+    return OnnxBackend(spec, encoder, artifact.model, session, settings, arithmetic)
+
+
+def find_arithmetic(artifact: Artifact, device: Device) -> str:
+    """The type in which ONNX Runtime computes the products of an artifact on a device: "float32", "float16" or "int8"."""
+    on_cpu = device.kind == "cpu"
+    # The CPU provider has no float16 kernels for these operators: it inserts casts and computes in float32.
+    half = "float32" if on_cpu else "float16"
+    if artifact.precision.endswith("-blockwise"):
+        products = read_block_products(artifact.model)
+        if on_cpu and products.in_integers:
+            return "int8"
+        return half if products.in_float16 else "float32"
+    return {Precision.FP32: "float32", Precision.FP16: half}.get(artifact.precision, "int8")
 
 
 def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
