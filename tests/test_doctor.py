@@ -8,6 +8,7 @@ import pytest
 
 from driftgate.backends import Precision
 from driftgate.builder.graph_attention import AttentionFacts
+from driftgate.builder.graph_blocks import BlockProducts
 from driftgate.builder.graph_facts import EncoderShape, GraphFacts, ProductFacts
 from driftgate.doctor.examine import examine
 from driftgate.doctor.facts import (
@@ -48,6 +49,7 @@ GRAPH = GraphFacts(
     float64=(),
     unmatched_excludes=(),
 )
+FLOAT_PRODUCTS = replace(GRAPH.products, integer_nodes=0, integer_multiply_adds=0, integer_share=0.0)
 CONTENT = GraphContent(
     ir_version=8,
     precision=Precision.INT8_DYNAMIC,
@@ -116,6 +118,27 @@ def content(**changes: Any) -> Change:
 
 def lint(**changes: Any) -> Change:
     return content(facts=replace(GRAPH, **changes))
+
+
+def content_of(**changes: Any) -> Change:
+    """`content` of a graph that was changed already."""
+
+    def apply(facts: Facts) -> Facts:
+        (found,) = facts.graphs
+        assert found.content is not None
+        return graph(content=replace(found.content, **changes))(facts)
+
+    return apply
+
+
+def blocks(*, in_integers: bool = False, in_float16: bool = False) -> Change:
+    """A graph of MatMulNBits products instead of integer ones."""
+    facts = replace(GRAPH, products=FLOAT_PRODUCTS, block_multiply_adds={"int4": 99})
+    products = BlockProducts(in_integers=in_integers, in_float16=in_float16)
+    return both(
+        content(precision=Precision.INT4_BLOCKWISE, facts=facts, block_products=products),
+        graph(session=Session(CPU, None, {"MatMulNBits": 12})),
+    )
 
 
 def both(*changes: Change) -> Change:
@@ -309,6 +332,27 @@ FINDINGS: dict[str, tuple[Change, dict[str, Severity]]] = {
     "not fused": (graph(session=Session(CPU, None, {"MatMul": 12})), {"int8-not-fused": WARNING}),
     "float tables": (content(float_matrices=(TABLE,)), {"int8-float-tables": WARNING}),
     "float products": (content(float_matrices=(MATRIX,)), {"int8-float-products": WARNING}),
+    # Weights quantized in blocks
+    "4-bit integers": (blocks(), {"blocks-in-float": NOTE}),
+    "4-bit integers in integer products": (blocks(in_integers=True), {"blocks-in-integers": NOTE}),
+    "4-bit integers in float16": (blocks(in_float16=True), {"blocks-in-float": NOTE, "blocks-float16-on-cpu": NOTE}),
+    "4-bit floats": (
+        both(blocks(), content_of(precision=Precision.FLOAT4_BLOCKWISE)),
+        {"blocks-expanded-on-cpu": WARNING},
+    ),
+    "4-bit weights that are expanded": (
+        both(blocks(in_integers=True), graph(session=Session(CPU, None, {"DequantizeLinear": 12, "MatMul": 12}))),
+        {"blocks-not-fused": WARNING},
+    ),
+    "4-bit weights and float tables": (
+        both(blocks(), content_of(float_matrices=(TABLE,))),
+        {"blocks-in-float": NOTE, "blocks-float-tables": NOTE},
+    ),
+    "2-bit weights": (both(blocks(), content_of(precision=None)), {"precision-unknown": NOTE}),
+    "few 4-bit weights": (
+        both(blocks(), content_of(facts=replace(GRAPH, products=FLOAT_PRODUCTS, block_multiply_adds={"int4": 30}))),
+        {"blocks-in-float": NOTE, "graph-block-quantized-work": PROBLEM},
+    ),
 }
 
 # Near misses, of which nothing is to be said.
@@ -335,6 +379,7 @@ SILENT: dict[str, Change] = {
         "noise", load=None, steal_share=None, throttled_share=None, governor=None, boost=None
     ),
     "fp16 on CUDA": both(GIVEN_CUDA, FLOAT16),
+    "4-bit floats on CUDA": both(GIVEN_CUDA, blocks(), content_of(precision=Precision.FLOAT4_BLOCKWISE)),
     "FP32": both(
         content(precision=Precision.FP32, float_matrices=(MATRIX, TABLE)), graph(session=Session(CPU, None, {}))
     ),

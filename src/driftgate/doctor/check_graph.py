@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from driftgate.backends import Precision
 from driftgate.builder.graph_lint import MAX_DUPLICATE_SHARE, lint_graph
+from driftgate.doctor.check_blocks import check_blocks
 from driftgate.doctor.check_int8 import check_int8
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
@@ -44,6 +45,7 @@ def check_graphs(facts: Facts) -> Iterator[Finding]:
         yield from _check_constants(graph, graph.content)
         yield from _check_float16(graph, graph.content, on_cuda=facts.asked.on_cuda)
         yield from check_int8(graph, graph.content, facts)
+        yield from check_blocks(graph, graph.content, facts)
 
 
 def _check_session(graph: Graph) -> Iterator[Finding]:
@@ -134,9 +136,9 @@ def _check_constants(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             "precision-unknown",
             Severity.NOTE,
             graph.file,
-            "weights of fewer than 8 bits",
-            "driftgate has no precision class for them, hence no bounds",
-            "judge it by quality against labels",
+            "weights quantized in blocks, of another number of bits than 4 (MatMulNBits)",
+            "driftgate has precision classes, hence bounds, for block-quantized weights of 4 bits only",
+            "take a file with 4-bit weights (q4, q4f16, bnb4), or one with INT8 products",
         )
     if content.non_finite:
         yield Finding(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from driftgate.backends import Precision
+from driftgate.doctor.check_float_weights import find_left_in_float
 from driftgate.doctor.facts import Facts, Processor
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent, Session
@@ -10,10 +11,7 @@ from driftgate.doctor.model_facts import Graph, GraphContent, Session
 _INTEGER_OPERATORS = (
     "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearMatMul"
 )  # fmt: skip
-# A position table or a small head is not worth a finding.
-_WORTH_QUANTIZING, _WORTH_QUANTIZING_BYTES = 0.05, 100_000
 _SAVED = 0.75
-_SHOWN = 3
 
 
 def check_int8(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
@@ -91,7 +89,7 @@ def _unsaturated(content: GraphContent) -> str:
 
 
 def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
-    products, every = content.facts.products, sum(content.facts.constant_bytes.values())
+    products = content.facts.products
     if not products.integer_nodes:
         yield Finding(
             "int8-no-integer-products",
@@ -113,20 +111,15 @@ def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
         )
     in_every_call = content.facts.requantized_weights  # which the lint names
     for table in (True, False):
-        left = [
-            matrix for matrix in content.float_matrices if matrix.table is table and matrix.name not in in_every_call
-        ]
-        size = sum(matrix.size_bytes for matrix in left)
-        if size <= max(_WORTH_QUANTIZING * every, _WORTH_QUANTIZING_BYTES):
+        left = find_left_in_float(content, table=table, but_not=in_every_call)
+        if left is None:
             continue
-        names = ", ".join(f"{matrix.name} ({megabytes(matrix.size_bytes)})" for matrix in left[:_SHOWN])
         yield Finding(
             "int8-float-tables" if table else "int8-float-products",
             Severity.WARNING,
             graph.file,
-            f"{len(left)} {'embedding tables' if table else 'weights of products'} in float32, {megabytes(size)} of "
-            f"{megabytes(every)}: {names}{', ...' if len(left) > _SHOWN else ''}",
-            f"as integers they would save {megabytes(_SAVED * size)}"
+            left.description,
+            f"as integers they would save {megabytes(_SAVED * left.size_bytes)}"
             + ("" if table else f"; {products.integer_share:.0%} of the multiply-adds are of integers"),
             "quantize Gather too: driftgate's INT8 backends do"
             if table

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftgate.backends import Precision
+from driftgate.builder.graph_blocks import BlockProducts
 from driftgate.builder.graph_facts import GraphFacts
 
 
@@ -60,6 +61,7 @@ class GraphContent:
         non_finite: constants with NaN or infinity.
         last_operator: the one that computes the first output.
         external: files that hold its weights.
+        block_products: how products with weights quantized in blocks are computed; None where there are none.
     """
 
     ir_version: int
@@ -72,6 +74,7 @@ class GraphContent:
     non_finite: tuple[str, ...]
     last_operator: str
     external: tuple[str, ...]
+    block_products: BlockProducts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,9 @@ def _summarize_graph(graph: Graph) -> str:
         parts.append(
             f"{products.integer_nodes} of {products.nodes} products of integers ({products.integer_share:.0%} of the work)"
         )
+    if content.facts.block_multiply_adds:
+        formats = " and ".join(content.facts.block_multiply_adds)
+        parts.append(f"{formats} weights in blocks ({content.facts.block_share:.0%} of the work)")
     if content.integers.signed or content.integers.unsigned:
         parts.append(f"weights: {content.integers.signed} signed, {content.integers.unsigned} unsigned")
     return ", ".join(parts)
