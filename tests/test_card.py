@@ -106,6 +106,14 @@ def test_the_metadata_has_what_the_hub_filters_by() -> None:
     found = metadata(render_card(make_card()))
     assert (found["library_name"], found["pipeline_tag"]) == ("onnx", "text-classification")
     assert {"onnx", "text-classification", "int8"} <= set(found["tags"])
+    assert "4-bit" not in found["tags"]
+
+
+def test_a_file_with_4_bit_weights_is_tagged_as_the_hub_tags_them() -> None:
+    variant = replace(make_variant(make_comparison()), precision="int4-blockwise", arithmetic="float32")
+    tags = metadata(render_card(make_card(variant)))["tags"]
+    assert "4-bit" in tags
+    assert "int8" not in tags
 
 
 def test_the_model_index_reads_back_as_what_was_measured() -> None:

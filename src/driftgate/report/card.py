@@ -12,6 +12,8 @@ from driftgate.report.markdown import Markdown, code
 _TEMPLATE = Path(__file__).with_name("card.md")
 _TASK = "text-classification"
 _REQUIRED = ("library_name", "pipeline_tag", "tags")
+_QUANTIZED_TAGS = {"int8": "int8", "int4": "4-bit", "float4": "4-bit"}
+"""The hub's tags, by the first part of a precision class."""
 _METRICS = {  # the hub's metric, and what of `Quality` it is
     "micro F1": ("f1", "micro_f1"),
     "macro F1": ("f1", "macro_f1"),
@@ -67,13 +69,17 @@ def _metadata(card: Card) -> Any:
     results = _eval_results(card)
     if results:
         extra |= {"eval_results": results, "model_name": _title(card), "metrics": ["f1", "accuracy"]}
-    quantized = ["int8"] if any(variant.precision.startswith("int8") for variant in card.variants) else []
+    quantized = sorted({_QUANTIZED_TAGS[kind] for kind in map(_kind, card.variants) if kind in _QUANTIZED_TAGS})
     return ModelCardData(
         library_name="onnx",
         pipeline_tag=_TASK,
         tags=["onnx", "onnxruntime", "optimum", _TASK, *quantized, "driftgate"],
         **extra,
     )
+
+
+def _kind(variant: Variant) -> str:
+    return variant.precision.partition("-")[0]
 
 
 def _eval_results(card: Card) -> list[Any]:
