@@ -26,6 +26,23 @@ def make_roberta_base(folder: Path) -> Path:
     return _save(folder, transformers.RobertaForSequenceClassification, shape)
 
 
+def make_modernbert_base(folder: Path) -> Path:
+    """22 layers, width 768, 149 million weights: local attention with every third layer global, rotary positions, no biases."""
+    import transformers
+
+    shape = {
+        "vocab_size": 50368,
+        "max_position_embeddings": 8192,
+        "initializer_range": 0.04,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "cls_token_id": 0,
+        "eos_token_id": 2,
+        "sep_token_id": 2,
+    }
+    return _save(folder, transformers.ModernBertForSequenceClassification, shape)
+
+
 def make_over_2_gb(folder: Path) -> Path:
     """One layer, and a vocabulary whose embeddings alone are more than one ONNX file may hold."""
     import transformers
@@ -68,14 +85,14 @@ def _save(folder: Path, model_class: Any, shape: dict[str, Any]) -> Path:
         model = model_class(config)
         outliers = torch.randperm(config.hidden_size)[:_OUTLIER_CHANNELS]
         for name, weight in model.named_parameters():
-            if name.endswith("word_embeddings.weight"):
+            if name.endswith(("word_embeddings.weight", "tok_embeddings.weight")):
                 weight.mul_(5)
-            elif name.endswith("LayerNorm.weight") and len(weight) == config.hidden_size:
+            elif name.endswith(("LayerNorm.weight", "norm.weight")) and len(weight) == config.hidden_size:
                 weight[outliers] *= _OUTLIER_GAIN
             elif name.endswith("bias"):
                 weight.normal_(std=0.02)
             elif name.endswith(("classifier.weight", "out_proj.weight")):
-                weight.mul_(5)  # logits then differ by about 1.5 between texts
+                weight.mul_(5)  # RoBERTa's logits then differ by about 1.5 between texts
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     for name in _TOKENIZER_FILES:
