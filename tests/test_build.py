@@ -394,7 +394,7 @@ def test_an_architecture_that_the_exporter_does_not_know_is_named(
     assert (
         "cannot export architecture 'roberta' in opset 18: in module roberta.encoder.layer.0.intermediate: " in message
     )
-    assert message.endswith("or export it in another way and name the file (--backends NAME=PATH)")
+    assert message.endswith("or export it in another way and give that file as a backend, NAME=PATH")
     assert "\n" not in message
     assert entries(empty_cache) == set()
 

@@ -125,7 +125,7 @@ def test_flips_and_f1_are_counted_at_every_threshold(copy_encoder: Callable[...,
     labels = load_encoder(folder).labels
     (folder / "thresholds.json").write_text(json.dumps({"thresholds": dict.fromkeys(labels, 0.4)}), encoding="utf-8")
     reference = answer_reference(load_encoder(folder), LABELLED, BudgetPlan(), ONE_THREAD)
-    upset = Step("upset", "1", lambda source, target: change_a_weight(source, target, lambda weight: weight * 3))
+    upset = Step("upset", "1", lambda source, target: change_a_weight(source, target, lambda weight: weight * 30))
     ledger = measure_ledger(reference, recipe(upset), ONE_THREAD)
     last = ledger.stages[-1]
     for policy, threshold in {"at 0.5": 0.5, "at thresholds": 0.4}.items():

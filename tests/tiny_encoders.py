@@ -253,6 +253,7 @@ def _word_pieces(
         words = sorted({word.strip(",.!") for word in text.split()} - set(characters))
         pieces = [*special, *characters, *(f"##{character}" for character in characters), *words]
         vocabulary = {piece: position for position, piece in enumerate(pieces)}
+        (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")  # likewise
         return _save(BertWordPieceTokenizer(vocabulary, cls_token=cls, sep_token=sep), class_name, folder)
 
     return save
