@@ -34,7 +34,7 @@ BACKENDS = "onnx-fp32,onnx-fp16,onnx-int8,onnx-int8-dynamic"
 PLANS: dict[str, BatchPlan] = {
     "batch 1": ArrivalPlan(1), "batch 8": ArrivalPlan(8), "batch 32": ArrivalPlan(32), "budget": BudgetPlan()
 }  # fmt: skip
-ROWS = {"batch 1": 8, "batch 8": 16, "batch 32": 32, "budget": 32}
+ROWS = {"batch 1": 8, "batch 8": 8, "batch 32": 32, "budget": 16}
 LEVEL = 0.05
 
 

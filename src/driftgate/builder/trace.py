@@ -36,10 +36,43 @@ def _uses_attention_interface(module: Any) -> bool:
 
 def _register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    AttentionInterface.register(_INTERFACE, sdpa_attention_forward)
+    AttentionInterface.register(_INTERFACE, _attend)
     AttentionMaskInterface.register(_INTERFACE, _make_mask)
+
+
+def _attend(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    *,
+    scaling: float | None = None,
+    position_bias: Any = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Attention of (batch, heads, sequence, head size), as transformers asks for it: (batch, sequence, heads, head size).
+
+    transformers' own function for torch's attention reshapes in between, in some versions, which would hide from later steps
+    how heads are joined.
+
+    Raises:
+        BuildError: scores are capped, which no backend's operator does.
+    """
+    from torch.nn.functional import scaled_dot_product_attention
+    from transformers.integrations.sdpa_attention import repeat_kv
+
+    if softcap is not None:
+        raise BuildError("its attention caps scores (softcap): only encoders without are known here")
+    groups = getattr(module, "num_key_value_groups", 1)
+    if groups > 1:
+        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    if position_bias is not None:
+        attention_mask = attention_mask + position_bias
+    mixed = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    return mixed.transpose(1, 2).contiguous(), None
 
 
 def _make_mask(*, q_length: int, kv_length: int, mask_function: Any, attention_mask: Any, device: Any, **_: Any) -> Any:
