@@ -276,6 +276,8 @@ def test_a_lock_is_not_written_from_several_processes(project: Project) -> None:
 
 def test_this_repository_locks_every_onnx_backend_it_builds() -> None:
     lock = json.loads((REPOSITORY / "accuracy/graphs.lock.json").read_text(encoding="utf-8"))
-    assert set(lock["backends"]) == {spec.name for spec in REGISTRY.values() if spec.steps}
+    # Optimum's presets need an environment of other versions, whose graphs are others.
+    built = {spec.name for spec in REGISTRY.values() if spec.steps and "optimum" not in spec.name}
+    assert set(lock["backends"]) == built
     encoder = load_encoder(REPOSITORY / "fixtures/encoders/goemotions-roberta-mini")
     assert lock["encoder"] == {"name": encoder.name, "sha256": encoder.sha256}

@@ -3,6 +3,7 @@
 They read with the embedded encoder's tokenizer, whose ids fit into the published vocabularies.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,12 @@ def make_modernbert_base(folder: Path) -> Path:
         "eos_token_id": 2,
         "sep_token_id": 2,
     }
-    return _save(folder, transformers.ModernBertForSequenceClassification, shape)
+    _save(folder, transformers.ModernBertForSequenceClassification, shape)
+    # The embedded encoder's tokenizer says 512, its own limit.
+    config = folder / "tokenizer_config.json"
+    settings = {**json.loads(config.read_text(encoding="utf-8")), "model_max_length": shape["max_position_embeddings"]}
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    return folder
 
 
 def make_over_2_gb(folder: Path) -> Path:
