@@ -11,8 +11,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -32,6 +30,7 @@ from driftgate.builder.build import build_artifact
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import load_encoder
+from driftgate.measure.process import peak_bytes
 from driftgate.pipeline import open_backend
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.run.torch_backend import open_torch
@@ -53,7 +52,7 @@ def build_in_a_process(folder: str, backend: str) -> tuple[float, int]:
     spec = REGISTRY[backend]
     start = time.perf_counter()
     build_artifact(encoder, spec)
-    return time.perf_counter() - start, peak_memory()
+    return time.perf_counter() - start, peak_bytes()
 
 
 def answer_in_a_process(folder: str, backend: str, tokens: int) -> int:
@@ -64,11 +63,7 @@ def answer_in_a_process(folder: str, backend: str, tokens: int) -> int:
     batch = TokenBatch((0,), ids, np.ones_like(ids), np.zeros_like(ids))
     if not np.isfinite(opened.prepare(batch)()).all():
         raise SystemExit(f"{backend}: no finite answer to {tokens} tokens")
-    return peak_memory()
-
-
-def peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes()
 
 
 def build_all(folder: Path) -> dict[str, dict[str, float]]:

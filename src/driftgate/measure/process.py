@@ -105,7 +105,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Largest resident memory of this process.
 
     Linux hands the parent's `ru_maxrss` down to what it starts (a pytest run's gigabytes), so its own mark is read there.
@@ -141,7 +141,7 @@ def _main() -> None:
     predict(backend, tokens.take([0]), ArrivalPlan(1))
     answered = time.perf_counter()
     predict(backend, tokens, ArrivalPlan(8))
-    measured = FreshProcess(loaded - started, answered - started, baseline, _peak_bytes())
+    measured = FreshProcess(loaded - started, answered - started, baseline, peak_bytes())
     print(json.dumps(asdict(measured)))  # noqa: T201 - the parent reads it
 
 
