@@ -223,7 +223,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         width = terminalreporter._tw.fullwidth  # noqa: SLF001
         terminalreporter.write(render_table(run.results, width))
         if any(entry.drift for entry in run.results.backends.values()):
-            from driftgate.report.judgement import render_claims, render_details  # scikit-learn is slow to import
+            from driftgate.report.accuracy_tables import render_claims, render_details  # scikit-learn is slow to import
 
             terminalreporter.write(render_claims(run.results, width))
             if config.get_verbosity() > 0:
