@@ -2,14 +2,12 @@
 
 import numpy as np
 import onnx
-import pytest
 import torch
 
 from driftgate.backends import Precision
 from driftgate.builder.graph_precision import infer_precision
-from driftgate.judge.arbiter import measure_error
-from driftgate.judge.drift import measure_drift
-from driftgate.judge.slices import MIN_ROWS, measure_slices
+from driftgate.judge.metrics import worst_slice
+from driftgate.judge.parts import DRIFT, ERROR_RATIO, SLICES
 from driftgate.report.terminal import render_worst_rows
 from driftgate.run.torch_backend import open_reference
 
@@ -38,51 +36,19 @@ def test_reference_is_torch_float32_on_the_cpu(reference, driftgate, encoder):
     assert reference.shape == (len(driftgate.corpus), len(encoder.labels))
 
 
-def test_drift_stays_within_bounds(predictions, gate, results, driftgate):
+def test_drift_stays_within_bounds(judgement, gate_part, driftgate):
     """No label probability moves further from the reference than the precision class allows."""
-    drift = measure_drift(
-        predictions.reference, predictions.logits, predictions.encoder.labels, multi_label=predictions.multi_label
-    )
-    results.add(predictions.backend, "drift", drift)
-    corpus = predictions.corpus
-    may_show = driftgate.options.show_texts or not corpus.private
-    worst = render_worst_rows(drift, predictions.encoder.labels, corpus.row_ids, corpus.texts if may_show else None)
-    gate(
-        {
-            "max_abs_logit_drift": drift.max_abs_logit,
-            "max_abs_probability_drift": drift.largest_per_text.max,
-            "p99_of_largest_probability_drift": drift.largest_per_text.percentiles["p99"],
-            "mean_of_largest_probability_drift": drift.largest_per_text.mean,
-        },
-        worst,
-    )
+    corpus = driftgate.corpus
+    texts = corpus.texts if driftgate.options.show_texts or not corpus.private else None
+    labels = driftgate.encoder.labels
+    gate_part(DRIFT, detail=lambda: render_worst_rows(judgement.measure(DRIFT), labels, corpus.row_ids, texts))
 
 
-def test_error_stays_within_a_multiple_of_float32_noise(predictions, gate, results, driftgate):
+def test_error_stays_within_a_multiple_of_float32_noise(gate_part):
     """Against float64, the backend errs by no more than the class's multiple of what float32 itself errs by."""
-    rows, exact = driftgate.exact
-    ratio = measure_error(exact, predictions.reference[rows], predictions.logits[rows])
-    results.add(predictions.backend, "error_ratio", ratio)
-    gate({"error_ratio_to_float32": ratio.ratio})
+    gate_part(ERROR_RATIO)
 
 
-def test_no_slice_drifts_much_more_than_the_corpus(predictions, gate, results, driftgate):
+def test_no_slice_drifts_much_more_than_the_corpus(judgement, gate_part):
     """Long, truncated, padded, emoji and non-ASCII rows, and those of each label, drift little more than the rest."""
-    slices = measure_slices(
-        predictions.reference,
-        predictions.logits,
-        driftgate.slices | predictions.near_thresholds,
-        0.5,
-        multi_label=predictions.multi_label,
-    )
-    results.of(predictions.backend).slices = {}
-    for name, found in slices.items():
-        results.add(predictions.backend, "slices", found, name)
-    large = {name: found for name, found in slices.items() if found.rows >= MIN_ROWS}
-    if not large:
-        pytest.skip(f"no slice of corpus {predictions.corpus.name} has {MIN_ROWS} rows")
-    worst = max(large, key=lambda name: large[name].mean_of_largest)
-    gate(
-        {"mean_of_largest_probability_drift_in_worst_slice": large[worst].mean_of_largest},
-        f"  worst slice: {worst} ({large[worst].rows} rows)",
-    )
+    gate_part(SLICES, detail=lambda: f"  worst slice: {worst_slice(judgement.measure(SLICES))[0]}")

@@ -1,7 +1,5 @@
 """Is the graph of every ONNX backend sound, and the one that was reviewed? Facts of the file, no timing."""
 
-from dataclasses import asdict
-
 import pytest
 
 from driftgate.builder.graph_lint import lint_graph
@@ -10,8 +8,9 @@ from driftgate.builder.graph_lint import lint_graph
 def test_nothing_is_wrong_with_the_graph(graph_facts, built, results):
     """Axes are dynamic, attention fits the configuration, INT8 is integer work, nothing is stored twice."""
     findings = lint_graph(graph_facts, built.spec.precision)
-    results.of(built.spec.name).graph["findings"] = [asdict(finding) for finding in findings]
-    results.of(built.spec.name).verdicts += 1
+    entry = results.of(built.spec.name)
+    entry.findings = findings
+    entry.checks += 1
     if findings:
         pytest.fail("\n".join([f"{built.spec.name}: the graph is not sound", *map(str, findings)]), pytrace=False)
 
@@ -27,7 +26,7 @@ def test_graph_is_the_locked_one(graph_facts, graph_lock, built, results):
         )
     judge = graph_lock.write if graph_lock.update else graph_lock.describe_break
     broken = judge(name, graph_facts)
-    results.of(name).graph["lock"] = broken.splitlines()
-    results.of(name).verdicts += 1
+    results.of(name).lock = broken.splitlines()
+    results.of(name).checks += 1
     if broken:
         pytest.fail(broken, pytrace=False)

@@ -3,11 +3,12 @@
 import pytest
 
 from driftgate.judge.history import measure_movement
+from driftgate.judge.parts import MOVEMENT
 from driftgate.plugin.history import describe_run
 from driftgate.report.baseline import list_changes, require_same_kernels
 
 
-def test_backend_is_what_it_was(predictions, past, gate, results, driftgate):
+def test_backend_is_what_it_was(predictions, judgement, past, gate_part, driftgate):
     """A backend moves no further from its own past than the precision class allows; who moved is said."""
     if predictions.backend not in past.logits:
         pytest.skip(f"{predictions.backend} is not in the accuracy baseline; --accuracy-baseline-update takes it in")
@@ -19,15 +20,11 @@ def test_backend_is_what_it_was(predictions, past, gate, results, driftgate):
         past.logits[predictions.backend],
         predictions.logits,
         multi_label=predictions.multi_label,
+        changes=list_changes(past, about, predictions.backend),
     )
-    changes = list_changes(past, about, predictions.backend)
-    results.add(predictions.backend, "movement", movement)
-    results.of(predictions.backend).movement["changes"] = changes
-    gate(
-        {
-            "max_abs_probability_movement": movement.backend,
-            "mean_of_largest_probability_movement": movement.mean_backend,
-        },
-        f"  {movement.who} moved: reference by {movement.reference:.2g}, {predictions.backend} by {movement.backend:.2g}; "
-        f"changed since then: {', '.join(changes) or 'nothing that is recorded'}",
+    judgement.measured.put(MOVEMENT, movement)
+    gate_part(
+        MOVEMENT,
+        detail=f"  {movement.who} moved: reference by {movement.reference:.2g}, {predictions.backend} by "
+        f"{movement.backend:.2g}; changed since then: {', '.join(movement.changes) or 'nothing that is recorded'}",
     )

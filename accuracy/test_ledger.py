@@ -10,9 +10,8 @@ from driftgate.backends import Guarantee, Invariance
 BEFORE_THE_BUILD = ["torch float64", "torch float32"]
 
 
-def test_every_build_step_is_in_the_ledger(ledger, backend_spec, results):
+def test_every_build_step_is_in_the_ledger(ledger, backend_spec):
     """From float64 to the finished file no stage is missing, and each has a file and answers that are finite."""
-    results.of(backend_spec.name).ledger = {"stages": [asdict(stage) for stage in ledger.stages]}
     steps = [step if isinstance(step, str) else step.name for step in backend_spec.steps]
     assert [stage.name for stage in ledger.stages] == [*BEFORE_THE_BUILD, *steps]
     for stage in ledger.stages[len(BEFORE_THE_BUILD) :]:

@@ -36,9 +36,9 @@ def test_memory_does_not_grow(growth, gate):
 def test_artifact_size(built, results):
     """Bytes on disk of what has to be shipped."""
     about = results.of(built.spec.name).about
-    assert about["size_bytes"] > 0
+    assert about.size_bytes > 0
     if built.spec.runtime is Runtime.ONNXRUNTIME and built.artifact is not None:
-        assert about["size_bytes"] == built.artifact.size_bytes
+        assert about.size_bytes == built.artifact.size_bytes
 
 
 def test_weights_are_as_small_as_their_class_says(graph_facts, gate):

@@ -1,10 +1,7 @@
 """The bounds that the repository's own suites are held to."""
 
-import ast
 import json
-import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +10,20 @@ import pytest
 from nested_pytest import run_pytest
 from tiny_encoders import LABELS, SENTENCES
 
+from driftgate.assessor import find_bounds
 from driftgate.backends import PRECISION_CLASSES, REGISTRY, Precision
 from driftgate.judge import bounds as judge_bounds
 from driftgate.judge.bounds import Bound, Bounds, find_bound
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.gated import GATED
-from driftgate.judge.slices import MIN_ROWS
+from driftgate.judge.metrics import BOUNDED, MIN_SLICE_ROWS
 from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.plugin import hold, run_bounds
 from driftgate.run.device import Device, RunSettings
-from driftgate.trial import find_bounds
 
 ROOT = Path(__file__).parents[1]
+GATED = {
+    suite: [name for name, metric in BOUNDED.items() if metric.suite == suite] for suite in ("accuracy", "benchmarks")
+}
 CELLS = [pytest.param(suite, metric, id=f"{suite}-{metric}") for suite, metrics in GATED.items() for metric in metrics]
 SUITES = pytest.mark.parametrize("suite", list(GATED))
 
@@ -42,41 +41,6 @@ def test_bounds_file_loads(suite: str) -> None:
 @pytest.mark.parametrize(("suite", "metric"), CELLS)
 def test_every_class_has_every_gated_metric(suite: str, metric: str, precision: Precision) -> None:
     assert find_bound([bounds_of(suite)], (str(precision),), metric).metric == metric
-
-
-# Names are put together where they are read: f"max_abs_{kind}_change_{invariance}".
-READERS = (
-    *(ROOT / "accuracy").glob("test_*.py"),
-    *(ROOT / "benchmarks").glob("test_*.py"),
-    ROOT / "src/driftgate/plugin/hold.py",
-    ROOT / "src/driftgate/judge/comparison.py",
-)
-LEAST_LETTERS = 7
-
-
-def patterns(path: Path) -> Iterator[re.Pattern[str]]:
-    """What the strings of a module can become, those that are nearly all placeholders left out."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            parts: list[Any] = [node]
-        elif isinstance(node, ast.JoinedStr):
-            parts = node.values
-        else:
-            continue
-        written = [str(part.value) if isinstance(part, ast.Constant) else None for part in parts]
-        if sum(len(part or "") for part in written) >= LEAST_LETTERS:
-            yield re.compile("".join(r"\w+" if part is None else re.escape(part) for part in written))
-
-
-@SUITES
-def test_every_metric_of_the_table_is_written_where_metrics_are_read(suite: str) -> None:
-    read = [pattern for path in READERS for pattern in patterns(path)]
-    unread = [
-        metric
-        for metric in GATED[suite]
-        if not any(pattern.fullmatch(re.sub("_at_(0_5|thresholds)$", "", metric)) for pattern in read)
-    ]
-    assert not unread
 
 
 CONFTEST = """
@@ -121,7 +85,7 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
     (encoder / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
     rows = (
         json.dumps({"text": f"{text} {row}", "labels": [LABELS[row % 4]]})
-        for row in range(MIN_ROWS)
+        for row in range(MIN_SLICE_ROWS)
         for text in SENTENCES
     )
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")

@@ -12,8 +12,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from driftgate.arrays import LabelMatrix, Logits
-from driftgate.judge.bounds import Bound
-from driftgate.judge.comparison import Comparison, compare
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
+from driftgate.judge.evidence import Evidence, Head
+from driftgate.judge.judgement import Judgement
+from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
 from driftgate.judge.speed import Ratio
 from driftgate.report.card import check_card, render_card
 from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
@@ -26,21 +29,28 @@ PLANS = ("b1", "b8", "b32", "budget")
 
 
 @cache
-def make_comparison(*, labelled: bool = True, multi_label: bool = True, noise: float = 0.05) -> Comparison:
+def measure(*, labelled: bool = True, multi_label: bool = True, noise: float = 0.05) -> Measured:
     generator = np.random.default_rng(0)
     reference = generator.normal(size=(ROWS, len(LABELS))).astype(np.float32)
     other = (reference + generator.normal(scale=noise, size=reference.shape)).astype(np.float32)
     truth = LabelMatrix(np.eye(len(LABELS), dtype=np.bool_)[np.arange(ROWS) % len(LABELS)]) if labelled else None
     policies = {"at 0.5": 0.5, "at thresholds": np.array([0.3, 0.4, 0.5])} if multi_label else {"at 0.5": 0.5}
-    return compare(Logits(reference), Logits(other), LABELS, policies, truth, multi_label=multi_label)
+    head = Head(LABELS, multi_label=multi_label, policies=policies)
+    evidence = Evidence(head, truth, reference=lambda: Logits(reference), backend=lambda: Logits(other))
+    judgement = Judgement("onnx-int8", (), evidence)
+    for part in OF_A_CORPUS:
+        judgement.measure(part)
+    return judgement.measured
 
 
 def make_variant(
-    comparison: Comparison, model: str = "model.onnx", backend: str = "onnx-int8", size: int = 1000
+    measured: Measured, model: str = "model.onnx", backend: str = "onnx-int8", size: int = 1000
 ) -> Variant:
     bound = Bound(
         "int8-rowwise", "max_abs_logit_drift", 1.5, at_most=True, reason="seen 0.3", set_on=date(2026, 11, 21)
     )
+    value = measured.require(DRIFT).max_abs_logit
+    verdict = MetricVerdict(backend, "max_abs_logit_drift", "", value, None, None, bound, Outcome.PASS)
     return Variant(
         model=model,
         backend=backend,
@@ -51,14 +61,13 @@ def make_variant(
         inputs=("input_ids", "attention_mask"),
         steps=("export@1", "optimize-basic@3", "int8-rowwise@3"),
         versions={"torch": "2.13.0", "onnxruntime": "1.31.0"},
-        comparison=comparison,
-        held=((bound, comparison.drift.max_abs_logit),),
+        assessment=BackendAssessment(backend, measured, (verdict,)),
     )
 
 
 def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **changes: object) -> Card:
-    variants = variants or (make_variant(make_comparison()),)
-    labelled = bool(variants[0].comparison.quality)
+    variants = variants or (make_variant(measure()),)
+    labelled = variants[0].measured.get(QUALITY) is not None
     facts = {
         "name": "mini",
         "repository": None,
@@ -67,7 +76,7 @@ def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **
         "architecture": "roberta",
         "labels": LABELS,
         "multi_label": True,
-        "has_thresholds": len(variants[0].comparison.flips) > 1,
+        "has_thresholds": len(variants[0].measured.require(FLIPS)) > 1,
         "max_tokens": 512,
         "weights_bytes": 4000,
         "carried": {},
@@ -110,17 +119,18 @@ def test_the_metadata_has_what_the_hub_filters_by() -> None:
 
 
 def test_a_file_with_4_bit_weights_is_tagged_as_the_hub_tags_them() -> None:
-    variant = replace(make_variant(make_comparison()), precision="int4-blockwise", arithmetic="float32")
+    variant = replace(make_variant(measure()), precision="int4-blockwise", arithmetic="float32")
     tags = metadata(render_card(make_card(variant)))["tags"]
     assert "4-bit" in tags
     assert "int8" not in tags
 
 
 def test_the_model_index_reads_back_as_what_was_measured() -> None:
-    comparison = make_comparison()
-    found = ModelCard(render_card(make_card(make_variant(comparison)))).data.eval_results
+    measured = measure()
+    found = ModelCard(render_card(make_card(make_variant(measured)))).data.eval_results
     values = {result.metric_name: result.metric_value for result in found}
-    for policy, quality in comparison.quality.items():
+    for policy, both in measured.require(QUALITY).items():
+        quality = both.backend
         assert values[f"macro F1 {policy}, model.onnx"] == round(quality.macro_f1, 4)
         assert values[f"micro F1 {policy}, model.onnx"] == round(quality.micro_f1, 4)
         assert values[f"subset accuracy {policy}, model.onnx"] == round(quality.subset_accuracy, 4)
@@ -129,7 +139,7 @@ def test_the_model_index_reads_back_as_what_was_measured() -> None:
 
 
 def test_without_labels_there_are_no_results_and_the_card_says_so() -> None:
-    text = render_card(make_card(make_variant(make_comparison(labelled=False))))
+    text = render_card(make_card(make_variant(measure(labelled=False))))
     assert "model-index" not in metadata(text)
     assert "no labels, so nothing is said about F1" in text
     assert "right to wrong" not in text
@@ -179,7 +189,7 @@ def test_metadata_that_reads_back_as_something_else_is_refused() -> None:
 
 
 def test_each_mean_stands_under_its_own_name() -> None:
-    drift = make_comparison().drift
+    drift = measure().require(DRIFT)
     text = render_card(make_card())
     assert row(text, "mean over texts of the largest difference of a text") == [f"{drift.largest_per_text.mean:.3g}"]
     assert row(text, "mean over all texts and labels") == [f"{drift.mean_abs:.3g}"]
@@ -187,7 +197,7 @@ def test_each_mean_stands_under_its_own_name() -> None:
 
 
 def test_every_statistic_of_drift_is_there() -> None:
-    largest = make_comparison().drift.largest_per_text
+    largest = measure().require(DRIFT).largest_per_text
     text = render_card(make_card())
     shown = {name: row(text, name) for name in ("standard deviation", "min", "median", "max", "p25", "p99", "p99.9")}
     expected = {
@@ -198,9 +208,9 @@ def test_every_statistic_of_drift_is_there() -> None:
 
 
 def test_flips_are_counted_at_every_policy() -> None:
-    comparison = make_comparison(noise=0.5)
-    text = render_card(make_card(make_variant(comparison)))
-    for policy, flips in comparison.flips.items():
+    measured = measure(noise=0.5)
+    text = render_card(make_card(make_variant(measured)))
+    for policy, flips in measured.require(FLIPS).items():
         assert flips.total > 0
         assert row(text, f"flips {policy}")[0].startswith(f"{flips.total} of {flips.decisions} (")
 
@@ -218,19 +228,18 @@ def test_size_and_ratio_are_of_bytes() -> None:
 
 
 def test_a_bound_is_shown_with_its_value() -> None:
-    comparison = make_comparison()
-    value = f"{comparison.drift.max_abs_logit:.3g}"
+    value = f"{measure().require(DRIFT).max_abs_logit:.3g}"
     assert row(render_card(make_card()), "`max_abs_logit_drift`") == [f"{value} ≤ 1.5"]
 
 
 def test_several_files_get_a_column_each_in_the_order_given() -> None:
-    near, far = make_comparison(noise=0.01), make_comparison(noise=0.5)
+    near, far = measure(noise=0.01), measure(noise=0.5)
     text = render_card(
         make_card(
             make_variant(near, "onnx/model.onnx", "onnx-fp32", 4000), make_variant(far, "onnx/model_quantized.onnx")
         )
     )
-    assert row(text, "max") == [f"{one.drift.largest_per_text.max:.3g}" for one in (near, far)]
+    assert row(text, "max") == [f"{one.require(DRIFT).largest_per_text.max:.3g}" for one in (near, far)]
     assert 'subfolder="onnx", file_name="model_quantized.onnx"' in text  # the smaller one is the example
 
 
@@ -250,7 +259,7 @@ def test_no_label_breaks_a_table() -> None:
 @pytest.mark.parametrize("multi_label", [True, False])
 @pytest.mark.parametrize("model_id", [".", "ME/mini-onnx"])
 def test_the_examples_are_python(model_id: str, multi_label: bool) -> None:
-    variant = make_variant(make_comparison(multi_label=multi_label))
+    variant = make_variant(measure(multi_label=multi_label))
     text = render_card(make_card(variant, model_id=model_id, source={"multi_label": multi_label}))
     blocks = python_blocks(text)
     assert len(blocks) == 2
@@ -269,6 +278,6 @@ def test_the_examples_of_a_pushed_card_load_from_the_hub() -> None:
 
 
 def test_segments_are_fed_to_a_graph_that_takes_them() -> None:
-    variant = replace(make_variant(make_comparison()), inputs=("input_ids", "attention_mask", "token_type_ids"))
+    variant = replace(make_variant(measure()), inputs=("input_ids", "attention_mask", "token_type_ids"))
     assert '"token_type_ids": np.array([text.type_ids for text in encoded]' in render_card(make_card(variant))
     assert "type_ids" not in render_card(make_card())

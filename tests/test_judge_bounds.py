@@ -9,7 +9,7 @@ import pytest
 
 from driftgate.backends import REGISTRY, parse_backends
 from driftgate.errors import BoundsError
-from driftgate.judge.bounds import Bound, Violation, check, find_bound
+from driftgate.judge.bounds import Bound, Outcome, find_bound, hold_to_bound
 from driftgate.judge.bounds_file import describe_unread, load_bounds
 from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.run.device import Device, RunSettings
@@ -90,8 +90,9 @@ def test_at_least_holds_above_and_breaks_below() -> None:
         ),
     ],
 )
-def test_a_violation_tells_value_bound_and_reason(value: float, at_most: bool, expected: str) -> None:
-    assert str(Violation("onnx-fp16", bound(at_most=at_most), value)) == expected
+def test_a_failure_tells_value_bound_and_reason(value: float, at_most: bool, expected: str) -> None:
+    verdict = hold_to_bound([table(bound(at_most=at_most))], "onnx-fp16", ("fp16",), "max_abs_logit_drift", value)
+    assert (str(verdict), verdict.verdict) == (expected, Outcome.FAIL)
 
 
 def test_a_bounds_file_is_read_by_key_and_metric(tmp_path: Path) -> None:
@@ -311,16 +312,19 @@ def test_a_missing_bound_names_the_keys_and_what_to_add() -> None:
         find_bound([table(bound())], KEYS, "flip_rate")
 
 
-def test_check_returns_every_broken_bound_in_the_order_given() -> None:
-    def of(metric: str) -> Bound:
-        return Bound("fp16", metric, 1.0, at_most=True, reason="r", set_on=date(2026, 1, 31))
-
-    bounds = [table(of("a"), of("b"), of("c"))]
-    found = check(bounds, "onnx-fp16", KEYS, {"c": 2.0, "b": 1.0, "a": math.nan})
-    assert [violation.bound.metric for violation in found] == ["c", "a"]
-    assert {violation.backend for violation in found} == {"onnx-fp16"}
+@pytest.mark.parametrize(("value", "outcome"), [(0.01, "pass"), (0.011, "fail"), (math.nan, "fail")])
+def test_a_verdict_has_the_value_the_limit_and_what_is_said(value: float, outcome: str) -> None:
+    verdict = hold_to_bound([table(bound())], "onnx-fp16", KEYS, "max_abs_logit_drift", value)
+    assert (verdict.backend, verdict.metric, verdict.policy) == ("onnx-fp16", "max_abs_logit_drift", "")
+    assert (verdict.limit, str(verdict.verdict)) == (0.01, outcome)
 
 
-def test_check_fails_on_a_metric_without_a_bound_even_if_others_hold() -> None:
+def test_the_bound_of_a_metric_under_a_policy_is_its_own() -> None:
+    own = Bound("fp16", "flip_rate_at_0_5", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31))
+    verdict = hold_to_bound([table(own)], "onnx-fp16", KEYS, "flip_rate", 0.2, "at 0.5")
+    assert (verdict.metric, verdict.policy, verdict.bound) == ("flip_rate", "at 0.5", own)
+
+
+def test_a_metric_without_a_bound_gets_no_verdict() -> None:
     with pytest.raises(BoundsError, match="flip_rate"):
-        check([table(bound())], "onnx-fp16", KEYS, {"max_abs_logit_drift": 0.0, "flip_rate": 0.0})
+        hold_to_bound([table(bound())], "onnx-fp16", KEYS, "flip_rate", 0.0)

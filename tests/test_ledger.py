@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ from nested_pytest import run_pytest
 from onnx import numpy_helper
 
 from driftgate.arrays import LabelMatrix, Logits
+from driftgate.assessor import Assessor
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import export
 from driftgate.builder.artifact import verify_manifest
 from driftgate.errors import BuildError, NonFiniteLogitsError, OptionError
-from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.judge.drift import measure_drift
-from driftgate.ledger import Ledger, ReferenceAnswers, answer_reference, measure_ledger
-from driftgate.pipeline import EXACT_ROWS, build, open_backend
+from driftgate.ledger import Ledger, measure_ledger
+from driftgate.pipeline import EXACT_ROWS, OpenBackends, build, open_backend
 from driftgate.report.ledger import render_ledgers
 from driftgate.report.record import Results
 from driftgate.run.backend import InForce, predict
@@ -61,40 +61,44 @@ def encoder(tiny_encoder: Path, warm_cache: Path) -> Encoder:
     return load_encoder(tiny_encoder)
 
 
+def assess_on(encoder: Encoder, corpus: Corpus = LABELLED) -> Assessor:
+    return Assessor(OpenBackends(encoder, ONE_THREAD), corpus)
+
+
 @pytest.fixture
-def reference(encoder: Encoder) -> ReferenceAnswers:
-    return answer_reference(encoder, LABELLED, BudgetPlan(), ONE_THREAD)
+def assessor(encoder: Encoder) -> Assessor:
+    return assess_on(encoder)
 
 
 def as_results(ledger: Ledger, backend: str) -> Results:
     results = Results()
-    results.of(backend).ledger = {"stages": [asdict(stage) for stage in ledger.stages]}
+    results.of(backend).stages = ledger.stages
     return results
 
 
 # What the stages are
 
 
-def test_the_step_that_changes_a_weight_is_the_one_that_adds_drift(reference: ReferenceAnswers) -> None:
-    ledger = measure_ledger(reference, recipe("optimize-basic", PERTURB, COPY), ONE_THREAD)
+def test_the_step_that_changes_a_weight_is_the_one_that_adds_drift(assessor: Assessor) -> None:
+    ledger = measure_ledger(assessor, recipe("optimize-basic", PERTURB, COPY))
     added = {stage.name: stage.added.max_abs_logit for stage in ledger.stages if stage.added}
     assert list(added) == ["torch float32", "export", "optimize-basic", "perturb", "copy"]
     assert [name for name, largest in added.items() if largest > CAUSE] == ["perturb"]
     assert added["copy"] == 0
 
 
-def test_drift_stays_once_a_step_has_added_it(reference: ReferenceAnswers) -> None:
-    ledger = measure_ledger(reference, recipe("optimize-basic", PERTURB, COPY), ONE_THREAD)
+def test_drift_stays_once_a_step_has_added_it(assessor: Assessor) -> None:
+    ledger = measure_ledger(assessor, recipe("optimize-basic", PERTURB, COPY))
     drift = {stage.name: stage.drift for stage in ledger.stages}
     assert [name for name, distance in drift.items() if distance.max_abs_logit > CAUSE] == ["perturb", "copy"]
     assert drift["perturb"] == drift["copy"]
 
 
 @pytest.mark.parametrize("backend", ["onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-dynamic"])
-def test_the_last_stage_is_the_backend_itself(backend: str, reference: ReferenceAnswers) -> None:
-    ledger = measure_ledger(reference, REGISTRY[backend], ONE_THREAD)
-    own = predict(open_backend(reference.encoder, backend, ONE_THREAD), reference.tokens, reference.plan)
-    drift = measure_drift(reference.logits, own, reference.encoder.labels, multi_label=True)
+def test_the_last_stage_is_the_backend_itself(backend: str, assessor: Assessor) -> None:
+    ledger = measure_ledger(assessor, REGISTRY[backend])
+    own = predict(open_backend(assessor.encoder, backend, ONE_THREAD), assessor.tokens, assessor.plan)
+    drift = measure_drift(assessor.reference, own, assessor.encoder.labels, multi_label=True)
     last = ledger.stages[-1].drift
     assert np.array_equal(ledger.logits, own)
     assert (last.mean_of_largest_probability, last.max_abs_probability, last.max_abs_logit) == (
@@ -104,17 +108,17 @@ def test_the_last_stage_is_the_backend_itself(backend: str, reference: Reference
     )
 
 
-def test_float64_and_the_reference_are_a_rounding_apart(reference: ReferenceAnswers) -> None:
-    exact, single, *_ = measure_ledger(reference, recipe(), ONE_THREAD).stages
+def test_float64_and_the_reference_are_a_rounding_apart(assessor: Assessor) -> None:
+    exact, single, *_ = measure_ledger(assessor, recipe()).stages
     assert 0 < exact.drift.max_abs_logit < 1e-5
     assert single.added == exact.drift
     assert single.drift.max_abs_logit == 0
     assert (exact.drift.rows, single.drift.rows) == (EXACT_ROWS, len(TEXTS))
 
 
-def test_a_reference_that_is_wrong_itself_shows_against_float64(reference: ReferenceAnswers) -> None:
-    wrong = replace(reference, logits=Logits(reference.logits + np.float32(0.25)))
-    exact, single, exported = measure_ledger(wrong, recipe(), ONE_THREAD).stages
+def test_a_reference_that_is_wrong_itself_shows_against_float64(assessor: Assessor) -> None:
+    assessor.reference = Logits(assessor.reference + np.float32(0.25))
+    exact, single, exported = measure_ledger(assessor, recipe()).stages
     for stage in (exact, exported):
         assert stage.drift.max_abs_logit == pytest.approx(0.25, abs=1e-4)
     assert single.added.max_abs_logit == pytest.approx(0.25, abs=1e-4)
@@ -124,13 +128,13 @@ def test_flips_and_f1_are_counted_at_every_threshold(copy_encoder: Callable[...,
     folder = copy_encoder()
     labels = load_encoder(folder).labels
     (folder / "thresholds.json").write_text(json.dumps({"thresholds": dict.fromkeys(labels, 0.4)}), encoding="utf-8")
-    reference = answer_reference(load_encoder(folder), LABELLED, BudgetPlan(), ONE_THREAD)
+    assessor = assess_on(load_encoder(folder))
     upset = Step("upset", "1", lambda source, target: change_a_weight(source, target, lambda weight: weight * 30))
-    ledger = measure_ledger(reference, recipe(upset), ONE_THREAD)
+    ledger = measure_ledger(assessor, recipe(upset))
     last = ledger.stages[-1]
     for policy, threshold in {"at 0.5": 0.5, "at thresholds": 0.4}.items():
         cut = np.log(threshold / (1 - threshold))
-        before, after = reference.logits >= cut, ledger.logits >= cut
+        before, after = assessor.reference >= cut, ledger.logits >= cut
         truth = LABELLED.labels
         assert last.flips[policy] == (before != after).sum() > 0
         f1 = [2 * (side & truth).sum(0) / np.maximum(side.sum(0) + truth.sum(0), 1) for side in (after, before)]
@@ -139,40 +143,38 @@ def test_flips_and_f1_are_counted_at_every_threshold(copy_encoder: Callable[...,
     assert ledger.stages[2].flips == {"at 0.5": 0, "at thresholds": 0}  # the export flips none of them
 
 
-def test_without_labels_there_is_no_f1(reference: ReferenceAnswers) -> None:
-    unlabelled = replace(reference, corpus=replace(LABELLED, labels=None))
-    assert {len(stage.macro_f1_change) for stage in measure_ledger(unlabelled, recipe(), ONE_THREAD).stages} == {0}
+def test_without_labels_there_is_no_f1(assessor: Assessor) -> None:
+    unlabelled = assess_on(assessor.encoder, replace(LABELLED, labels=None))
+    assert {len(stage.macro_f1_change) for stage in measure_ledger(unlabelled, recipe()).stages} == {0}
 
 
 def test_a_single_label_encoder_decides_once_a_row(copy_encoder: Callable[..., Path], warm_cache: Path) -> None:
     single = load_encoder(copy_encoder(problem_type="single_label_classification"))
-    reference = answer_reference(single, LABELLED, BudgetPlan(), ONE_THREAD)
-    stages = measure_ledger(reference, recipe(), ONE_THREAD).stages
+    assessor = assess_on(single)
+    stages = measure_ledger(assessor, recipe()).stages
     assert [stage.decisions for stage in stages] == [EXACT_ROWS, len(TEXTS), len(TEXTS)]
 
 
-def test_each_stage_has_the_size_of_its_own_file(reference: ReferenceAnswers, tmp_path: Path) -> None:
-    sizes = {
-        stage.name: stage.size_bytes for stage in measure_ledger(reference, REGISTRY["onnx-int8"], ONE_THREAD).stages
-    }
-    build(reference.encoder, "onnx-fp32,onnx-int8", tmp_path)
+def test_each_stage_has_the_size_of_its_own_file(assessor: Assessor, tmp_path: Path) -> None:
+    sizes = {stage.name: stage.size_bytes for stage in measure_ledger(assessor, REGISTRY["onnx-int8"]).stages}
+    build(assessor.encoder, "onnx-fp32,onnx-int8", tmp_path)
     assert sizes["torch float64"] is None
-    assert sizes["torch float32"] == (reference.encoder.path / "model.safetensors").stat().st_size
+    assert sizes["torch float32"] == (assessor.encoder.path / "model.safetensors").stat().st_size
     assert sizes["optimize-basic"] == (tmp_path / "onnx-fp32/model.onnx").stat().st_size
     assert sizes["int8-rowwise"] == (tmp_path / "onnx-int8/model.onnx").stat().st_size
 
 
-def test_what_was_built_is_not_built_again(reference: ReferenceAnswers, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = measure_ledger(reference, REGISTRY["onnx-fp32"], ONE_THREAD)
+def test_what_was_built_is_not_built_again(assessor: Assessor, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = measure_ledger(assessor, REGISTRY["onnx-fp32"])
 
     def refuse(encoder: Encoder, target: Path) -> None:
         raise BuildError("exported again")
 
     monkeypatch.setattr(export, "export_onnx", refuse)
-    assert measure_ledger(reference, REGISTRY["onnx-fp32"], ONE_THREAD).stages == before.stages
+    assert measure_ledger(assessor, REGISTRY["onnx-fp32"]).stages == before.stages
 
 
-def test_someone_elses_runtime_is_given_the_finished_file_only(reference: ReferenceAnswers) -> None:
+def test_someone_elses_runtime_is_given_the_finished_file_only(assessor: Assessor) -> None:
     given = []
 
     class Constant:
@@ -186,28 +188,28 @@ def test_someone_elses_runtime_is_given_the_finished_file_only(reference: Refere
         given.append(artifact.model.parent.name.partition("-")[0])
         return Constant()
 
-    ledger = measure_ledger(reference, replace(recipe(PERTURB), open_with=open_with), ONE_THREAD)
+    ledger = measure_ledger(assessor, replace(recipe(PERTURB), open_with=open_with))
     assert given == ["perturb"]
     assert (ledger.logits == 2).all()
     assert ledger.stages[-2].drift.max_abs_logit < CAUSE
 
 
-def test_nan_is_refused_with_the_step_that_made_it(reference: ReferenceAnswers) -> None:
+def test_nan_is_refused_with_the_step_that_made_it(assessor: Assessor) -> None:
     with pytest.raises(NonFiniteLogitsError, match=r"mine-after-break: 80 of 80 rows have NaN"):
-        measure_ledger(reference, recipe("optimize-basic", BREAK, COPY), ONE_THREAD)
+        measure_ledger(assessor, recipe("optimize-basic", BREAK, COPY))
 
 
-def test_a_backend_without_build_steps_has_no_ledger(reference: ReferenceAnswers) -> None:
+def test_a_backend_without_build_steps_has_no_ledger(assessor: Assessor) -> None:
     with pytest.raises(OptionError, match="torch: nothing is built"):
-        measure_ledger(reference, REGISTRY["torch"], ONE_THREAD)
+        measure_ledger(assessor, REGISTRY["torch"])
 
 
 # The table
 
 
-def test_the_table_has_a_line_for_every_stage_and_says_who_has_none(reference: ReferenceAnswers) -> None:
-    results = as_results(measure_ledger(reference, recipe(PERTURB), ONE_THREAD), "mine")
-    results.of("torch").ledger = {"left_out": "driftgate builds nothing for it"}
+def test_the_table_has_a_line_for_every_stage_and_says_who_has_none(assessor: Assessor) -> None:
+    results = as_results(measure_ledger(assessor, recipe(PERTURB)), "mine")
+    results.of("torch").no_ledger = "driftgate builds nothing for it"
     lines = render_ledgers(results, 80).splitlines()
     assert lines[0].startswith("ledger of mine on 80 rows")
     assert f"float64: {EXACT_ROWS} rows only" in lines[1]
@@ -222,7 +224,7 @@ def test_the_table_has_a_line_for_every_stage_and_says_who_has_none(reference: R
 
 def test_without_a_ledger_nothing_is_printed() -> None:
     results = Results()
-    results.of("torch").about = {"precision": "fp32"}
+    results.of("torch").checks = 1
     assert render_ledgers(results, 80) == ""
 
 

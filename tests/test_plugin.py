@@ -464,9 +464,9 @@ def test_a_corpus_named_like_a_throughput_corpus_keeps_its_own_rows(make_project
 # Judging in depth
 
 
-def test_verbose_runs_print_the_judge_in_detail(make_project: Callable[..., Project]) -> None:
+def test_verbose_runs_print_every_metric(make_project: Callable[..., Project]) -> None:
     run = make_project().pytest("--backends=onnx-fp32", "-v")
-    assert "the judge in detail" in run.output
+    assert "all metrics" in run.output
     assert "error / float32's own error" in run.output
 
 

@@ -2,9 +2,10 @@
 
 import json
 import math
+import pickle
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Decisions, LabelMatrix, Logits
-from driftgate.judge.bounds import Bound, Violation
+from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
 from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.flips import count_flips
+from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
 from driftgate.judge.speed import Ratio
-from driftgate.report import record
+from driftgate.report import results_file
 from driftgate.report.environment import describe_environment
-from driftgate.report.record import FILE_NAME, SCHEMA, Results, write_results
+from driftgate.report.record import About, Results
+from driftgate.report.results_file import FILE_NAME, SCHEMA, describe_results, write_results
 from driftgate.report.terminal import render_table, render_worst_rows
 
 LABELS = ("joy", "anger")
@@ -37,38 +40,46 @@ def drift_of(*logits: list[float], labels: tuple[str, ...] = LABELS) -> Drift:
     return measure_drift(Logits(np.zeros_like(backend)), backend, labels, multi_label=True)
 
 
-def violation(backend: str) -> Violation:
-    return Violation(backend, Bound("fp16", "flip_rate", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31)), 0.2)
+def failure(backend: str) -> MetricVerdict:
+    bound = Bound("fp16", "flip_rate", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31))
+    return MetricVerdict(backend, "flip_rate", "", 0.2, None, None, bound, Outcome.FAIL)
+
+
+def passed(backend: str) -> MetricVerdict:
+    return replace(failure(backend), value=0.1, verdict=Outcome.PASS)
 
 
 def judge_onnx(results: Results) -> None:
-    results.of("onnx-fp16").about = {"precision": "fp16", "size_bytes": 13_400_000}
-    results.add("onnx-fp16", "drift", drift_of(*ONE_OF_FIVE_MOVED))
-    results.add_flips("onnx-fp16", "at 0.5", count_flips(YES, NO, LABELS))
+    entry = results.of("onnx-fp16")
+    entry.about = About("fp16", "onnxruntime", "CPUExecutionProvider", "float32", 1, "ab" * 32, 13_400_000)
+    entry.measured.put(DRIFT, drift_of(*ONE_OF_FIVE_MOVED))
+    flips = {"at 0.5": count_flips(YES, NO, LABELS), "at thresholds": count_flips(YES, YES, LABELS)}
+    entry.measured.put(FLIPS, flips)
 
 
 def judge_onnx_quality(results: Results) -> None:
-    for name, found in (("reference", YES), ("onnx-fp16", NO)):
-        results.add(name, "quality", measure_quality(found, LabelMatrix(YES), LABELS, multi_label=True), "at 0.5")
-    results.add_flips("onnx-fp16", "at thresholds", count_flips(YES, YES, LABELS))
-    results.add_violations([violation("onnx-fp16")])
+    truth = LabelMatrix(YES)
+    sides = (measure_quality(found, truth, LABELS, multi_label=True) for found in (YES, NO))
+    results.of("onnx-fp16").measured.put(QUALITY, {"at 0.5": Both(*sides)})
+    results.add_verdicts([failure("onnx-fp16"), passed("onnx-fp16")])
 
 
 def time_all(results: Results) -> None:
     for name, speeds in {"torch": (76.4, 126.0), "onnx-fp16": (107.0, 141.0)}.items():
-        for plan, speed in zip(("b1", "budget"), speeds, strict=True):
-            results.add_throughput(name, "normal", plan, {"texts_per_second": speed})
-    results.add_ratio("onnx-fp16", "normal", "b1", Ratio(9.0, 9.0, 9.0, 3))
-    results.add_ratio("onnx-fp16", "normal", "budget", Ratio(1.119, 1.05, 1.2, 3))
+        plans = {plan: {"texts_per_second": speed} for plan, speed in zip(("b1", "budget"), speeds, strict=True)}
+        results.of(name).throughput["normal"] = plans
+        results.of(name).checks += 2
+    ratios = {"b1": Ratio(9.0, 9.0, 9.0, 3), "budget": Ratio(1.119, 1.05, 1.2, 3)}
+    results.of("onnx-fp16").ratios["normal"] = ratios
 
 
 def time_long(results: Results) -> None:
-    results.add_throughput("torch", "long", "b1", {"texts_per_second": 5.0})
+    results.of("torch").throughput["long"] = {"b1": {"texts_per_second": 5.0}}
 
 
 def time_small_batches(results: Results) -> None:
-    results.add_throughput("torch", "normal", "b32", {"texts_per_second": 23.0})
-    results.add_ratio("onnx-fp16", "normal", "b32", Ratio(2.0, 2.0, 2.0, 3))
+    results.of("torch").throughput.setdefault("normal", {})["b32"] = {"texts_per_second": 23.0}
+    results.of("onnx-fp16").ratios.setdefault("normal", {})["b32"] = Ratio(2.0, 2.0, 2.0, 3)
 
 
 def skip_compile(results: Results) -> None:
@@ -91,7 +102,7 @@ def results() -> Results:
 
 
 def test_flips_are_recorded_by_policy_with_total_and_rate(results: Results) -> None:
-    flips = results.to_json()["backends"]["onnx-fp16"]["flips"]
+    flips = describe_results(results, 0)["backends"]["onnx-fp16"]["flips"]
     assert list(flips) == ["at 0.5", "at thresholds"]
     assert flips["at 0.5"] == {
         "decisions": 4, "gained": 0, "lost": 1, "rows": 1, "per_label": {"joy": 1, "anger": 0}, "total": 1, "rate": 0.25,
@@ -100,17 +111,17 @@ def test_flips_are_recorded_by_policy_with_total_and_rate(results: Results) -> N
 
 
 def test_drift_is_recorded_whole(results: Results) -> None:
-    assert results.to_json()["backends"]["onnx-fp16"]["drift"] == asdict(drift_of(*ONE_OF_FIVE_MOVED))
+    assert describe_results(results, 0)["backends"]["onnx-fp16"]["drift"] == asdict(drift_of(*ONE_OF_FIVE_MOVED))
 
 
 def test_quality_is_recorded_for_the_backend_and_the_reference(results: Results) -> None:
-    backends = results.to_json()["backends"]
+    backends = describe_results(results, 0)["backends"]
     assert backends["reference"]["quality"]["at 0.5"]["micro_f1"] == 1.0
     assert backends["onnx-fp16"]["quality"]["at 0.5"]["micro_f1"] == pytest.approx(2 / 3)
 
 
 def test_throughput_and_ratios_are_recorded_by_corpus_and_plan(results: Results) -> None:
-    backends = results.to_json()["backends"]
+    backends = describe_results(results, 0)["backends"]
     assert {corpus: list(plans) for corpus, plans in backends["torch"]["throughput"].items()} == {
         "normal": ["b1", "budget", "b32"],
         "long": ["b1"],
@@ -120,7 +131,7 @@ def test_throughput_and_ratios_are_recorded_by_corpus_and_plan(results: Results)
 
 
 def test_violations_are_recorded_in_full(results: Results) -> None:
-    assert results.to_json()["violations"] == [
+    assert describe_results(results, 0)["violations"] == [
         "onnx-fp16: flip_rate = 0.2, expected at most 0.1 (bound [fp16.flip_rate], set 2026-01-31: r)"
     ]
 
@@ -129,14 +140,14 @@ def test_violations_are_recorded_in_full(results: Results) -> None:
 def test_two_workers_halves_merge_into_one_run(results: Results, split: int) -> None:
     merged = Results()
     for half in (MEASUREMENTS[:split], MEASUREMENTS[split:]):
-        merged.merge(run_of(*half).to_json())
-    assert merged.to_json() == results.to_json()
+        merged.merge(pickle.loads(pickle.dumps(run_of(*half))))  # as from one process to another
+    assert describe_results(merged, 0) == describe_results(results, 0)
 
 
 def test_a_worker_that_measured_nothing_changes_nothing(results: Results) -> None:
-    before = results.to_json()
-    results.merge(Results().to_json())
-    assert results.to_json() == before
+    before = describe_results(results, 0)
+    results.merge(Results())
+    assert describe_results(results, 0) == before
 
 
 def test_results_are_one_versioned_document(results: Results, tmp_path: Path) -> None:
@@ -145,7 +156,7 @@ def test_results_are_one_versioned_document(results: Results, tmp_path: Path) ->
     content = json.loads(path.read_text(encoding="utf-8"))
     assert list(content) == ["schema", "environment", "corpus", "exit_code", "backends", "violations"]
     assert (content["schema"], content["exit_code"]) == (SCHEMA, 1)
-    assert content["backends"] == json.loads(json.dumps(results.to_json()["backends"]))
+    assert content["backends"] == json.loads(json.dumps(describe_results(results, 0)["backends"]))
 
 
 def test_writing_again_replaces_the_file(results: Results, tmp_path: Path) -> None:
@@ -173,7 +184,7 @@ def test_what_json_cannot_say_is_refused_and_the_old_file_stays(
     results: Results, tmp_path: Path, value: object, refusal: type[Exception]
 ) -> None:
     old = write_results(results, tmp_path, 0).read_bytes()
-    results.of("torch").about["size_bytes"] = value
+    results.of("torch").throughput["normal"] = {"b1": {"texts_per_second": value}}
     with pytest.raises(refusal):
         write_results(results, tmp_path, 0)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
@@ -191,7 +202,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(record.Path, step, fail)
+        patch.setattr(results_file.Path, step, fail)
         with pytest.raises(OSError, match="no space left"):
             write_results(results, tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

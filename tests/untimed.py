@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from driftgate.inputs.encoder import Encoder
+from driftgate.backends import BackendSpec
 from driftgate.judge.speed import Ratio
+from driftgate.pipeline import OpenBackends
 from driftgate.report.card_facts import Speed
-from driftgate.run.device import RunSettings
-from driftgate.trial import Judged
 
 PLANS = ("b1", "b8", "b32", "budget")
 
 
-def made_up_speed(encoder: Encoder, judged: Sequence[Judged], settings: RunSettings) -> Speed:
+def made_up_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed:
     """What `measure_speed` is replaced by."""
-    ratios = {one.built.spec.name: dict.fromkeys(PLANS, Ratio(3.0, 2.0, 4.0, 3)) for one in judged}
-    return Speed("normal", 32, settings.threads, "cpu", dict.fromkeys(PLANS, 40.0), ratios)
+    ratios = {spec.name: dict.fromkeys(PLANS, Ratio(3.0, 2.0, 4.0, 3)) for spec in specs}
+    return Speed("normal", 32, backends.settings.threads, "cpu", dict.fromkeys(PLANS, 40.0), ratios)

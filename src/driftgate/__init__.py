@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from driftgate.assessor import assess as assess
     from driftgate.inputs.corpus import load_corpus as load_corpus
     from driftgate.inputs.encoder import load_encoder as load_encoder
     from driftgate.judge.drift import measure_drift as measure_drift
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from driftgate.pipeline import open_backend as open_backend
 
 _HOMES = {
+    "assess": "driftgate.assessor",
     "build": "driftgate.pipeline",
     "load_corpus": "driftgate.inputs.corpus",
     "load_encoder": "driftgate.inputs.encoder",
@@ -20,7 +22,7 @@ _HOMES = {
     "open_backend": "driftgate.pipeline",
 }
 
-__all__ = ["build", "load_corpus", "load_encoder", "measure_drift", "measure_quality", "open_backend"]
+__all__ = ["assess", "build", "load_corpus", "load_encoder", "measure_drift", "measure_quality", "open_backend"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,8 @@ from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.judge.evidence import Head, Thresholds
+from driftgate.judge.metric_types import POLICIES
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
 from driftgate.run.open import open_backend as _open
@@ -83,6 +85,59 @@ def open_backend(encoder: Encoder, backend: str, settings: RunSettings | None = 
         raise OptionError(f"{backend!r}: expected one backend, found {len(specs)}; open them one by one")
     (spec,) = specs
     return open_built(prepare_backend(encoder, spec), settings)
+
+
+class OpenBackends:
+    """An encoder's backends, each built and loaded when it is first asked for, and once.
+
+    Args:
+        settings: threads and device of all of them.
+        calibration: texts for calibrated build steps of backends that name none themselves; None for the embedded ones.
+        rebuild: build even what is in the cache.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: RunSettings,
+        *,
+        calibration: Corpus | None = None,
+        rebuild: bool = False,
+        announce: Announce = lambda message: None,  # noqa: ARG005
+    ) -> None:
+        self.encoder = encoder
+        self.settings = settings
+        self._calibration = calibration
+        self._rebuild = rebuild
+        self._announce = announce
+        self._built: dict[str, Built] = {}
+        self._opened: dict[str, Backend] = {}
+
+    def built(self, spec: BackendSpec) -> Built:
+        """The backend's files, ready.
+
+        Raises:
+            BuildError, ArtifactError, RuntimeConflictError: see `prepare_backend`.
+        """
+        if spec.name not in self._built:
+            calibrated = replace(spec, calibration=spec.calibration or self._calibration)
+            self._built[spec.name] = prepare_backend(
+                self.encoder, calibrated, rebuild=self._rebuild, announce=self._announce
+            )
+        return self._built[spec.name]
+
+    def open(self, spec: BackendSpec) -> Backend:
+        """The backend, loaded.
+
+        Raises:
+            BackendUnavailableError: this machine cannot run it.
+        """
+        if spec.name not in self._opened:
+            built = self.built(spec)
+            if not built.artifact:
+                self._announce(f"{spec.name}: loading")
+            self._opened[spec.name] = open_built(built, self.settings)
+        return self._opened[spec.name]
 
 
 def choose_backends(
@@ -175,12 +230,14 @@ def known_keys(specs: Iterable[BackendSpec] = ()) -> frozenset[str]:
     return CLASS_KEYS.union(REGISTRY, (spec.name for spec in specs))
 
 
-def decision_policies(encoder: Encoder) -> dict[str, FloatArray | float]:
-    """Decision thresholds by name: 0.5, and the encoder's own, float64, (labels,), where it has them and they decide."""
-    policies: dict[str, FloatArray | float] = {"at 0.5": 0.5}
-    if encoder.thresholds is not None and encoder.problem_type is ProblemType.MULTI_LABEL:
-        policies["at thresholds"] = np.array(encoder.thresholds)
-    return policies
+def describe_head(encoder: Encoder) -> Head:
+    """Labels, and decision thresholds: 0.5, and the encoder's own where it has them and they decide."""
+    multi_label = encoder.problem_type is ProblemType.MULTI_LABEL
+    half, own = POLICIES
+    policies: dict[str, Thresholds] = {half: 0.5}
+    if encoder.thresholds is not None and multi_label:
+        policies[own] = np.array(encoder.thresholds)
+    return Head(encoder.labels, multi_label=multi_label, policies=policies)
 
 
 def answer_exactly(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> tuple[list[int], FloatArray]:

@@ -5,20 +5,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftgate.assessor import Assessor
 from driftgate.backends import BackendSpec
-from driftgate.builder.artifact import CARD, Artifact, read_manifest
+from driftgate.builder.artifact import CARD, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.layout import Layout, fill_folder, place_of, require_empty, write_artifacts
 from driftgate.builder.model_file import read_model_file
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.judge.bounds import Violation
-from driftgate.pipeline import Built, decision_policies, prepare_backend, require_buildable
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.bounds import MetricVerdict
+from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
 from driftgate.report.card import render_card
 from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
 from driftgate.report.environment import describe_environment
-from driftgate.trial import PLAN, SEED, Judged, Trial, judge, measure_speed
+from driftgate.run.device import RunSettings, available_threads
+from driftgate.trial import PLAN, SEED, Trial, measure_speed
 
 _CARRIED = ("license", "license_name", "license_link", "language")
 
@@ -29,15 +32,15 @@ class Published:
 
     Args:
         folders: of each backend, by name; empty where a bound was broken, and nothing was written.
-        judged: empty where nobody asked.
+        assessments: of each backend, in order; empty where nothing was judged.
     """
 
     folders: Mapping[str, Path]
-    judged: tuple[Judged, ...]
+    assessments: tuple[BackendAssessment, ...]
 
     @property
-    def violations(self) -> list[Violation]:
-        return [violation for judged in self.judged for violation in judged.violations]
+    def failures(self) -> list[MetricVerdict]:
+        return [verdict for assessment in self.assessments for verdict in assessment.failures]
 
 
 def publish(
@@ -68,21 +71,28 @@ def publish(
     for folder in folders.values():  # before minutes of building, as is what follows
         require_empty(folder)
     source = describe_source(encoder)
-    built = [prepare_backend(encoder, spec, rebuild=rebuild, announce=announce) for spec in specs]
-    judged: tuple[Judged, ...] = ()
+    settings = trial.settings if trial else RunSettings(available_threads())
+    backends = OpenBackends(encoder, settings, rebuild=rebuild, announce=announce)
+    built = [backends.built(spec) for spec in specs]  # all of them before the first is judged
+    assessments: tuple[BackendAssessment, ...] = ()
     cards: dict[Path, str] = {}
     if trial is not None:
-        judged = tuple(judge(encoder, built, trial, announce))
-        if any(one.violations for one in judged):
-            return Published({}, judged)
+        assessor = Assessor(backends, trial.corpus, PLAN, announce)
+        assessments = tuple(assessor.judgement(spec).assess(trial.bounds) for spec in specs)
+        if any(one.failures for one in assessments):
+            return Published({}, assessments)
         announce("speed beside torch")
-        speed = measure_speed(encoder, judged, trial.settings)
+        speed = measure_speed(backends, specs)
         for folder in dict.fromkeys(folders.values()):
-            here = [one for one in judged if folders[one.built.spec.name] == folder]
-            cards[folder] = render_card(_card(model_id, source, trial, here, speed, layout))
+            variants = [
+                _variant(one, backends, assessment, layout)
+                for one, assessment in zip(built, assessments, strict=True)
+                if folders[one.spec.name] == folder
+            ]
+            cards[folder] = render_card(_card(model_id, source, trial, variants, speed))
     announce("golden vectors")
     _write(encoder, built, folders, layout, cards)
-    return Published(folders, judged)
+    return Published(folders, assessments)
 
 
 def describe_source(encoder: Encoder) -> Source:
@@ -99,7 +109,7 @@ def describe_source(encoder: Encoder) -> Source:
         architecture=encoder.model_type,
         labels=encoder.labels,
         multi_label=encoder.problem_type is ProblemType.MULTI_LABEL,
-        has_thresholds=len(decision_policies(encoder)) > 1,
+        has_thresholds=len(describe_head(encoder).policies) > 1,
         max_tokens=encoder.max_tokens,
         weights_bytes=sum(path.stat().st_size for path in encoder.weights),
         carried=_read_carried(encoder.path / CARD),
@@ -119,7 +129,7 @@ def _read_carried(path: Path) -> dict[str, object]:
     return {key: content[key] for key in _CARRIED if content.get(key)}
 
 
-def _card(model_id: str, source: Source, trial: Trial, judged: Sequence[Judged], speed: Speed, layout: Layout) -> Card:
+def _card(model_id: str, source: Source, trial: Trial, variants: Sequence[Variant], speed: Speed) -> Card:
     corpus = trial.corpus
     judged_on = JudgedOn(
         corpus=corpus.name,
@@ -131,25 +141,26 @@ def _card(model_id: str, source: Source, trial: Trial, judged: Sequence[Judged],
         pinned=corpus.pinned,
         token_budget=PLAN.max_tokens,
     )
-    variants = tuple(_variant(one, artifact, layout) for one in judged if (artifact := one.built.artifact) is not None)
-    return Card(model_id, source, judged_on, variants, speed, describe_environment())
+    return Card(model_id, source, judged_on, tuple(variants), speed, describe_environment())
 
 
-def _variant(judged: Judged, artifact: Artifact, layout: Layout) -> Variant:
+def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment, layout: Layout) -> Variant:
+    artifact = built.artifact
+    if artifact is None:
+        raise ValueError(f"{built.spec.name}: expected a backend with files of its own")
     file = read_model_file(artifact.model)
     made = read_manifest(artifact.model.parent)
     return Variant(
-        model=place_of(judged.built.spec.name, layout).model,
-        backend=judged.built.spec.name,
+        model=place_of(built.spec.name, layout).model,
+        backend=built.spec.name,
         precision=str(artifact.precision),
-        arithmetic=judged.backend.in_force.arithmetic,
+        arithmetic=backends.open(built.spec).in_force.arithmetic,
         size_bytes=artifact.size_bytes,
         opset=file.opset["ai.onnx"],
         inputs=tuple(file.inputs),
         steps=made.steps,
         versions=made.versions,
-        comparison=judged.comparison,
-        held=judged.held,
+        assessment=assessment,
     )
 
 

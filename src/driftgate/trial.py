@@ -1,32 +1,28 @@
-"""Artifacts on trial: asked beside the reference, held to the bounds of their class, timed beside torch."""
+"""What artifacts are put to before they are published: texts to be judged on, bounds, and timing beside torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from driftgate.backends import REGISTRY
-from driftgate.builder.build import Announce
+from driftgate.assessor import find_bounds
+from driftgate.backends import REGISTRY, BackendSpec
 from driftgate.errors import DeviceError
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import embedded_comments, throughput_corpus
-from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.judge.bounds import Bound, Bounds, Violation, find_bound
-from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.comparison import Comparison, compare
+from driftgate.judge.bounds import Bounds
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.limits import CORPUS_ROWS
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.workload import prepare_workload
-from driftgate.pipeline import Built, bounds_keys, decision_policies, known_keys, open_built
+from driftgate.pipeline import OpenBackends
 from driftgate.report.card_facts import Speed
-from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, require_device
 from driftgate.spelling import option
-from driftgate.suites import FOLDER
 
 PLAN = BudgetPlan()
 """How the texts of a trial are batched: dynamic INT8's answers depend on it."""
@@ -53,36 +49,6 @@ class Trial:
     settings: RunSettings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """A backend, opened, beside the reference; `held` pairs every bound with its value."""
-
-    built: Built
-    backend: Backend
-    comparison: Comparison
-    held: tuple[tuple[Bound, float], ...]
-
-    @property
-    def violations(self) -> list[Violation]:
-        return [Violation(self.built.spec.name, bound, value) for bound, value in self.held if not bound.holds(value)]
-
-
-def suite_bounds() -> Path:
-    """The accuracy suite's bounds."""
-    return FOLDER / "accuracy/bounds.toml"
-
-
-def find_bounds(own: Path | None) -> Bounds:
-    """The accuracy suite's bounds, with a user's own before them.
-
-    Raises:
-        BoundsError: a file that cannot be read.
-    """
-    keys = known_keys()
-    suites = load_bounds(suite_bounds(), keys=keys)
-    return (load_bounds(own, keys=keys, metrics=()), suites) if own else (suites,)
-
-
 def open_trial(
     encoder: Encoder, corpus: Corpus | None, rows: int, own_bounds: Path | None, settings: RunSettings
 ) -> Trial:
@@ -104,42 +70,17 @@ def open_trial(
     return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings)
 
 
-def judge(encoder: Encoder, built: Sequence[Built], trial: Trial, announce: Announce) -> Iterator[Judged]:
-    """Ask the reference and every backend for the same texts, and hold what differs to the bounds of its class."""
-    from driftgate.run.torch_backend import open_reference
-
-    corpus = trial.corpus
-    tokens = tokenize(encoder, corpus.texts)
-    announce(f"reference: torch on {len(corpus)} rows")
-    reference = predict(open_reference(encoder, trial.settings), tokens, PLAN)
-    for one in built:
-        announce(f"{one.spec.name}: judged on {len(corpus)} rows")
-        backend = open_built(one, trial.settings)
-        comparison = compare(
-            reference,
-            predict(backend, tokens, PLAN),
-            encoder.labels,
-            decision_policies(encoder),
-            corpus.labels,
-            multi_label=encoder.problem_type is ProblemType.MULTI_LABEL,
-        )
-        keys = bounds_keys(one.spec, trial.settings)
-        held = tuple((find_bound(trial.bounds, keys, metric), value) for metric, value in comparison.gated.items())
-        yield Judged(one, backend, comparison, held)
-
-
-def measure_speed(encoder: Encoder, judged: Sequence[Judged], settings: RunSettings) -> Speed:
+def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed:
     """Time torch and every backend in alternating blocks of the same texts, under each batch plan."""
-    torch = open_built(Built(REGISTRY["torch"], encoder, None), settings)
-    backends = {"torch": torch, **{one.built.spec.name: one.backend for one in judged}}
-    tokens = tokenize(encoder, throughput_corpus(_SPEED_CORPUS).texts)
+    timed = {spec.name: backends.open(spec) for spec in (REGISTRY["torch"], *specs)}
+    tokens = tokenize(backends.encoder, throughput_corpus(_SPEED_CORPUS).texts)
     sample = tokens.take(spread_sample(tokens, _SPEED_ROWS))
     texts_per_second: dict[str, float] = {}
-    ratios: dict[str, dict[str, Ratio]] = {one.built.spec.name: {} for one in judged}
+    ratios: dict[str, dict[str, Ratio]] = {spec.name: {} for spec in specs}
     for plan in _SPEED_PLANS:
-        seconds = time_blocks({name: prepare_workload(backend, sample, plan) for name, backend in backends.items()})
+        seconds = time_blocks({name: prepare_workload(backend, sample, plan) for name, backend in timed.items()})
         texts_per_second[plan.name] = len(sample) / float(np.median(seconds["torch"]))
         for name, found in ratios.items():
             found[plan.name] = speed_ratio(seconds["torch"], seconds[name])
-    device = str(settings.device)
-    return Speed(_SPEED_CORPUS, len(sample), settings.threads, device, texts_per_second, ratios)
+    settings = backends.settings
+    return Speed(_SPEED_CORPUS, len(sample), settings.threads, str(settings.device), texts_per_second, ratios)

@@ -215,7 +215,7 @@ def build(
         typer.echo(table, nl=False)
     if report:
         typer.echo(_weigh(source, specs, console), nl=False)
-    if published.violations:
+    if published.failures:
         raise typer.Exit(1)
     if destination and dry_run:
         typer.echo(describe_push(out, destination))
@@ -248,12 +248,12 @@ def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial
     if trial is None:
         console.print("driftgate: not judged (--no-verify), hence no card")
         return
-    from driftgate.report.trial import render_judged, render_violations
+    from driftgate.report.trial import render_failures, render_judged
 
     where = f"encoder {encoder.name}, corpus {trial.corpus.name} ({len(trial.corpus):,} rows)"
     console.print(f"driftgate: judged on {where}")
-    for one in published.judged:
-        console.print(render_judged(one.built.spec.name, one.comparison, len(one.held)))
-    if published.violations:
-        for line in render_violations(published.violations, where):
+    for assessment in published.assessments:
+        console.print(render_judged(assessment))
+    if published.failures:
+        for line in render_failures(published.failures, where):
             console.print(line)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from driftgate.errors import BoundsError
+from driftgate.judge.metric_types import policy_metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,34 @@ class Bound:
         )
 
 
+class Outcome(StrEnum):
+    """What is said of a metric."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+
+
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """A value outside its bound."""
+class MetricVerdict:
+    """A metric of a backend beside its bound.
+
+    Args:
+        metric: its name in the registry, or in a suite of one's own. `policy`: the decision policy, "" where none plays a part.
+        low, high: confidence limits of the value; None where none are known.
+    """
 
     backend: str
-    bound: Bound
+    metric: str
+    policy: str
     value: float
+    low: float | None
+    high: float | None
+    bound: Bound
+    verdict: Outcome
+
+    @property
+    def limit(self) -> float:
+        return self.bound.limit
 
     def __str__(self) -> str:
         return f"{self.backend}: {self.bound.describe(self.value)}"
@@ -70,20 +93,17 @@ def find_bound(bounds: Bounds, keys: tuple[str, ...], metric: str) -> Bound:
     )
 
 
-def check(bounds: Bounds, backend: str, keys: tuple[str, ...], values: Mapping[str, float]) -> list[Violation]:
-    """Every value that breaks its bound, in the order given.
+def hold_to_bound(
+    bounds: Bounds, backend: str, keys: tuple[str, ...], metric: str, value: float, policy: str = ""
+) -> MetricVerdict:
+    """Hold a value to its bound; NaN never passes.
 
     Args:
         keys: where to look, first match first: backend name, class on a device, class.
-        values: measured values by metric name.
 
     Raises:
         BoundsError: a metric without a bound.
     """
-    found = [(find_bound(bounds, keys, metric), value) for metric, value in values.items()]
-    return [Violation(backend, bound, value) for bound, value in found if not bound.holds(value)]
-
-
-def policy_metric(metric: str, policy: str) -> str:
-    """What bounds call a metric under a decision policy: `flip_rate_at_0_5`."""
-    return f"{metric}_{policy.replace(' ', '_').replace('.', '_')}"
+    bound = find_bound(bounds, keys, policy_metric(metric, policy))
+    outcome = Outcome.PASS if bound.holds(value) else Outcome.FAIL
+    return MetricVerdict(backend, metric, policy, value, None, None, bound, outcome)

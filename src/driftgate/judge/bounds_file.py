@@ -9,7 +9,7 @@ from pathlib import Path
 
 from driftgate.errors import BoundsError
 from driftgate.judge.bounds import Bound, Bounds
-from driftgate.judge.gated import METRICS, UNKNOWN
+from driftgate.judge.metrics import ANY_UNIT, BOUNDED
 
 _NO_KEY = "it is no precision class, and no backend of this run (give artifacts of other runs a file of their own)"
 _NO_METRIC = "no suite measures it"
@@ -29,8 +29,8 @@ def load_bounds(
     Args:
         keys: classes and backends that are looked up. A name that is nearly one of them is refused, any other may be a
             published artifact of another run. None for any name.
-        metrics: what suites ask for besides `METRICS`. Others are refused. None in a suite's own file, which says by itself what
-            the suite asks for: there only what is almost a metric of `METRICS` is refused.
+        metrics: what suites ask for besides `BOUNDED`. Others are refused. None in a suite's own file, which says by itself what
+            the suite asks for: there only what is almost a metric of `BOUNDED` is refused.
 
     Raises:
         BoundsError: no file, not TOML, an entry without limit, reason or date, with a field, table or metric that nobody reads,
@@ -52,9 +52,9 @@ def load_bounds(
             _require_reader(path, f"[{key}]", key, keys, _NO_KEY, _NEARLY)
         for metric, entry in entries.items():
             if metrics is None:
-                _require_reader(path, f"[{key}.{metric}]", metric, METRICS, _NO_METRIC, _ALMOST)
+                _require_reader(path, f"[{key}.{metric}]", metric, BOUNDED, _NO_METRIC, _ALMOST)
             else:
-                _require_reader(path, f"[{key}.{metric}]", metric, {*METRICS, *metrics}, _NO_METRIC, 0.0)
+                _require_reader(path, f"[{key}.{metric}]", metric, {*BOUNDED, *metrics}, _NO_METRIC, 0.0)
             bounds[key, metric] = _read_entry(path, key, metric, entry)
     return bounds
 
@@ -94,12 +94,12 @@ def _read_entry(path: Path, key: str, metric: str, entry: object) -> Bound:
 def _read_limit(where: str, metric: str, rule: str, limit: object) -> float:
     if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit:  # noqa: PLR0124 - NaN
         raise BoundsError(f"{where}: {rule} should be a number, found {limit!r:.{_SHOWN_CHARS}}")
-    known = METRICS.get(metric)
+    known = BOUNDED.get(metric)
     if known is not None and known.at_most != (rule == "at_most"):
         raise BoundsError(
             f"{where}: {rule} would pass what is worse; give {'at_most' if known.at_most else 'at_least'}"
         )
-    largest = (known or UNKNOWN).largest
+    largest = (known.unit if known else ANY_UNIT).largest
     if not (0 <= limit <= largest or (limit == inf and rule == "at_most")):
         unjudged = " (or inf, where it is reported and not judged)" if rule == "at_most" else ""
         # Python refuses to write integers of thousands of digits.

@@ -39,7 +39,7 @@ class Flips:
 
     Args:
         decisions: rows x labels; for single-label encoders rows.
-        total: how many of them changed.
+        total: how many of them changed. `rate`: their share.
         gained: labels that the backend says yes to and the reference no. `lost`: the reverse. For single-label encoders they
             are equal: a row leaves one label and enters another.
         asymmetry_p: exact two-sided binomial test that yes and no are equally likely.
@@ -51,6 +51,7 @@ class Flips:
 
     decisions: int
     total: int
+    rate: float
     gained: int
     lost: int
     asymmetry_p: float
@@ -58,11 +59,6 @@ class Flips:
     row_rate_upper_limit: float
     per_label: dict[str, int]
     against_truth: NegativeFlips | None
-
-    @property
-    def rate(self) -> float:
-        """Share of decisions that changed."""
-        return self.total / self.decisions
 
 
 def count_flips(
@@ -84,9 +80,11 @@ def count_flips(
     changed = reference != backend
     rows = int(np.count_nonzero(changed.any(axis=1)))
     gained, lost = int((backend & ~reference).sum()), int((reference & ~backend).sum())
+    decisions, total = (int(changed.size), int(changed.sum())) if multi_label else (len(changed), rows)
     return Flips(
-        decisions=int(changed.size) if multi_label else len(changed),
-        total=int(changed.sum()) if multi_label else rows,
+        decisions=decisions,
+        total=total,
+        rate=total / decisions,
         gained=gained,
         lost=lost,
         asymmetry_p=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,

@@ -1,5 +1,6 @@
 """A backend against its own past, and which side moved."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ class Movement:
         reference: of the reference. `backend`: of the backend.
         drift_then: of the backend against the reference in the baseline. `drift_now`: in this run.
         who: "nothing", "the reference", "the backend" or "both".
+        changes: what else is different since then, in words.
     """
 
     reference: float
@@ -27,10 +29,17 @@ class Movement:
     drift_then: float
     drift_now: float
     who: str
+    changes: tuple[str, ...]
 
 
 def measure_movement(
-    reference_then: Logits, reference_now: Logits, backend_then: Logits, backend_now: Logits, *, multi_label: bool
+    reference_then: Logits,
+    reference_now: Logits,
+    backend_then: Logits,
+    backend_now: Logits,
+    *,
+    multi_label: bool,
+    changes: Sequence[str] = (),
 ) -> Movement:
     """Compare logits, float32, (rows, labels), of the same texts at two times.
 
@@ -57,4 +66,5 @@ def measure_movement(
         drift_then=float(np.abs(p[2] - p[0]).max()),
         drift_now=float(np.abs(p[3] - p[1]).max()),
         who=who,
+        changes=tuple(changes),
     )

@@ -13,9 +13,6 @@ from driftgate.judge.probabilities import decide, to_probabilities
 
 CLOSEST_SHARE = 0.1
 
-MIN_ROWS = 100
-"""Slices of fewer rows are reported, not judged."""
-
 
 @dataclass(frozen=True, slots=True)
 class SliceDrift:

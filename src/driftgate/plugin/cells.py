@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Cell:
         benchmark.group = self.corpus_name
         benchmark.pedantic(lambda: timed.append(self.workload.run()), rounds=rounds)
         self._require_same(expected, self.workload.logits(timed[-1]))
-        self.session.results.of(self.spec.backend.name).verdicts += 1
+        self.session.results.of(self.spec.backend.name).checks += 1
         self._record(benchmark)
 
     def _require_same(self, expected: Logits, found: Logits) -> None:
@@ -80,7 +80,7 @@ class Cell:
 
     def _record(self, benchmark: Any) -> None:
         workload = self.workload
-        about = self.session.results.of(self.spec.backend.name).about
+        about = self.session.about(self.spec.backend)
         facts = {
             "cell": self.spec.id,
             "backend": self.spec.backend.name,
@@ -90,9 +90,9 @@ class Cell:
             "real_tokens": workload.real_tokens,
             "padded_tokens": workload.padded_tokens,
             "padding_share": 1 - workload.real_tokens / workload.padded_tokens,
-            "threads": about["threads"],
-            "provider": about["provider"],
-            "artifact_sha256": about["artifact_sha256"],
+            "threads": about.threads,
+            "provider": about.provider,
+            "artifact_sha256": about.artifact_sha256,
         }
         benchmark.extra_info.update(facts)
         if benchmark.stats is None:  # --benchmark-disable
@@ -110,7 +110,8 @@ class Cell:
             "seconds_max": benchmark.stats.stats.max,
         }
         measured = {**facts, **speed, **spread, "rounds": benchmark.stats.stats.rounds}
-        self.session.results.add_throughput(self.spec.backend.name, self.corpus_name, self.spec.plan.name, measured)
+        entry = self.session.results.of(self.spec.backend.name)
+        entry.throughput.setdefault(self.corpus_name, {})[self.spec.plan.name] = measured
 
 
 def sample_tokens(session: DriftgateSession, corpus_name: str) -> TokenizedTexts:
@@ -168,7 +169,7 @@ def side_by_side(driftgate: DriftgateSession, request: pytest.FixtureRequest) ->
     ratios = {name: speed_ratio(seconds["torch"], own) for name, own in seconds.items()}
     corpus = cells["torch"].corpus_name
     for name, ratio in ratios.items():
-        driftgate.results.add_ratio(name, corpus, plan.name, ratio)
+        driftgate.results.of(name).ratios.setdefault(corpus, {})[plan.name] = ratio
     return SideBySide(plan.name, corpus, ratios)
 
 
@@ -182,7 +183,7 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
         measured = measure_in_fresh_process(
             built.encoder, built.spec, built.artifact, texts, driftgate.options.settings
         )
-    driftgate.results.of(built.spec.name).fresh_process = asdict(measured)
+    driftgate.results.of(built.spec.name).fresh_process = measured
     return measured
 
 
@@ -202,5 +203,5 @@ def growth(driftgate: DriftgateSession, built: Built) -> Growth:
             built.encoder, built.spec, built.artifact, texts, options.settings, options.token_budget
         )
     measured = memory_growth(seen.resident_bytes, seen.runs_per_cycle)
-    driftgate.results.of(built.spec.name).leak = {**asdict(measured), **asdict(seen)}
+    driftgate.results.of(built.spec.name).leak = (measured, seen)
     return measured

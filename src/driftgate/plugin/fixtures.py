@@ -1,18 +1,18 @@
 """The fixtures that suites are written with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits, Probabilities
+from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.judge.bounds import check, policy_metric
-from driftgate.judge.probabilities import decide, to_probabilities
-from driftgate.pipeline import Built, bounds_keys, decision_policies
+from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
+from driftgate.judge.parts import Part
+from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.report.baseline import AccuracyBaseline
@@ -20,6 +20,7 @@ from driftgate.report.record import Results
 from driftgate.run.backend import Backend
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+    from driftgate.judge.judgement import Judgement
     from driftgate.ledger import Ledger
 
 Gate = Callable[..., None]
@@ -35,29 +36,6 @@ class Predictions:
     encoder: Encoder
     corpus: Corpus
     multi_label: bool
-
-    @property
-    def policies(self) -> dict[str, FloatArray | float]:
-        """Decision thresholds by name: 0.5, and the encoder's own where it has them."""
-        return decision_policies(self.encoder)
-
-    @staticmethod
-    def metric(name: str, policy: str) -> str:
-        """What bounds call a metric under a policy: `flip_rate_at_0_5`."""
-        return policy_metric(name, policy)
-
-    @property
-    def near_thresholds(self) -> dict[str, BoolArray]:
-        """The tenth of the rows whose decisions are closest, as a slice."""
-        from driftgate.judge.slices import closest_decisions
-
-        return {"closest decisions": closest_decisions(self.reference, 0.5, multi_label=self.multi_label)}
-
-    def probabilities(self, logits: Logits) -> Probabilities:
-        return to_probabilities(logits, multi_label=self.multi_label)
-
-    def decisions(self, logits: Logits, thresholds: FloatArray | float) -> Decisions:
-        return decide(self.probabilities(logits), thresholds, multi_label=self.multi_label)
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +61,8 @@ def corpus(driftgate: DriftgateSession) -> Corpus:
 @pytest.fixture(scope="session")
 def reference(driftgate: DriftgateSession) -> Logits:
     """The reference's logits on the corpus, float32, (rows, labels)."""
-    with reported():
-        return driftgate.reference_logits
+    with reported(), driftgate.announce():
+        return driftgate.assessor.reference
 
 
 @pytest.fixture(scope="session")
@@ -110,15 +88,22 @@ def built(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backe
 @pytest.fixture(scope="session")
 def predictions(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backend) -> Predictions:  # noqa: ARG001
     """The backend's logits on the corpus beside the reference's, computed once a session."""
-    with reported():
+    with reported(), driftgate.announce():
         return Predictions(
             backend_spec.name,
-            driftgate.reference_logits,
-            driftgate.logits(backend_spec),
+            driftgate.assessor.reference,
+            driftgate.assessor.logits(backend_spec),
             driftgate.encoder,
             driftgate.corpus,
             driftgate.multi_label,
         )
+
+
+@pytest.fixture(scope="session")
+def judgement(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backend) -> "Judgement":  # noqa: ARG001
+    """The backend before its judge: `judgement.measure(DRIFT)` measures a part when it is first asked for."""
+    with reported():
+        return driftgate.judgement(backend_spec)
 
 
 @pytest.fixture(scope="session")
@@ -140,19 +125,17 @@ def past(driftgate: DriftgateSession) -> AccuracyBaseline:
 @pytest.fixture(scope="session")
 def ledger(driftgate: DriftgateSession, backend_spec: BackendSpec) -> "Ledger":
     """What each build step costs, with `--ledger` only; a backend that is not built is skipped and said to be."""
-    from driftgate.ledger import ReferenceAnswers, measure_ledger
+    from driftgate.ledger import measure_ledger
 
+    entry = driftgate.results.of(backend_spec.name)
     if not backend_spec.steps:
-        reason = "driftgate builds nothing for it"
-        driftgate.results.of(backend_spec.name).ledger = {"left_out": reason}
-        pytest.skip(f"{backend_spec.name}: no ledger, {reason}")
-    with reported():
-        driftgate.built(backend_spec)  # says what is built, and builds anew where that was asked for
-        tokens = driftgate.tokens(driftgate.corpus)
-        reference = ReferenceAnswers(
-            driftgate.encoder, driftgate.corpus, tokens, driftgate.plan, driftgate.reference_logits, *driftgate.exact
-        )
-        return measure_ledger(reference, driftgate.built(backend_spec).spec, driftgate.options.settings)
+        entry.no_ledger = "driftgate builds nothing for it"
+        pytest.skip(f"{backend_spec.name}: no ledger, {entry.no_ledger}")
+    with reported(), driftgate.announce():
+        built = driftgate.built(backend_spec)  # says what is built, and builds anew where that was asked for
+        found = measure_ledger(driftgate.assessor, built.spec)
+    entry.stages = found.stages
+    return found
 
 
 @pytest.fixture
@@ -161,7 +144,7 @@ def gate(driftgate: DriftgateSession, built: Built, request: pytest.FixtureReque
 
     def hold(values: Mapping[str, float], detail: str = "") -> None:
         __tracebackhide__ = True
-        _hold(driftgate, request, {built.spec.name: values}, detail)
+        _require(driftgate, _hold(driftgate, request, built, values), detail)
 
     return hold
 
@@ -172,32 +155,56 @@ def gate_all(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Gat
 
     def hold(values_by_backend: Mapping[str, Mapping[str, float]]) -> None:
         __tracebackhide__ = True
-        _hold(driftgate, request, values_by_backend, "")
+        specs = [spec for spec in driftgate.options.backends if spec.name in values_by_backend]
+        held = [_hold(driftgate, request, driftgate.built(spec), values_by_backend[spec.name]) for spec in specs]
+        _require(driftgate, [verdict for verdicts in held for verdict in verdicts])
 
     return hold
 
 
+@pytest.fixture
+def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pytest.FixtureRequest) -> Gate:
+    """`gate_part(DRIFT, ..., detail="")`: measure parts of the judgement, and hold every gated metric of them to its bound.
+
+    Skipped, with the reason, where the corpus has nothing to measure them by. A detail may be a function, asked for on failure.
+    """
+
+    def hold(*parts: "Part[Any]", detail: str | Callable[[], str] = "") -> None:
+        __tracebackhide__ = True
+        with reported(), driftgate.announce():
+            verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
+        if not verdicts:
+            lacking = " and ".join(sorted({part.needs for part in parts}))
+            pytest.skip(f"{judgement.backend}: not judged: corpus {driftgate.corpus.name} has no {lacking}")
+        _require(driftgate, verdicts, detail)
+
+    return hold
+
+
+def suite_bounds(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Bounds:
+    """What the tests beside a `bounds.toml` are held to."""
+    return driftgate.bounds(request.path.parent / "bounds.toml")
+
+
 def _hold(
-    driftgate: DriftgateSession,
-    request: pytest.FixtureRequest,
-    values_by_backend: Mapping[str, Mapping[str, float]],
-    detail: str,
-) -> None:
+    driftgate: DriftgateSession, request: pytest.FixtureRequest, built: Built, values: Mapping[str, float]
+) -> list[MetricVerdict]:
     __tracebackhide__ = True
-    specs = {
-        spec.name: driftgate.built(spec).spec for spec in driftgate.options.backends if spec.name in values_by_backend
-    }
+    name, keys = built.spec.name, bounds_keys(built.spec, driftgate.options.settings)
     with reported():
-        bounds = driftgate.bounds(request.path.parent / "bounds.toml")
-        violations = [
-            violation
-            for name, values in values_by_backend.items()
-            for violation in check(bounds, name, bounds_keys(specs[name], driftgate.options.settings), values)
-        ]
-    for name, values in values_by_backend.items():
-        driftgate.results.of(name).verdicts += len(values)
-    driftgate.results.add_violations(violations)
-    if violations:
+        bounds = suite_bounds(driftgate, request)
+        return [hold_to_bound(bounds, name, keys, metric, value) for metric, value in values.items()]
+
+
+def _require(
+    driftgate: DriftgateSession, verdicts: Sequence[MetricVerdict], detail: str | Callable[[], str] = ""
+) -> None:
+    """Keep the verdicts, and fail where one of them is a failure."""
+    __tracebackhide__ = True
+    driftgate.results.add_verdicts(verdicts)
+    failures = [verdict for verdict in verdicts if verdict.verdict is Outcome.FAIL]
+    if failures:
         where = f"encoder {driftgate.encoder.name}, corpus {driftgate.corpus.name} ({len(driftgate.corpus)} rows)"
-        lines = [f"{len(violations)} broken bound(s) on {where}:", *(f"  {violation}" for violation in violations)]
-        pytest.fail("\n".join([*lines, *([detail] if detail else [])]), pytrace=False)
+        lines = [f"{len(failures)} broken bound(s) on {where}:", *(f"  {failure}" for failure in failures)]
+        said = detail() if callable(detail) else detail
+        pytest.fail("\n".join([*lines, *([said] if said else [])]), pytrace=False)

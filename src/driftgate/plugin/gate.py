@@ -218,7 +218,7 @@ class SpeedGate:
 
     def count_verdict(self, found: CellVerdict) -> None:
         """A new cell counts too: `exit_code` has its own rule for a run of nothing else."""
-        self._session.results.of(found.backend).verdicts += 1
+        self._session.results.of(found.backend).checks += 1
 
     def keep_violation(self, said: str) -> None:
         self._session.results.violations.append(said)

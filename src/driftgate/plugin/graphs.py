@@ -1,7 +1,5 @@
 """The fixtures of the graph tests."""
 
-from dataclasses import asdict
-
 import pytest
 
 from driftgate.backends import BackendSpec
@@ -21,7 +19,7 @@ def graph_facts(driftgate: DriftgateSession, backend_spec: BackendSpec) -> Graph
         if built.artifact is None:  # another checkpoint
             pytest.skip(without)
         facts = read_graph_facts(built.artifact.model, read_encoder_shape(built.encoder))
-    driftgate.results.of(built.spec.name).graph = asdict(facts)
+    driftgate.results.of(built.spec.name).graph = facts
     return facts
 
 

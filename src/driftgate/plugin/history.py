@@ -22,7 +22,7 @@ def describe_run(run: "DriftgateSession") -> dict[str, Any]:
         "plan": f"{run.plan.name} {run.options.token_budget}",
         "problem_type": str(run.encoder.problem_type),
         "environment": json.loads(json.dumps(asdict(describe_environment()))),
-        "backends": {name: run.results.of(name).about for name in run.answered},
+        "backends": {name: asdict(about) for name in run.answered if (about := run.results.of(name).about)},
     }
 
 
@@ -32,7 +32,7 @@ def keep_logits(run: "DriftgateSession", exit_code: int) -> list[str]:
     said: list[str] = []
     if not run.answered or not (options.save_predictions or options.accuracy_baseline):
         return said
-    logits = {"reference": run.reference_logits, **run.answered}
+    logits = {"reference": run.assessor.reference, **run.answered}
     about, labels, row_ids = describe_run(run), run.encoder.labels, run.corpus.row_ids
     if options.save_predictions:
         write_predictions(options.save_predictions, logits, labels, row_ids, about)

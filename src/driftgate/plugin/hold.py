@@ -6,7 +6,7 @@ Hypothesis is imported where it is used: every pytest run of every project impor
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from driftgate.inputs.batches import BatchPlan, TokenBatch, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.bounds import Bound, Bounds, Violation, find_bound
+from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome, find_bound, hold_to_bound
+from driftgate.judge.metric_types import Metric
+from driftgate.judge.metrics import CHANGES, GENERATED
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.session import DriftgateSession, reported
@@ -36,7 +38,7 @@ Answer = Callable[[], Logits]
 
 
 @dataclass(slots=True)
-class Measured:
+class Searched:
     """What one property saw on one backend."""
 
     examples: int = 0
@@ -55,7 +57,7 @@ class _Failure:
 
     since: float
     examples: set[str] = field(default_factory=set)
-    violation: Violation | None = None
+    broken: MetricVerdict | None = None
 
 
 class Hold:
@@ -83,7 +85,7 @@ class Hold:
         self._keys = bounds_keys(built.spec, session.options.settings)
         self._property = ""
         self._example = ""
-        self._measured: dict[str, Measured] = {}
+        self._measured: dict[str, Searched] = {}
         self._failures: dict[str, _Failure] = {}
 
     def __repr__(self) -> str:
@@ -188,7 +190,7 @@ class Hold:
         found = Logits(np.concatenate([self.answer(batch) for batch in batches]))
         changes = self._changes(expected, found)
         target(changes[0], label="largest logit drift")
-        self._within("drift_on_generated_text", changes, "differential drift from the reference")
+        self._within(GENERATED, changes, "differential drift from the reference")
         return expected, found
 
     def reference(self, batch: TokenBatch) -> Logits:
@@ -199,7 +201,9 @@ class Hold:
     def logit_bound(self, name: str) -> Bound:
         """The bound on the largest logit change called `name`."""
         __tracebackhide__ = True
-        return self._bound(f"max_abs_logit_{name}")
+        logit, _ = CHANGES[name]
+        with reported():
+            return find_bound(self._bounds, self._keys, logit.name)
 
     def clear_best_labels(self, tokens: TokenizedTexts, logits: Logits) -> tuple[list[str], list[str]] | None:
         """Names of the reference's best labels and of the backend's, on rows where the reference's choice is clear.
@@ -210,7 +214,7 @@ class Hold:
         if expected.shape[1] < 2:
             return None
         best = np.sort(expected, axis=1)
-        clear = best[:, -1] - best[:, -2] > 2 * self.logit_bound("drift_on_generated_text").limit
+        clear = best[:, -1] - best[:, -2] > 2 * self.logit_bound(GENERATED).limit
         labels = self.encoder.labels
         both = ([labels[column] for column in answers[clear].argmax(1)] for answers in (expected, logits))
         return next(both), next(both)
@@ -227,7 +231,7 @@ class Hold:
         if failure and line not in failure.examples and time.monotonic() - failure.since > SHRINK_SECONDS:
             reject()  # small enough: only counterexamples that are known run again, so that they are seen to repeat
         self._property = name
-        measured = self._measured.setdefault(name, Measured())
+        measured = self._measured.setdefault(name, Searched())
         measured.examples += 1
         try:
             yield
@@ -239,11 +243,11 @@ class Hold:
             raise
         finally:
             # Written each time: a run that is stopped has what it saw until then.
-            self._session.results.of(self.spec.name).properties[name] = asdict(measured)
+            self._session.results.of(self.spec.name).properties[name] = measured
 
     def record_violations(self) -> None:
         """Leave the last broken bound of each property, its smallest counterexample's, in the results."""
-        broken = [failure.violation for failure in self._failures.values() if failure.violation]
+        broken = [failure.broken for failure in self._failures.values() if failure.broken]
         self._session.results.add_violations(broken)
 
     def _changes(self, before: Logits, after: Logits) -> tuple[float, float]:
@@ -257,22 +261,28 @@ class Hold:
             - to_probabilities(after, multi_label=self.multi_label)
         ).max(initial=0.0)
         changes = float(logit), float(probability)
-        self._measured.setdefault(self._property, Measured()).see(*changes)
+        self._measured.setdefault(self._property, Searched()).see(*changes)
         return changes
 
     def _within(self, name: str, changes: tuple[float, float], claim: str) -> None:
         __tracebackhide__ = True
-        for kind, change in zip(("logit", "probability"), changes, strict=True):
-            bound = self._bound(f"max_abs_{kind}_{name}")
-            if not bound.holds(change):  # NaN never does
+        for metric, change in zip(CHANGES[name], changes, strict=True):
+            verdict = self._held(metric, change)
+            if verdict.verdict is Outcome.FAIL:
                 failure = self._failures.setdefault(self._property, _Failure(time.monotonic()))
-                failure.violation = Violation(self.spec.name, bound, change)
-                raise AssertionError(f"{self.spec.name}: {claim}: {bound.describe(change)}")
+                failure.broken = verdict
+                raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(change)}")
 
-    def _bound(self, metric: str) -> Bound:
+    def _held(self, metric: Metric, change: float) -> MetricVerdict:
+        """The verdict on one example; the worst of all is kept."""
         __tracebackhide__ = True
         with reported():
-            return find_bound(self._bounds, self._keys, metric)
+            verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, change)
+        searched = self._session.results.of(self.spec.name).searched
+        before = searched.get(metric.name)
+        if before is None or not change <= before.value:
+            searched[metric.name] = verdict
+        return verdict
 
     def _refused(self, invariance: Invariance, expected: Answer, found: Answer) -> None:
         __tracebackhide__ = True
@@ -280,7 +290,7 @@ class Hold:
             expected()
             found()
         except DriftgateError:
-            self._measured.setdefault(self._property, Measured()).refusals += 1
+            self._measured.setdefault(self._property, Searched()).refusals += 1
             return
         raise AssertionError(
             f"{self.spec.name}: invariance {str(invariance)!r} is declared refused, and the backend answered; "

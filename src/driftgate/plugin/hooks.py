@@ -1,6 +1,7 @@
 """Wiring: each hook reads what pytest gives and hands it on."""
 
 import os
+import pickle
 import warnings
 from collections.abc import Generator
 from contextlib import nullcontext
@@ -22,6 +23,8 @@ from driftgate.plugin.fixtures import (
     encoder,
     gate,
     gate_all,
+    gate_part,
+    judgement,
     ledger,
     past,
     predictions,
@@ -36,14 +39,14 @@ from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.ledger import render_ledgers
-from driftgate.report.record import write_results
+from driftgate.report.results_file import write_results
 from driftgate.report.terminal import render_table
 
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "graph_facts", "graph_lock", "growth", "hold", "ledger", "past", "predictions", "reference", "reference_answers", "results",
-    "side_by_side", "tokenizer",
+    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "judgement", "ledger", "past", "predictions", "reference",
+    "reference_answers", "results", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -195,7 +198,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     run = session.config.stash[SESSION]
     worker_output = getattr(session.config, "workeroutput", None)
     if worker_output is not None:
-        worker_output["driftgate"] = run.results.to_json()
+        worker_output["driftgate"] = pickle.dumps(run.results)
     elif run.results.backends:
         benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
         regressed = bool(benchmarks and benchmarks.performance_regressions)
@@ -210,7 +213,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001
     """Collect what a pytest-xdist worker measured."""
     content = getattr(node, "workeroutput", {}).get("driftgate")
     if content:
-        node.config.stash[SESSION].results.merge(content)
+        node.config.stash[SESSION].results.merge(pickle.loads(content))  # noqa: S301 - our own worker's
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -222,7 +225,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("driftgate")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001
         terminalreporter.write(render_table(run.results, width))
-        if any(entry.drift for entry in run.results.backends.values()):
+        if any(entry.measured.records for entry in run.results.backends.values()):
             from driftgate.report.accuracy_tables import render_claims, render_details  # scikit-learn is slow to import
 
             terminalreporter.write(render_claims(run.results, width))
@@ -243,7 +246,7 @@ def _notes(run: DriftgateSession) -> list[str]:
     widened = [
         name
         for name, entry in run.results.backends.items()
-        if entry.about.get("precision") == "fp16" and entry.about.get("arithmetic") == "float32"
+        if entry.about and (entry.about.precision, entry.about.arithmetic) == ("fp16", "float32")
     ]
     if widened:
         notes.append(

@@ -8,6 +8,7 @@ import pytest
 from driftgate.inputs.tokens import load_tokenizer
 from driftgate.pipeline import Built
 from driftgate.plugin.answers import Answers
+from driftgate.plugin.fixtures import suite_bounds
 from driftgate.plugin.hold import Hold
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.run.backend import Backend
@@ -42,7 +43,7 @@ def hold(
 
     with reported():
         corpus = driftgate.corpus if driftgate.options.corpus else throughput_corpus("normal")
-        bounds = driftgate.bounds(request.path.parent / "bounds.toml")
+        bounds = suite_bounds(driftgate, request)
     held = Hold(driftgate, built, Answers(backend, len(driftgate.encoder.labels)), reference_answers, corpus, bounds)
     yield held
     held.record_violations()

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from driftgate.arrays import BoolArray, FloatArray, Logits
+from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.build import Announce
 from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
-from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, make_batches, spread_sample
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
-from driftgate.judge.noise import Noise, measure_noise
-from driftgate.pipeline import Built, answer_exactly, known_keys, open_built, prepare_backend
+from driftgate.pipeline import Built, OpenBackends, known_keys
 from driftgate.plugin.history import describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
@@ -28,17 +28,12 @@ from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_c
 from driftgate.report.console import Console, plain
 from driftgate.report.environment import describe_environment
 from driftgate.report.predictions import require_writable_format
-from driftgate.report.record import Results
-from driftgate.run.backend import Backend, predict
+from driftgate.report.record import About, Results
+from driftgate.run.backend import Backend
 
-NOISE_ROWS = 48
-PADDED_ROWS = 4
-
-
-@dataclass(slots=True)
-class _Opened:
-    built: Built
-    backend: Backend
+if TYPE_CHECKING:
+    from driftgate.assessor import Assessor
+    from driftgate.judge.judgement import Judgement
 
 
 class DriftgateSession:
@@ -49,8 +44,7 @@ class DriftgateSession:
         self.options = options
         self.results = Results()
         self.said: list[str] = []
-        self._opened: dict[str, _Opened] = {}
-        self._logits: dict[str, Logits] = {}
+        self._say: Announce = lambda message: None  # noqa: ARG005
         self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
 
     @cached_property
@@ -92,14 +86,6 @@ class DriftgateSession:
         return given
 
     @cached_property
-    def slices(self) -> dict[str, BoolArray]:
-        """Rows of the corpus by length, padding, script and label."""
-        from driftgate.inputs.slices import slice_rows
-
-        tokens = self.tokens(self.corpus)
-        return slice_rows(self.encoder, self.corpus, tokens, make_batches(tokens, self.plan))
-
-    @cached_property
     def past(self) -> AccuracyBaseline | None:
         """The baseline to compare with: None where there is none yet, or this run is to become it."""
         folder = self.options.accuracy_baseline
@@ -130,78 +116,68 @@ class DriftgateSession:
         return self.corpus if name == "corpus" else throughput_corpus(name)
 
     def tokens(self, corpus: Corpus) -> TokenizedTexts:
+        if self.options.corpus and corpus is self.corpus:
+            return self.assessor.tokens
         if corpus not in self._tokens:
             self._tokens[corpus] = tokenize(self.encoder, corpus.texts)
         return self._tokens[corpus]
 
     @cached_property
-    def reference_logits(self) -> Logits:
-        from driftgate.run.torch_backend import open_reference
-
-        with self.announce() as say:
-            say(f"reference: torch on {len(self.corpus)} rows")
-            return predict(open_reference(self.encoder, self.options.settings), self.tokens(self.corpus), self.plan)
+    def backends(self) -> OpenBackends:
+        options = self.options
+        return OpenBackends(
+            self.encoder,
+            options.settings,
+            calibration=self.calibration,
+            rebuild=options.rebuild,
+            announce=self._announcer,
+        )
 
     @cached_property
-    def exact(self) -> tuple[list[int], FloatArray]:
-        """A few rows of the corpus, of every length, and the reference's logits for them in float64."""
-        return answer_exactly(self.encoder, self.tokens(self.corpus), self.plan)
+    def assessor(self) -> "Assessor":
+        from driftgate.assessor import Assessor  # scikit-learn is slow to import
 
-    def backend(self, spec: BackendSpec) -> Backend:
-        return self._open(spec).backend
-
-    def built(self, spec: BackendSpec) -> Built:
-        return self._open(spec).built
-
-    def _open(self, spec: BackendSpec) -> _Opened:
-        if spec.name not in self._opened:
-            with self.announce() as announce:
-                calibrated = replace(spec, calibration=self.calibration)
-                try:
-                    built = prepare_backend(self.encoder, calibrated, rebuild=self.options.rebuild, announce=announce)
-                    if not built.artifact:
-                        announce(f"{spec.name}: loading")
-                    opened = _Opened(built, open_built(built, self.options.settings))
-                except BackendUnavailableError as error:
-                    self.results.of(spec.name).skipped = str(error)
-                    raise
-            self._opened[spec.name] = opened
-            self.results.of(spec.name).about = self._describe(opened)
-        return self._opened[spec.name]
-
-    def _describe(self, opened: _Opened) -> dict[str, object]:
-        artifact = opened.built.artifact
-        weights = sum(path.stat().st_size for path in opened.built.encoder.weights)
-        return {
-            "precision": str(opened.built.spec.precision),
-            "runtime": str(opened.built.spec.runtime),
-            **asdict(opened.backend.in_force),
-            "artifact_sha256": artifact.sha256 if artifact else None,
-            "size_bytes": artifact.size_bytes if artifact else weights,
-        }
-
-    def noise(self, spec: BackendSpec) -> dict[str, Noise]:
-        """How much answers depend on batch mates ("batch") and on padding ("padding"), on a few rows of every length."""
-        from driftgate.run.variations import answer_in_random_batches, answer_with_padding
-
-        tokens, backend = self.tokens(self.corpus), self.backend(spec)
-        mates = tokens.take(spread_sample(tokens, NOISE_ROWS))
-        alone = tokens.take(spread_sample(tokens, PADDED_ROWS))
-        answers = {
-            "batch": answer_in_random_batches(backend, mates),
-            "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
-        }
-        return {name: measure_noise(found, multi_label=self.multi_label) for name, found in answers.items()}
+        return Assessor(self.backends, self.corpus, self.plan, self._announcer)
 
     @property
     def answered(self) -> Mapping[str, Logits]:
         """Logits of the backends that were asked so far, by name."""
-        return self._logits
+        return self.assessor.answered if self.options.corpus else {}
 
-    def logits(self, spec: BackendSpec) -> Logits:
-        if spec.name not in self._logits:
-            self._logits[spec.name] = predict(self.backend(spec), self.tokens(self.corpus), self.plan)
-        return self._logits[spec.name]
+    def backend(self, spec: BackendSpec) -> Backend:
+        """The backend, loaded; what is in force of it is in the results."""
+        entry = self.results.of(spec.name)
+        try:
+            with self.announce():
+                backend = self.backends.open(spec)
+        except BackendUnavailableError as error:
+            entry.skipped = str(error)
+            raise
+        entry.about = entry.about or self.about(spec)
+        return backend
+
+    def built(self, spec: BackendSpec) -> Built:
+        self.backend(spec)
+        return self.backends.built(spec)
+
+    def about(self, spec: BackendSpec) -> About:
+        """What is in force of a backend that can be opened."""
+        built, backend = self.backends.built(spec), self.backends.open(spec)
+        weights = sum(path.stat().st_size for path in built.encoder.weights)
+        return About(
+            precision=str(built.spec.precision),
+            runtime=str(built.spec.runtime),
+            **asdict(backend.in_force),
+            artifact_sha256=built.artifact.sha256 if built.artifact else None,
+            size_bytes=built.artifact.size_bytes if built.artifact else weights,
+        )
+
+    def judgement(self, spec: BackendSpec) -> "Judgement":
+        """The judgement of a backend; what it measures is in the results at once."""
+        self.backend(spec)
+        judgement = self.assessor.judgement(spec)
+        self.results.of(spec.name).measured = judgement.measured
+        return judgement
 
     @cached_property
     def _bounds(self) -> RunBounds:
@@ -255,6 +231,9 @@ class DriftgateSession:
         if self.past:
             require_comparable(self.past, describe_run(self))
 
+    def _announcer(self, message: str) -> None:
+        self._say(message)
+
     @contextmanager
     def announce(self) -> Iterator[Announce]:
         """Say what is being built or loaded, past pytest's capture: a spinner on a terminal, plain lines elsewhere."""
@@ -270,9 +249,11 @@ class DriftgateSession:
                     console.print(f"driftgate: {message}", soft_wrap=True)
 
         status = console.status("driftgate")
+        before, self._say = self._say, say
         try:
             yield say
         finally:
+            self._say = before
             with capture.global_and_fixture_disabled():
                 status.stop()
 

@@ -12,7 +12,7 @@ from driftgate.suites import FOLDER, PACKAGE, SUITES
 
 NO_VERDICT = 7
 # A test that asks for one of these wants a verdict: a metric held to its bound, a graph checked, a cell timed or gated.
-_JUDGING = {"gate", "gate_all", "graph_facts", "cell", "speed_verdict"}
+_JUDGING = {"gate", "gate_all", "gate_part", "graph_facts", "cell", "speed_verdict"}
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         worker_output[_WORKER_KEY] = asdict(config.stash[CHOSEN])
     elif config.stash[_STARTED] and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
         backends = config.stash[SESSION].results.backends
-        if not any(entry.verdicts for entry in backends.values()):
+        if not any(entry.judged for entry in backends.values()):
             skipped = {name: entry.skipped for name, entry in backends.items() if entry.skipped}
             config.stash[_LACK] = explain_lack(config, skipped, nothing_ran=session.exitstatus != pytest.ExitCode.OK)
             if config.stash[_LACK][0]:

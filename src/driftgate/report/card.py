@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from driftgate.judge.parts import QUALITY
 from driftgate.report.card_facts import Card, Variant
 from driftgate.report.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
 from driftgate.report.markdown import Markdown, code
@@ -93,10 +94,10 @@ def _eval_results(card: Card) -> list[Any]:
             dataset_name=f"{judged_on.corpus}, {judged_on.rows} rows",
             metric_type=metric,
             metric_name=f"{name} {policy}, {variant.model}",
-            metric_value=round(getattr(quality, field), 4),
+            metric_value=round(getattr(both.backend, field), 4),
         )
         for variant in card.variants
-        for policy, quality in variant.comparison.quality.items()
+        for policy, both in (variant.measured.get(QUALITY) or {}).items()
         for name, (metric, field) in _METRICS.items()
     ]
 

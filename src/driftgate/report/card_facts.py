@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from driftgate.judge.bounds import Bound
-from driftgate.judge.comparison import Comparison
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.parts import Measured
 from driftgate.judge.speed import Ratio
 from driftgate.report.environment import Environment
 
@@ -81,7 +81,7 @@ class Variant:
         size_bytes: external data included.
         inputs: names, in graph order.
         steps: build steps with their versions. `versions`: of the libraries that took part.
-        held: every bound it was held to, with its value.
+        assessment: what was measured of it, and the verdicts.
     """
 
     model: str
@@ -93,8 +93,11 @@ class Variant:
     inputs: tuple[str, ...]
     steps: tuple[str, ...]
     versions: Mapping[str, str]
-    comparison: Comparison
-    held: tuple[tuple[Bound, float], ...]
+    assessment: BackendAssessment
+
+    @property
+    def measured(self) -> Measured:
+        return self.assessment.measured
 
 
 @dataclass(frozen=True, slots=True)

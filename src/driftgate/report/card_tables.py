@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
+from driftgate.judge.bounds import MetricVerdict
+from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, LOSSES, QUALITY
 from driftgate.judge.quality import MIN_SUPPORT, Quality
 from driftgate.report.card_facts import Card
 from driftgate.report.markdown import Markdown, code, table
@@ -40,7 +42,7 @@ def files_table(card: Card) -> Markdown:
 
 def drift_table(card: Card) -> Markdown:
     """Statistics of each text's largest probability difference; then means and extremes over everything."""
-    drifts = [variant.comparison.drift for variant in card.variants]
+    drifts = [variant.measured.require(DRIFT) for variant in card.variants]
     largest = [drift.largest_per_text for drift in drifts]
     rows = [
         ("mean over texts of the largest difference of a text", *(_small(one.mean) for one in largest)),
@@ -57,7 +59,7 @@ def drift_table(card: Card) -> Markdown:
         ("largest logit difference", *(_small(drift.max_abs_logit) for drift in drifts)),
         (
             "texts with the same most probable label",
-            *(f"{variant.comparison.agreement.top1:.2%}" for variant in card.variants),
+            *(f"{variant.measured.require(AGREEMENT).top1:.2%}" for variant in card.variants),
         ),
     ]
     return table(("probability difference", *_names(card)), rows)
@@ -65,8 +67,8 @@ def drift_table(card: Card) -> Markdown:
 
 def flips_table(card: Card) -> Markdown:
     rows = []
-    for policy in card.variants[0].comparison.flips:
-        found = [variant.comparison.flips[policy] for variant in card.variants]
+    for policy in card.variants[0].measured.require(FLIPS):
+        found = [variant.measured.require(FLIPS)[policy] for variant in card.variants]
         rows += [
             (f"flips {policy}", *(f"{flips.total:,} of {flips.decisions:,} ({flips.rate:.3%})" for flips in found)),
             (f"texts with a flip {policy}", *(f"{flips.rows:,} of {card.judged_on.rows:,}" for flips in found)),
@@ -83,12 +85,14 @@ def quality_text(card: Card) -> Markdown:
     if not card.judged_on.labelled:
         return Markdown("Not measured: the texts it was judged on have no labels, so nothing is said about F1.")
     parts: list[str] = []
-    for policy, reference in card.variants[0].comparison.reference_quality.items():
+    for policy, both in card.variants[0].measured.require(QUALITY).items():
+        reference = both.reference
+        found = [variant.measured.require(QUALITY)[policy].backend for variant in card.variants]
         rows = [
-            (name, f"{read(reference):.4f}", *(f"{read(one.comparison.quality[policy]):.4f}" for one in card.variants))
+            (name, f"{read(reference):.4f}", *(f"{read(quality):.4f}" for quality in found))
             for name, read in _QUALITY.items()
         ]
-        losses = [one.comparison.losses[policy]["macro_f1"] for one in card.variants]
+        losses = [variant.measured.require(LOSSES)[policy]["macro_f1"] for variant in card.variants]
         loss = (
             "loss of macro F1 [90% interval]",
             "",
@@ -98,7 +102,7 @@ def quality_text(card: Card) -> Markdown:
         some = (
             supported,
             f"{reference.macro_f1_supported:.4f}",
-            *(f"{one.comparison.quality[policy].macro_f1_supported:.4f}" for one in card.variants),
+            *(f"{quality.macro_f1_supported:.4f}" for quality in found),
         )
         decided = f"Decided {policy}:" if card.source.multi_label else "The most probable label:"
         parts += [decided, table(("", "torch", *_names(card)), [*rows, some, loss])]
@@ -129,20 +133,18 @@ def speed_table(card: Card) -> Markdown:
 
 
 def bounds_table(card: Card) -> Markdown:
-    metrics = list(dict.fromkeys(bound.metric for variant in card.variants for bound, _ in variant.held))
-    rows = []
-    for metric in metrics:
-        found = [next((pair for pair in variant.held if pair[0].metric == metric), None) for variant in card.variants]
-        rows.append(
-            (
-                code(metric),
-                *(
-                    "" if pair is None else f"{_small(pair[1])} {'≤' if pair[0].at_most else '≥'} {pair[0].limit:g}"
-                    for pair in found
-                ),
-            )
-        )
+    held = [{one.bound.metric: one for one in variant.assessment.verdicts} for variant in card.variants]
+    rows = [
+        (code(metric), *(_held(verdicts.get(metric)) for verdicts in held))
+        for metric in dict.fromkeys(metric for verdicts in held for metric in verdicts)
+    ]
     return table(("metric", *_names(card)), rows)
+
+
+def _held(verdict: MetricVerdict | None) -> str:
+    if verdict is None:
+        return ""
+    return f"{_small(verdict.value)} {'≤' if verdict.bound.at_most else '≥'} {verdict.limit:g}"
 
 
 def _names(card: Card) -> list[Markdown]:

@@ -1,8 +1,7 @@
 """The ledger of a build: a line for each stage, so that the step that costs accuracy needs no search."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -54,22 +53,21 @@ class Stage:
 
 def render_ledgers(results: Results, width: int) -> str:
     """One table a backend, then who has none and why; "" where no ledger was asked for."""
-    ledgers = {name: entry.ledger for name, entry in results.backends.items() if entry.ledger}
     tables = [
-        render(_table(name, ledger["stages"]), max(width, _WIDTH))
-        for name, ledger in ledgers.items()
-        if "stages" in ledger
+        render(_table(name, entry.stages), max(width, _WIDTH))
+        for name, entry in results.backends.items()
+        if entry.stages
     ]
     left_out = [
-        for_terminal(f"{name}: no ledger, {ledger['left_out']}") + "\n"
-        for name, ledger in ledgers.items()
-        if "left_out" in ledger
+        for_terminal(f"{name}: no ledger, {entry.no_ledger}") + "\n"
+        for name, entry in results.backends.items()
+        if entry.no_ledger
     ]
     return "".join([*tables, *left_out])
 
 
-def _table(backend: str, stages: list[dict[str, Any]]) -> Table:
-    exact_rows, rows = stages[0]["drift"]["rows"], stages[1]["drift"]["rows"]
+def _table(backend: str, stages: Sequence[Stage]) -> Table:
+    exact_rows, rows = stages[0].drift.rows, stages[1].drift.rows
     title = plain(
         f"ledger of {backend} on {rows} rows; drift, flips, F1: against torch float32; added: against the stage before",
         f"(mean over texts of the largest probability difference, largest probability and logit difference); "
@@ -78,7 +76,7 @@ def _table(backend: str, stages: list[dict[str, Any]]) -> Table:
     )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("stage", no_wrap=True)
-    policies, judged = list(stages[0]["flips"]), list(stages[0]["macro_f1_change"])
+    policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
     headings = (
         *("rows", "MB", "drift", "max", "logit", "added", "max", "logit"),
         *(f"flips {policy}" for policy in policies),
@@ -87,19 +85,20 @@ def _table(backend: str, stages: list[dict[str, Any]]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for stage in stages:
-        size = stage["size_bytes"]
         table.add_row(
-            stage["name"],
-            str(stage["drift"]["rows"]),
-            "-" if size is None else f"{size / 1e6:.1f}",
-            *_distance_cells(stage["drift"]),
-            *_distance_cells(stage["added"]),
-            *(f"{stage['flips'][policy]}/{stage['decisions']}" for policy in policies),
-            *(f"{stage['macro_f1_change'][policy]:+.4f}" for policy in judged),
+            stage.name,
+            str(stage.drift.rows),
+            "-" if stage.size_bytes is None else f"{stage.size_bytes / 1e6:.1f}",
+            *_distance_cells(stage.drift),
+            *_distance_cells(stage.added),
+            *(f"{stage.flips[policy]}/{stage.decisions}" for policy in policies),
+            *(f"{stage.macro_f1_change[policy]:+.4f}" for policy in judged),
         )
     return table
 
 
-def _distance_cells(distance: Mapping[str, float] | None) -> list[str]:
-    names = ("mean_of_largest_probability", "max_abs_probability", "max_abs_logit")
-    return ["-" if distance is None else f"{distance[name]:.1e}" for name in names]
+def _distance_cells(distance: Distance | None) -> list[str]:
+    if distance is None:
+        return ["-", "-", "-"]
+    figures = (distance.mean_of_largest_probability, distance.max_abs_probability, distance.max_abs_logit)
+    return [f"{figure:.1e}" for figure in figures]

@@ -1,56 +1,91 @@
-"""`results.json`: everything a run measured, as one versioned document. `docs/results.md` describes the schema."""
+"""What a run learned, as records; `results_file` writes them down."""
 
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+from driftgate.judge.bounds import MetricVerdict, Outcome
+from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
+
+if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from driftgate.judge.bootstrap import PairedLoss
-    from driftgate.judge.bounds import Violation
-    from driftgate.judge.flips import Flips
     from driftgate.judge.speed import Ratio
+    from driftgate.report.ledger import Stage
 
-SCHEMA = 1
-FILE_NAME = "results.json"
+REFERENCE = "reference"
+"""Its name among the sides that were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What was in force of a backend.
+
+    Args:
+        precision: its class. `runtime`, `provider`: what ran it. `arithmetic`: the type in which products are computed.
+        artifact_sha256: None where it runs the encoder's weights. `size_bytes`: of the files that it runs.
+    """
+
+    precision: str
+    runtime: str
+    provider: str
+    arithmetic: str
+    threads: int
+    artifact_sha256: str | None
+    size_bytes: int
 
 
 @dataclass(slots=True)
 class BackendResults:
-    """What one run learned about one backend; filled as tests run, JSON-ready."""
+    """What one run learned about one backend; filled as tests run.
 
-    about: dict[str, Any] = field(default_factory=dict)
-    drift: dict[str, Any] = field(default_factory=dict)
-    error_ratio: dict[str, Any] = field(default_factory=dict)
-    flips: dict[str, Any] = field(default_factory=dict)
-    margins: dict[str, Any] = field(default_factory=dict)
-    agreement: dict[str, Any] = field(default_factory=dict)
-    prevalence: dict[str, Any] = field(default_factory=dict)
-    calibration: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    losses: dict[str, Any] = field(default_factory=dict)
-    subset_accuracy: dict[str, Any] = field(default_factory=dict)
-    slices: dict[str, Any] = field(default_factory=dict)
-    noise: dict[str, Any] = field(default_factory=dict)
-    movement: dict[str, Any] = field(default_factory=dict)
-    graph: dict[str, Any] = field(default_factory=dict)
-    ledger: dict[str, Any] = field(default_factory=dict)
-    properties: dict[str, dict[str, Any]] = field(default_factory=dict)
-    throughput: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
-    fresh_process: dict[str, Any] = field(default_factory=dict)
-    leak: dict[str, Any] = field(default_factory=dict)
-    verdicts: int = 0
+    Args:
+        measured: what it was judged by. `verdicts`: on metrics. `checks`: how many other verdicts there were, passed or
+            failed: a graph that was checked, a cell that was timed or gated.
+        searched: the worst value that a search for counterexamples saw of each metric, which is no verdict by itself.
+        graph: facts of its file. `findings`: what is wrong with it. `lock`: why it is not the locked one, by line.
+        stages: of its ledger. `no_ledger`: why it has none.
+        throughput, ratios: by corpus and batch plan.
+        leak: growth, and the memory that it was read from.
+        skipped: why it could not be run.
+    """
+
+    about: About | None = None
+    measured: Measured = field(default_factory=Measured)
+    verdicts: list[MetricVerdict] = field(default_factory=list)
+    checks: int = 0
+    searched: dict[str, MetricVerdict] = field(default_factory=dict)
+    graph: "DataclassInstance | None" = None
+    findings: "Sequence[DataclassInstance] | None" = None
+    lock: Sequence[str] | None = None
+    stages: "Sequence[Stage]" = ()
+    no_ledger: str = ""
+    properties: "dict[str, DataclassInstance]" = field(default_factory=dict)
+    throughput: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    ratios: "dict[str, dict[str, Ratio]]" = field(default_factory=dict)
+    fresh_process: "DataclassInstance | None" = None
+    leak: "Sequence[DataclassInstance]" = ()
     skipped: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there was any verdict."""
+        return bool(self.verdicts or self.checks)
+
+    def merge(self, other: "BackendResults") -> None:
+        """Take in what another process of the same run learned."""
+        self.checks += other.checks
+        self.verdicts += other.verdicts
+        self.measured.records |= other.measured.records
+        for name in (each.name for each in fields(self)):
+            if name not in ("checks", "verdicts", "measured"):
+                own, theirs = getattr(self, name), getattr(other, name)
+                setattr(self, name, _unite(own, theirs) if isinstance(own, dict) else own or theirs)
 
 
 @dataclass(slots=True)
 class Results:
-    """The results of one run, by backend name; `reference` is one of the names in `quality` tables only."""
+    """The results of one run, by backend name."""
 
     header: dict[str, Any] = field(default_factory=dict)
     backends: dict[str, BackendResults] = field(default_factory=dict)
@@ -59,69 +94,35 @@ class Results:
     def of(self, backend: str) -> BackendResults:
         return self.backends.setdefault(backend, BackendResults())
 
-    def add(self, backend: str, part: str, record: "DataclassInstance", policy: str = "") -> None:
-        """Keep a judge's record under one of the parts of `BackendResults`, by policy where it depends on thresholds."""
-        content = asdict(record)
-        setattr(self.of(backend), part, {**getattr(self.of(backend), part), policy: content} if policy else content)
+    def sides(self) -> dict[str, BackendResults]:
+        """The backends; before them, where it was measured, the reference with its own quality."""
+        reference = BackendResults()
+        for entry in self.backends.values():
+            if quality := entry.measured.get(QUALITY):
+                own = {policy: Both(both.reference, both.reference) for policy, both in quality.items()}
+                reference.measured.put(QUALITY, own)
+            if calibration := entry.measured.get(CALIBRATION):
+                reference.measured.put(CALIBRATION, Both(calibration.reference, calibration.reference))
+        return {**({REFERENCE: reference} if reference.measured.records else {}), **self.backends}
 
-    def add_flips(self, backend: str, policy: str, flips: "Flips") -> None:
-        self.of(backend).flips[policy] = {**asdict(flips), "rate": flips.rate}
+    def add_verdicts(self, verdicts: Sequence[MetricVerdict]) -> None:
+        for verdict in verdicts:
+            self.of(verdict.backend).verdicts.append(verdict)
+        self.add_violations(verdicts)
 
-    def add_losses(self, backend: str, policy: str, losses: "Mapping[str, PairedLoss]") -> None:
-        self.of(backend).losses[policy] = {metric: asdict(loss) for metric, loss in losses.items()}
+    def add_violations(self, verdicts: Sequence[MetricVerdict]) -> None:
+        """Keep those that failed, in words."""
+        self.violations.extend(str(verdict) for verdict in verdicts if verdict.verdict is Outcome.FAIL)
 
-    def add_throughput(self, backend: str, corpus: str, plan: str, measured: Mapping[str, Any]) -> None:
-        self.of(backend).throughput.setdefault(corpus, {})[plan] = dict(measured)
-
-    def add_ratio(self, backend: str, corpus: str, plan: str, ratio: "Ratio") -> None:
-        self.of(backend).ratios.setdefault(corpus, {})[plan] = asdict(ratio)
-
-    def add_violations(self, violations: "list[Violation]") -> None:
-        self.violations.extend(str(violation) for violation in violations)
-
-    def merge(self, other: dict[str, Any]) -> None:
-        """Take in what another process of the same run measured (`to_json` of it)."""
-        self.header = self.header or other["header"]
-        for name, content in other["backends"].items():
-            own = self.of(name)
-            own.verdicts += content.pop("verdicts")
-            for part, value in content.items():
-                current = getattr(own, part)
-                setattr(own, part, _unite(current, value) if isinstance(current, dict) else current or value)
-        self.violations.extend(other["violations"])
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "header": self.header,
-            "backends": {name: asdict(results) for name, results in self.backends.items()},
-            "violations": self.violations,
-        }
+    def merge(self, other: "Results") -> None:
+        """Take in what another process of the same run learned."""
+        self.header = self.header or other.header
+        for name, theirs in other.backends.items():
+            self.of(name).merge(theirs)
+        self.violations.extend(other.violations)
 
 
 def _unite(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Both tables, and the tables in them: of one corpus, this process may have timed one plan and that one another."""
     both = {key: _unite(own[key], other[key]) for key in own.keys() & other.keys() if isinstance(own[key], dict)}
     return own | other | both
-
-
-def write_results(results: Results, folder: Path, exit_code: int) -> Path:
-    """Write `results.json` into `folder`, whole or not at all; a new folder tells git to ignore it.
-
-    Raises:
-        ValueError: a number that is not finite, which JSON cannot say.
-    """
-    content = results.to_json()
-    document = {"schema": SCHEMA, **content.pop("header"), "exit_code": exit_code, **content}
-    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
-    new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    if new:
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    target = folder / FILE_NAME
-    partial = folder / f".{FILE_NAME}.{os.getpid()}.partial"
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target

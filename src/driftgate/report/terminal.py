@@ -8,6 +8,8 @@ from rich import box
 from rich.table import Table
 
 from driftgate.escape import for_terminal
+from driftgate.judge.metric_types import POLICIES
+from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
 from driftgate.report.console import Console
 from driftgate.report.record import BackendResults, Results
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none 
 
 _MIN_WIDTH = 140
 _LABELS_SHOWN = 5
+_POLICY = POLICIES[0]
 
 
 def render_table(results: Results, width: int) -> str:
@@ -43,7 +46,7 @@ def _table(results: Results, corpus: str) -> Table:
         table.add_column("x torch [min, max]", justify="right", no_wrap=True)
     for heading in ("MB", "drift", "max", "flips", "micro-F1", "macro-F1"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, entry in results.backends.items():
+    for name, entry in results.sides().items():
         if entry.skipped:
             continue
         speeds = [
@@ -60,20 +63,20 @@ def _title(corpus: str) -> str:
 
 def _ratio(entry: BackendResults, corpus: str) -> str:
     ratio = entry.ratios.get(corpus, {}).get("budget")
-    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else "-"
+    return f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "-"
 
 
 def _accuracy_cells(entry: BackendResults) -> list[str]:
-    size = entry.about.get("size_bytes")
-    flips = entry.flips.get("at 0.5", {})
-    quality = entry.quality.get("at 0.5", {})
+    drift = entry.measured.get(DRIFT)
+    flips = (entry.measured.get(FLIPS) or {}).get(_POLICY)
+    quality = (entry.measured.get(QUALITY) or {}).get(_POLICY)
     return [
-        _number(size / 1e6 if size else None, ".1f"),
-        _number(entry.drift.get("largest_per_text", {}).get("mean"), ".1e"),
-        _number(entry.drift.get("largest_per_text", {}).get("max"), ".1e"),
-        f"{flips['total']}/{flips['decisions']}" if flips else "-",
-        _number(quality.get("micro_f1"), ".4f"),
-        _number(quality.get("macro_f1"), ".4f"),
+        _number(entry.about.size_bytes / 1e6 if entry.about else None, ".1f"),
+        _number(drift.largest_per_text.mean if drift else None, ".1e"),
+        _number(drift.largest_per_text.max if drift else None, ".1e"),
+        f"{flips.total}/{flips.decisions}" if flips else "-",
+        _number(quality.backend.micro_f1 if quality else None, ".4f"),
+        _number(quality.backend.macro_f1 if quality else None, ".4f"),
     ]
 
 

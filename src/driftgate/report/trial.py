@@ -2,27 +2,28 @@
 
 from collections.abc import Sequence
 
-from driftgate.judge.bounds import Violation
-from driftgate.judge.comparison import Comparison
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.bounds import MetricVerdict
+from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
 
 
-def render_judged(backend: str, comparison: Comparison, bounds: int) -> str:
-    """One line: drift, flips, F1 where there are labels, how many bounds were asked."""
-    policy, flips = next(iter(comparison.flips.items()))
-    parts = [
-        f"largest probability difference {comparison.drift.largest_per_text.max:.3g}",
-        f"{flips.total:,} of {flips.decisions:,} decisions flipped {policy}",
-    ]
-    if comparison.losses:
-        loss = comparison.losses[policy]["macro_f1"]
-        parts.append(f"macro F1 {loss.backend:.4f} (torch {loss.reference:.4f})")
-    return f"{backend}: {', '.join(parts)}; {bounds} bounds asked"
+def render_judged(assessment: BackendAssessment) -> str:
+    """One line: drift, flips, F1 where there are labels, how many bounds were checked."""
+    measured, parts = assessment.measured, []
+    if drift := measured.get(DRIFT):
+        parts.append(f"largest probability difference {drift.largest_per_text.max:.3g}")
+    for policy, flips in (measured.get(FLIPS) or {}).items():
+        parts.append(f"{flips.total:,} of {flips.decisions:,} decisions flipped {policy}")
+    for policy, losses in (measured.get(LOSSES) or {}).items():
+        macro = losses["macro_f1"]
+        parts.append(f"macro-F1 {macro.backend:.4f} (torch {macro.reference:.4f}) {policy}")
+    return f"{assessment.backend}: {', '.join(parts)}; {len(assessment.verdicts)} bounds checked"
 
 
-def render_violations(violations: Sequence[Violation], where: str) -> list[str]:
+def render_failures(failures: Sequence[MetricVerdict], where: str) -> list[str]:
     """Lines with every broken bound: value, limit, by how much, why it is there."""
-    lines = [f"{one}; beyond it by {abs(one.value - one.bound.limit):.3g}" for one in violations]
+    lines = [f"{one}; beyond it by {abs(one.value - one.limit):.3g}" for one in failures]
     count = f"{len(lines)} bound is broken" if len(lines) == 1 else f"{len(lines)} bounds are broken"
-    if any("upper_limit" in one.bound.metric for one in violations):
+    if any("upper_limit" in one.metric for one in failures):
         lines.append("an upper limit is the loss that these rows cannot rule out: more labelled rows bring it down")
     return [f"{count} on {where}; nothing was published:", *(f"  {line}" for line in lines)]

@@ -1,0 +1,169 @@
+"""From an encoder, a corpus and backends to an assessment: the same for `driftgate build`, the accuracy suite and anyone's code.
+
+assessment = driftgate.assess(load_encoder("DIR"), load_corpus("texts.jsonl", encoder), backends="onnx-int8")
+assert assessment.passed, assessment.verdicts
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from driftgate.arrays import BoolArray, FloatArray, Logits
+from driftgate.backends import BackendSpec
+from driftgate.builder.build import Announce
+from driftgate.inputs.batches import BatchPlan, BudgetPlan, make_batches, spread_sample
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.judge.assessment import Assessment, BackendAssessment
+from driftgate.judge.bounds import Bounds
+from driftgate.judge.bounds_file import load_bounds
+from driftgate.judge.evidence import Evidence
+from driftgate.judge.judgement import Judgement
+from driftgate.pipeline import (
+    OpenBackends,
+    answer_exactly,
+    bounds_keys,
+    choose_backends,
+    describe_head,
+    known_keys,
+)
+from driftgate.run.backend import Backend, predict
+from driftgate.run.device import RunSettings, available_threads
+from driftgate.suites import FOLDER
+
+NOISE_ROWS = 48
+PADDED_ROWS = 4
+
+
+class Assessor:
+    """Judges backends of one encoder on one corpus. Whatever costs time is found when it is first asked for, and once.
+
+    Args:
+        backends: opened when they are first judged.
+        plan: how rows are batched: the answers of dynamic INT8 depend on it.
+        announce: told what is about to take long.
+    """
+
+    def __init__(
+        self, backends: OpenBackends, corpus: Corpus, plan: BatchPlan | None = None, announce: Announce = lambda _: None
+    ) -> None:
+        self.backends = backends
+        self.encoder: Encoder = backends.encoder
+        self.corpus = corpus
+        self.plan: BatchPlan = plan or BudgetPlan()
+        self.head = describe_head(self.encoder)
+        self._announce = announce
+        self._logits: dict[str, Logits] = {}
+        self._judgements: dict[str, Judgement] = {}
+
+    @cached_property
+    def tokens(self) -> TokenizedTexts:
+        return tokenize(self.encoder, self.corpus.texts)
+
+    @cached_property
+    def reference(self) -> Logits:
+        """The reference's logits on the corpus, float32, (rows, labels)."""
+        from driftgate.run.torch_backend import open_reference
+
+        self._announce(f"reference: torch on {len(self.corpus)} rows")
+        return predict(open_reference(self.encoder, self.backends.settings), self.tokens, self.plan)
+
+    @cached_property
+    def exact(self) -> tuple[list[int], FloatArray]:
+        """A few rows of every length, and the reference's logits for them in float64, (those rows, labels)."""
+        return answer_exactly(self.encoder, self.tokens, self.plan)
+
+    @cached_property
+    def slices(self) -> dict[str, BoolArray]:
+        """Rows of the corpus by length, padding, script and label."""
+        from driftgate.inputs.slices import slice_rows
+
+        return slice_rows(self.encoder, self.corpus, self.tokens, make_batches(self.tokens, self.plan))
+
+    @property
+    def answered(self) -> dict[str, Logits]:
+        """Logits of the backends that were asked so far, by name."""
+        return dict(self._logits)
+
+    def logits(self, spec: BackendSpec) -> Logits:
+        """A backend's logits on the corpus, float32, (rows, labels)."""
+        if spec.name not in self._logits:
+            backend = self.backends.open(spec)
+            self._announce(f"{spec.name}: judged on {len(self.corpus)} rows")
+            self._logits[spec.name] = predict(backend, self.tokens, self.plan)
+        return self._logits[spec.name]
+
+    def judgement(self, spec: BackendSpec) -> Judgement:
+        """The judgement of a backend; nothing is measured before it is asked for."""
+        if spec.name not in self._judgements:
+            keys = bounds_keys(self.backends.built(spec).spec, self.backends.settings)
+            evidence = Evidence(
+                head=self.head,
+                truth=self.corpus.labels,
+                reference=lambda: self.reference,
+                backend=lambda: self.logits(spec),
+                slices=lambda: self.slices,
+                exact=lambda: self.exact,
+                variations=lambda: self._vary(self.backends.open(spec)),
+            )
+            self._judgements[spec.name] = Judgement(spec.name, keys, evidence)
+        return self._judgements[spec.name]
+
+    def _vary(self, backend: Backend) -> dict[str, list[Logits]]:
+        """Answers to the same rows beside other batch mates, and with other padding."""
+        from driftgate.run.variations import answer_in_random_batches, answer_with_padding
+
+        mates = self.tokens.take(spread_sample(self.tokens, NOISE_ROWS))
+        alone = self.tokens.take(spread_sample(self.tokens, PADDED_ROWS))
+        return {
+            "batch": answer_in_random_batches(backend, mates),
+            "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
+        }
+
+
+def assess(
+    encoder: Encoder,
+    corpus: Corpus,
+    backends: str | Sequence[BackendSpec] = "onnx-fp32,onnx-fp16,onnx-int8",
+    bounds: Path | Bounds | None = None,
+    settings: RunSettings | None = None,
+    announce: Announce = lambda _: None,
+) -> Assessment:
+    """Build, load and judge backends, with everything that the accuracy suite gates on a corpus.
+
+    Args:
+        backends: names, comma-separated, or published artifacts as `name[:class]=PATH`; or specifications.
+        bounds: a file that goes before the accuracy suite's own, or bounds in place of both; None for the suite's.
+        settings: threads and device; by default every core this process may use, on the CPU.
+
+    Raises:
+        BoundsError: bounds that cannot be read, or something that is measured has none.
+        BuildError, BackendUnavailableError: a backend cannot be built, or not run on this machine.
+        NonFiniteLogitsError: a backend answers NaN or infinity.
+    """
+    settings = settings or RunSettings(available_threads())
+    specs = choose_backends(backends, device=settings.device.kind) if isinstance(backends, str) else backends
+    limits = find_bounds(bounds, specs) if bounds is None or isinstance(bounds, Path) else bounds
+    assessor = Assessor(OpenBackends(encoder, settings, announce=announce), corpus, announce=announce)
+    found: dict[str, BackendAssessment] = {spec.name: assessor.judgement(spec).assess(limits) for spec in specs}
+    return Assessment(encoder.name, corpus.name, len(corpus), found)
+
+
+def suite_bounds() -> Path:
+    """The accuracy suite's bounds."""
+    return FOLDER / "accuracy/bounds.toml"
+
+
+def find_bounds(own: Path | None, specs: Sequence[BackendSpec] = ()) -> Bounds:
+    """The accuracy suite's bounds, with a user's own before them.
+
+    Args:
+        specs: backends of the run, whose names bounds may be for besides the registered ones.
+
+    Raises:
+        BoundsError: a file that cannot be read.
+    """
+    keys = known_keys(specs)
+    suites = load_bounds(suite_bounds(), keys=keys)
+    return (load_bounds(own, keys=keys, metrics=()), suites) if own else (suites,)

@@ -1,0 +1,65 @@
+"""The arrays that a backend is judged by, each asked for when a measurement needs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Logits, Probabilities
+from driftgate.judge.probabilities import decide, to_probabilities
+
+Thresholds = FloatArray | float
+"""One threshold for all labels, or float64, (labels,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """What the numbers of a row stand for.
+
+    Args:
+        labels: their names, in the order of the logits.
+        policies: decision thresholds by name, such as "at 0.5".
+    """
+
+    labels: tuple[str, ...]
+    multi_label: bool
+    policies: Mapping[str, Thresholds]
+
+    def probabilities(self, logits: Logits) -> Probabilities:
+        return to_probabilities(logits, multi_label=self.multi_label)
+
+    def decide(self, logits: Logits, thresholds: Thresholds) -> Decisions:
+        return decide(self.probabilities(logits), thresholds, multi_label=self.multi_label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """One backend's answers beside the reference's.
+
+    What costs time to find is given as a function, which remembers what it found.
+
+    Args:
+        truth: true labels, bool, (rows, labels); None where nobody labelled the texts.
+        reference, backend: logits, float32, (rows, labels).
+        slices: rows of each slice, bool, (rows,), by name.
+        exact: some rows by number, and the reference's logits for them in float64, (those rows, labels).
+        variations: logits of the same rows in several runs, by what was varied ("batch", "padding").
+    """
+
+    head: Head
+    truth: LabelMatrix | None
+    reference: Callable[[], Logits]
+    backend: Callable[[], Logits]
+    slices: Callable[[], Mapping[str, BoolArray]] = dict
+    exact: Callable[[], tuple[list[int], FloatArray] | None] = lambda: None
+    variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
+
+    def probabilities(self) -> tuple[Probabilities, Probabilities]:
+        """Of the reference and of the backend."""
+        return self.head.probabilities(self.reference()), self.head.probabilities(self.backend())
+
+    def decisions(self) -> dict[str, tuple[Decisions, Decisions]]:
+        """Of the reference and of the backend, by decision policy."""
+        reference, backend = self.reference(), self.backend()
+        return {
+            policy: (self.head.decide(reference, thresholds), self.head.decide(backend, thresholds))
+            for policy, thresholds in self.head.policies.items()
+        }

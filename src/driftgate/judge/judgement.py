@@ -1,0 +1,213 @@
+"""Judging one backend: every part is measured when it is first asked for, and once; then held to its bounds."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from driftgate.arrays import Logits
+from driftgate.judge.agreement import Agreement, measure_agreement
+from driftgate.judge.arbiter import ErrorRatio, measure_error
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.bootstrap import PairedLoss, paired_losses
+from driftgate.judge.bounds import Bounds, MetricVerdict, hold_to_bound
+from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_calibration, measure_prevalence
+from driftgate.judge.drift import Drift, measure_drift
+from driftgate.judge.evidence import Evidence
+from driftgate.judge.flips import Flips, count_flips
+from driftgate.judge.margins import Margins, measure_margins
+from driftgate.judge.metrics import gated_in
+from driftgate.judge.noise import Noise, measure_noise
+from driftgate.judge.parts import (
+    AGREEMENT,
+    CALIBRATION,
+    DRIFT,
+    ERROR_RATIO,
+    FLIPS,
+    LOSSES,
+    MARGINS,
+    NOISE,
+    OF_A_CORPUS,
+    PREVALENCE,
+    QUALITY,
+    SLICES,
+    SUBSET_ACCURACY,
+    Both,
+    Measured,
+    Part,
+)
+from driftgate.judge.quality import Quality, measure_quality
+from driftgate.judge.slices import SliceDrift, closest_decisions, measure_slices
+from driftgate.judge.subset_accuracy import SubsetAccuracyChange, compare_subset_accuracy
+
+T = TypeVar("T")
+Measure = Callable[[Evidence], T | None]
+_SLICE_THRESHOLD = 0.5
+
+_MEASURES: dict[str, Measure[Any]] = {}
+
+
+def _measures(part: Part[T]) -> Callable[[Measure[T]], Measure[T]]:
+    """How a part is found from the evidence; None where the evidence has nothing of it, such as labels."""
+
+    def register(function: Measure[T]) -> Measure[T]:
+        _MEASURES[part.name] = function
+        return function
+
+    return register
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """One backend before its judge.
+
+    Args:
+        keys: where its bounds are looked up, first match first.
+        measured: what was measured so far; a run's results hold the same store.
+    """
+
+    backend: str
+    keys: tuple[str, ...]
+    evidence: Evidence
+    measured: Measured = field(default_factory=Measured)
+
+    def measure(self, part: Part[T]) -> T | None:
+        """The record of a part; None where the evidence has nothing of it.
+
+        Raises:
+            ValueError: arrays of different shapes, no rows, or values that are not finite.
+        """
+        known = self.measured.get(part)
+        if known is None:
+            known = _MEASURES[part.name](self.evidence)
+            if known is not None:
+                self.measured.put(part, known)
+        return known
+
+    def judge(self, bounds: Bounds, parts: Iterable[Part[Any]]) -> tuple[MetricVerdict, ...]:
+        """A verdict on every gated metric of the parts, in the order of the registry; empty where nothing of them is there.
+
+        Raises:
+            BoundsError: a metric without a bound.
+        """
+        for part in parts:
+            self.measure(part)
+        return judge_parts(self.backend, self.keys, self.measured, bounds, parts)
+
+    def assess(self, bounds: Bounds) -> BackendAssessment:
+        """Everything that can be measured on the corpus, and a verdict on everything gated."""
+        verdicts = self.judge(bounds, OF_A_CORPUS)
+        return BackendAssessment(self.backend, self.measured, verdicts)
+
+
+def judge_parts(
+    backend: str, keys: tuple[str, ...], measured: Measured, bounds: Bounds, parts: Iterable[Part[Any]]
+) -> tuple[MetricVerdict, ...]:
+    """Hold what was measured of the parts to its bounds.
+
+    Raises:
+        BoundsError: a metric without a bound.
+    """
+    return tuple(
+        hold_to_bound(bounds, backend, keys, metric.name, value, policy)
+        for part in parts
+        for metric in gated_in(part)
+        for policy, value in metric.values(measured).items()
+    )
+
+
+@_measures(DRIFT)
+def _drift(evidence: Evidence) -> Drift:
+    head = evidence.head
+    return measure_drift(evidence.reference(), evidence.backend(), head.labels, multi_label=head.multi_label)
+
+
+@_measures(ERROR_RATIO)
+def _error_ratio(evidence: Evidence) -> ErrorRatio | None:
+    found = evidence.exact()
+    if found is None:
+        return None
+    rows, exact = found
+    return measure_error(exact, Logits(evidence.reference()[rows]), Logits(evidence.backend()[rows]))
+
+
+@_measures(FLIPS)
+def _flips(evidence: Evidence) -> Mapping[str, Flips]:
+    head = evidence.head
+    return {
+        policy: count_flips(*sides, head.labels, truth=evidence.truth, multi_label=head.multi_label)
+        for policy, sides in evidence.decisions().items()
+    }
+
+
+@_measures(MARGINS)
+def _margins(evidence: Evidence) -> Mapping[str, Margins] | None:
+    if not evidence.head.multi_label:
+        return None
+    reference, backend = evidence.reference(), evidence.backend()
+    return {policy: measure_margins(reference, backend, cuts) for policy, cuts in evidence.head.policies.items()}
+
+
+@_measures(AGREEMENT)
+def _agreement(evidence: Evidence) -> Agreement:
+    return measure_agreement(evidence.reference(), evidence.backend())
+
+
+@_measures(PREVALENCE)
+def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
+    probabilities = evidence.probabilities()
+    return {
+        policy: measure_prevalence(*probabilities, *sides, evidence.head.labels)
+        for policy, sides in evidence.decisions().items()
+    }
+
+
+@_measures(CALIBRATION)
+def _calibration(evidence: Evidence) -> Both[Calibration] | None:
+    if evidence.truth is None:
+        return None
+    reference, backend = evidence.probabilities()
+    return Both(measure_calibration(reference, evidence.truth), measure_calibration(backend, evidence.truth))
+
+
+@_measures(QUALITY)
+def _quality(evidence: Evidence) -> Mapping[str, Both[Quality]] | None:
+    head, truth = evidence.head, evidence.truth
+    if truth is None:
+        return None
+    return {
+        policy: Both(*(measure_quality(side, truth, head.labels, multi_label=head.multi_label) for side in sides))
+        for policy, sides in evidence.decisions().items()
+    }
+
+
+@_measures(LOSSES)
+def _losses(evidence: Evidence) -> Mapping[str, Mapping[str, PairedLoss]] | None:
+    truth, multi_label = evidence.truth, evidence.head.multi_label
+    if truth is None:
+        return None
+    return {
+        policy: paired_losses(*sides, truth, multi_label=multi_label) for policy, sides in evidence.decisions().items()
+    }
+
+
+@_measures(SUBSET_ACCURACY)
+def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] | None:
+    truth = evidence.truth
+    if truth is None:
+        return None
+    return {policy: compare_subset_accuracy(*sides, truth) for policy, sides in evidence.decisions().items()}
+
+
+@_measures(SLICES)
+def _slices(evidence: Evidence) -> Mapping[str, SliceDrift]:
+    reference, backend, multi_label = evidence.reference(), evidence.backend(), evidence.head.multi_label
+    closest = closest_decisions(reference, _SLICE_THRESHOLD, multi_label=multi_label)
+    slices = {**evidence.slices(), "closest decisions": closest}
+    return measure_slices(reference, backend, slices, _SLICE_THRESHOLD, multi_label=multi_label)
+
+
+@_measures(NOISE)
+def _noise(evidence: Evidence) -> Mapping[str, Noise] | None:
+    multi_label = evidence.head.multi_label
+    found = {what: measure_noise(runs, multi_label=multi_label) for what, runs in evidence.variations().items()}
+    return found or None

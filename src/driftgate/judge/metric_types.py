@@ -1,0 +1,103 @@
+"""What a metric is: where it is read, its unit, how it is shown, and whether it is held to a bound."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from driftgate.judge.parts import Measured, Part
+
+T = TypeVar("T")
+
+POLICIES = ("at 0.5", "at thresholds")
+"""Decision policies: one threshold for all labels, and the encoder's own."""
+
+Interval = Callable[[Any, float], tuple[float, float]]
+"""Confidence limits of a metric from its part's record, each side at the given level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a metric counts in.
+
+    Args:
+        largest: the largest limit that means anything: no value can exceed it, or it is beyond any measure.
+        form: how a value is shown, as `format` takes it.
+    """
+
+    name: str
+    largest: float
+    form: str
+
+
+PROBABILITY = Unit("probability", 1.0, ".1e")
+LOGIT = Unit("logit", 1e4, ".1e")
+SHARE = Unit("share", 1.0, ".2%")
+SCORE = Unit("score from 0 to 1", 1.0, ".4f")
+CORRELATION = Unit("correlation from -1 to 1", 2.0, ".4f")  # a change of it can be 2
+COUNT = Unit("count", 1e6, ",.0f")
+EXPECTED_COUNT = Unit("expected count", 1e6, ",.1f")
+P_VALUE = Unit("p-value", 1.0, ".2g")
+FACTOR = Unit("ratio", 1e4, ".3g")
+NOISE_FACTOR = Unit("multiple of float32's own error", 1e9, ".3g")
+BYTES = Unit("bytes", 1e12, ",.0f")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a metric is read: values by decision policy ("" where thresholds play no part); None where there is no value."""
+
+    part: Part[Any]
+    read: Callable[[Any], Mapping[str, float | None]]
+
+
+def once(part: Part[T], read: Callable[[T], float | None]) -> Source:
+    return Source(part, lambda record: {"": read(record)})
+
+
+def each_policy(part: Part[Mapping[str, T]], read: Callable[[T], float | None]) -> Source:
+    return Source(part, lambda records: {policy: read(record) for policy, record in records.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Args:
+        name: what bounds call it; under a decision policy the policy is added (`bound_names`).
+        label: its row in the table of details. `meaning`: its line in the documentation.
+        source: None for what a test measures and hands to the `gate` fixture by itself.
+        by_policy: whether it depends on decision thresholds.
+        gated: whether it is held to a bound. `at_most`: whether that is an upper limit.
+        suite: whose `bounds.toml` has its bounds.
+        interval: None where no confidence limits are known.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    meaning: str
+    source: Source | None = None
+    by_policy: bool = False
+    gated: bool = True
+    at_most: bool = True
+    suite: str = "accuracy"
+    interval: Interval | None = None
+
+    @property
+    def bound_names(self) -> tuple[str, ...]:
+        return tuple(policy_metric(self.name, policy) for policy in POLICIES) if self.by_policy else (self.name,)
+
+    def values(self, measured: Measured) -> dict[str, float]:
+        """Values by decision policy; none where its part was not measured."""
+        record = measured.get(self.source.part) if self.source else None
+        if self.source is None or record is None:
+            return {}
+        return {policy: value for policy, value in self.source.read(record).items() if value is not None}
+
+    def show(self, value: float) -> str:
+        return format(value, self.unit.form)
+
+
+def policy_metric(metric: str, policy: str) -> str:
+    """What bounds call a metric under a decision policy: `flip_rate_at_0_5`; without one its own name."""
+    return f"{metric}_{policy.replace(' ', '_').replace('.', '_')}" if policy else metric

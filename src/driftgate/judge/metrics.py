@@ -1,0 +1,250 @@
+"""The registry of metrics: every number that is held to a bound or shown in the table of details is one entry here.
+
+Bounds files, the accuracy suite, `driftgate build`, tables and `docs/metrics.md` all read it. Adding a metric is one entry; a
+gated one needs a bound for every precision class in its suite's `bounds.toml` besides.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from driftgate.judge.metric_types import (
+    BYTES,
+    CORRELATION,
+    COUNT,
+    EXPECTED_COUNT,
+    FACTOR,
+    LOGIT,
+    NOISE_FACTOR,
+    P_VALUE,
+    PROBABILITY,
+    SCORE,
+    SHARE,
+    Metric,
+    Source,
+    Unit,
+    each_policy,
+    once,
+)
+from driftgate.judge.parts import (
+    AGREEMENT,
+    CALIBRATION,
+    DRIFT,
+    ERROR_RATIO,
+    FLIPS,
+    LOSSES,
+    MARGINS,
+    MOVEMENT,
+    NOISE,
+    PREVALENCE,
+    QUALITY,
+    SLICES,
+    SUBSET_ACCURACY,
+    Part,
+)
+
+if TYPE_CHECKING:
+    from driftgate.judge.flips import NegativeFlips
+    from driftgate.judge.slices import SliceDrift
+
+MIN_SLICE_ROWS = 100
+"""Slices of fewer rows are reported, not gated."""
+
+_QUALITY = {
+    "micro_f1": ("micro-F1", SCORE),
+    "macro_f1": ("macro-F1", SCORE),
+    "macro_f1_supported": ("macro-F1 of labels with 50 rows or more", SCORE),
+    "subset_accuracy": ("subset accuracy", SCORE),
+    "mcc": ("Matthews correlation", CORRELATION),
+}
+_INVARIANCES = {
+    "repeat": "the same batch is run again",
+    "order": "the rows of a batch are shuffled",
+    "duplicates": "a row occurs twice in a batch",
+    "composition": "a row has other batch mates",
+    "padding": "a row is padded further",
+    "padding_side": "padding is on the other side",
+    "masked_content": "the tokens under the mask are others",
+}
+_CAUSES = {"batch": "random batch mates", "padding": "padding up to the encoder's limit"}
+
+
+def worst_slice(slices: "Mapping[str, SliceDrift]") -> "tuple[str, SliceDrift] | None":
+    """The slice that drifts most of those large enough to be gated, with its name; None where none is."""
+    large = [(name, found) for name, found in slices.items() if found.rows >= MIN_SLICE_ROWS]
+    return max(large, key=lambda one: one[1].mean_of_largest, default=None)
+
+
+def _drift_in_worst_slice(slices: "Mapping[str, SliceDrift]") -> float | None:
+    found = worst_slice(slices)
+    return None if found is None else found[1].mean_of_largest
+
+
+def _against_truth(read: "Callable[[NegativeFlips], float]") -> Source:
+    return each_policy(FLIPS, lambda flips: None if flips.against_truth is None else read(flips.against_truth))
+
+
+def _loss_limit(name: str) -> Source:
+    return each_policy(LOSSES, lambda losses: losses[name].high)
+
+
+def _quality(name: str) -> Source:
+    return each_policy(QUALITY, lambda both: getattr(both.backend, name))
+
+
+def _noise(cause: str, kind: str) -> Source:
+    return once(NOISE, lambda noise: getattr(noise[cause], f"max_abs_{kind}"))
+
+
+def _change(name: str, label: str, meaning: str) -> tuple[Metric, Metric]:
+    """Both metrics of a change that searches for counterexamples hold to bounds, example by example: in logits, probabilities."""
+    kinds: tuple[tuple[str, Unit], ...] = (("logit", LOGIT), ("probability", PROBABILITY))
+    logit, probability = (
+        Metric(f"max_abs_{kind}_{name}", f"{kind} change, {label}", unit, f"{meaning}: largest {kind} difference seen")
+        for kind, unit in kinds
+    )
+    return logit, probability
+
+
+GENERATED = "drift_on_generated_text"
+CHANGES: Mapping[str, tuple[Metric, Metric]] = {
+    **{
+        f"change_{name}": _change(f"change_{name}", f"invariance {name.replace('_', ' ')}", f"where {when}")
+        for name, when in _INVARIANCES.items()
+    },
+    GENERATED: _change(GENERATED, "generated text", "drift from the reference on generated texts"),
+}
+"""What property tests hold to bounds, by the name of the change: in logits and in probabilities."""
+
+# fmt: off
+_ALL: tuple[Metric, ...] = (
+    Metric("max_abs_logit_drift", "largest logit drift", LOGIT,
+           "largest difference of a logit from the reference's, over rows and labels",
+           once(DRIFT, lambda drift: drift.max_abs_logit)),
+    Metric("max_abs_probability_drift", "largest probability drift", PROBABILITY,
+           "largest difference of a label probability, over rows and labels",
+           once(DRIFT, lambda drift: drift.largest_per_text.max)),
+    Metric("p99_of_largest_probability_drift", "probability drift, p99 of rows", PROBABILITY,
+           "99th percentile over rows of each row's largest probability difference",
+           once(DRIFT, lambda drift: drift.largest_per_text.percentiles["p99"])),
+    Metric("median_of_largest_probability_drift", "probability drift, median of rows", PROBABILITY,
+           "median over rows of each row's largest probability difference",
+           once(DRIFT, lambda drift: drift.largest_per_text.median), gated=False),
+    Metric("mean_of_largest_probability_drift", "probability drift, mean of rows", PROBABILITY,
+           "mean over rows of each row's largest probability difference",
+           once(DRIFT, lambda drift: drift.largest_per_text.mean)),
+    Metric("p99_of_largest_logit_drift", "logit drift, p99 of rows", LOGIT,
+           "99th percentile over rows of each row's largest logit difference",
+           once(DRIFT, lambda drift: drift.largest_logit_per_text.percentiles["p99"]), gated=False),
+    Metric("error_ratio_to_float32", "error / float32's own error", NOISE_FACTOR,
+           "root mean square error against float64 logits, in multiples of the float32 reference's own",
+           once(ERROR_RATIO, lambda error: error.ratio)),
+    Metric("flip_rate", "flips, share of decisions", SHARE,
+           "share of label decisions that differ from the reference's",
+           each_policy(FLIPS, lambda flips: flips.rate), by_policy=True),
+    Metric("gained_labels", "labels gained", COUNT,
+           "labels that the backend gives and the reference does not",
+           each_policy(FLIPS, lambda flips: flips.gained), by_policy=True, gated=False),
+    Metric("lost_labels", "labels lost", COUNT,
+           "labels that the reference gives and the backend does not",
+           each_policy(FLIPS, lambda flips: flips.lost), by_policy=True, gated=False),
+    Metric("flip_asymmetry_p", "flip-asymmetry p-value", P_VALUE,
+           "exact test that gained and lost labels are equally likely",
+           each_policy(FLIPS, lambda flips: flips.asymmetry_p), by_policy=True, gated=False),
+    Metric("predicted_flips", "flips predicted by margins", EXPECTED_COUNT,
+           "flips expected if drift had nothing to do with how close a decision is",
+           each_policy(MARGINS, lambda margins: margins.predicted_flips), by_policy=True, gated=False),
+    Metric("decisions_at_risk", "decisions at risk", SHARE,
+           "share of decisions closer to their threshold than 99% of logits move",
+           each_policy(MARGINS, lambda margins: margins.at_risk), by_policy=True, gated=False),
+    Metric("rows_with_a_flip", "rows with a flip", COUNT,
+           "rows whose set of labels changed",
+           each_policy(FLIPS, lambda flips: flips.rows), by_policy=True, gated=False),
+    Metric("row_flip_rate_upper_limit", "rows with a flip, 95% limit", SHARE,
+           "exact 95% upper limit of the share of rows with a flip",
+           each_policy(FLIPS, lambda flips: flips.row_rate_upper_limit), by_policy=True, gated=False),
+    Metric("negative_flips", "negative flips", COUNT,
+           "decisions that were right and are wrong now",
+           _against_truth(lambda flips: flips.negative), by_policy=True, gated=False),
+    Metric("positive_flips", "positive flips", COUNT,
+           "decisions that were wrong and are right now",
+           _against_truth(lambda flips: flips.positive), by_policy=True, gated=False),
+    Metric("labels_significantly_worse", "labels significantly worse", COUNT,
+           "labels of 50 rows or more whose flips are significantly more often from right to wrong (Holm over labels)",
+           _against_truth(lambda flips: len(flips.significantly_worse)), by_policy=True),
+    Metric("top1_disagreement", "top-1 disagreement", SHARE,
+           "share of rows whose most probable label differs",
+           once(AGREEMENT, lambda agreement: 1 - agreement.top1)),
+    Metric("top3_overlap", "top-3 overlap", SCORE,
+           "mean overlap (Jaccard) of the three most probable labels",
+           once(AGREEMENT, lambda agreement: agreement.top3_overlap), gated=False),
+    Metric("rank_correlation", "rank correlation, mean", CORRELATION,
+           "mean over rows of Kendall's tau-b of all labels",
+           once(AGREEMENT, lambda agreement: agreement.rank_correlation_mean), gated=False),
+    Metric("largest_prevalence_shift", "largest prevalence shift", PROBABILITY,
+           "largest shift of a label's mean probability over the corpus: drift that has a direction",
+           once(PREVALENCE, lambda shifts: next(iter(shifts.values())).largest_shift)),
+    Metric("predicted_label_ratio", "predicted labels / reference's", FACTOR,
+           "how many labels the backend gives, relative to the reference",
+           each_policy(PREVALENCE, lambda shift: shift.ratio), by_policy=True, gated=False),
+    *(Metric(name, label, unit, f"{label} of the backend against the true labels", _quality(name),
+             by_policy=True, gated=False) for name, (label, unit) in _QUALITY.items()),
+    *(Metric(f"{name}_loss_upper_limit", f"{label} loss, 95% limit", unit,
+             f"95% upper limit of the loss of {label} to the reference, over paired resamples of rows",
+             _loss_limit(name), by_policy=True) for name, (label, unit) in _QUALITY.items()),
+    Metric("rows_lost", "rows only the reference gets right", COUNT,
+           "rows whose whole label set only the reference gets right",
+           each_policy(SUBSET_ACCURACY, lambda change: change.lost), by_policy=True, gated=False),
+    Metric("rows_gained", "rows only the backend gets right", COUNT,
+           "rows whose whole label set only the backend gets right",
+           each_policy(SUBSET_ACCURACY, lambda change: change.gained), by_policy=True, gated=False),
+    Metric("mcnemar_p", "McNemar p-value", P_VALUE,
+           "exact test of rows lost against rows gained",
+           each_policy(SUBSET_ACCURACY, lambda change: change.mcnemar_p), by_policy=True, gated=False),
+    Metric("brier", "Brier score", SCORE,
+           "mean squared difference of probabilities and true labels",
+           once(CALIBRATION, lambda both: both.backend.brier), gated=False),
+    Metric("brier_increase", "Brier score increase", SCORE,
+           "Brier score minus the reference's",
+           once(CALIBRATION, lambda both: both.backend.brier - both.reference.brier)),
+    Metric("calibration_error", "expected calibration error", SCORE,
+           "per label, over 15 bins of equal mass; the mean over labels",
+           once(CALIBRATION, lambda both: both.backend.expected_calibration_error), gated=False),
+    Metric("calibration_error_increase", "calibration error increase", SCORE,
+           "expected calibration error minus the reference's",
+           once(CALIBRATION,
+                lambda both: both.backend.expected_calibration_error - both.reference.expected_calibration_error)),
+    Metric("mean_of_largest_probability_drift_in_worst_slice", "probability drift in the worst slice", PROBABILITY,
+           f"mean drift of the slice that drifts most, of those of {MIN_SLICE_ROWS} rows or more",
+           once(SLICES, _drift_in_worst_slice)),
+    *(Metric(f"{cause}_noise_max_abs_{kind}", f"{kind} change by {what}", unit,
+             f"largest change of a {kind} by {what}, on a few rows of every length", _noise(cause, kind))
+      for cause, what in _CAUSES.items() for kind, unit in (("logit", LOGIT), ("probability", PROBABILITY))),
+    *(metric for pair in CHANGES.values() for metric in pair),
+    Metric("max_abs_probability_movement", "largest movement since the baseline", PROBABILITY,
+           "largest probability difference from the backend's own answers in the accuracy baseline",
+           once(MOVEMENT, lambda movement: movement.backend)),
+    Metric("mean_of_largest_probability_movement", "mean movement since the baseline", PROBABILITY,
+           "mean over rows of each row's largest probability difference from the accuracy baseline",
+           once(MOVEMENT, lambda movement: movement.mean_backend)),
+    Metric("best_ratio_to_torch", "best block, speedup vs torch", FACTOR,
+           "speed relative to torch in the best of several alternating blocks", at_most=False, suite="benchmarks"),
+    Metric("bytes_to_float32_parameters", "weights / float32 parameters", FACTOR,
+           "bytes of the graph's constants, relative to the encoder's parameters in float32", suite="benchmarks"),
+    Metric("leaked_bytes_per_thousand_runs", "memory growth per thousand runs", BYTES,
+           "slope of resident memory over many shapes, in a process of its own", suite="benchmarks"),
+)
+# fmt: on
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
+"""Every metric by its name, in the order in which tables show them."""
+
+BOUNDED: Mapping[str, Metric] = {name: metric for metric in _ALL if metric.gated for name in metric.bound_names}
+"""Every gated metric, by the names that bounds files may give limits for."""
+
+ANY_UNIT = BYTES
+"""Of a metric that a suite of one's own asks for."""
+
+
+def gated_in(part: Part[Any]) -> list[Metric]:
+    """The metrics of a part that are held to bounds."""
+    return [metric for metric in _ALL if metric.gated and metric.source and metric.source.part == part]

@@ -1,0 +1,97 @@
+"""What can be measured of a backend, part by part: typed keys to the records, and the store that holds them.
+
+No function that measures is here: bounds, results and tables need the keys only, and SciPy and scikit-learn are slow to import.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from driftgate.judge.agreement import Agreement
+    from driftgate.judge.arbiter import ErrorRatio
+    from driftgate.judge.bootstrap import PairedLoss
+    from driftgate.judge.calibration import Calibration, PrevalenceShift
+    from driftgate.judge.drift import Drift
+    from driftgate.judge.flips import Flips
+    from driftgate.judge.history import Movement
+    from driftgate.judge.margins import Margins
+    from driftgate.judge.noise import Noise
+    from driftgate.judge.quality import Quality
+    from driftgate.judge.slices import SliceDrift
+    from driftgate.judge.subset_accuracy import SubsetAccuracyChange
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """The key to one measurement, and the type of its record.
+
+    Args:
+        name: of its field in `results.json`.
+        needs: what a run lacks where nothing of the part can be measured or held to a bound.
+    """
+
+    name: str
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Generic[T]):
+    """The same measurement of either side."""
+
+    reference: T
+    backend: T
+
+
+@dataclass(slots=True)
+class Measured:
+    """The records of one backend, of the parts that were measured."""
+
+    records: dict[str, Any] = field(default_factory=dict)
+    """By the name of the part."""
+
+    def get(self, part: Part[T]) -> T | None:
+        found: T | None = self.records.get(part.name)
+        return found
+
+    def require(self, part: Part[T]) -> T:
+        """The record of a part that has to be there.
+
+        Raises:
+            ValueError: it was not measured.
+        """
+        found = self.get(part)
+        if found is None:
+            raise ValueError(f"{part.name}: expected to be measured, and it was not")
+        return found
+
+    def put(self, part: Part[T], record: T) -> None:
+        self.records[part.name] = record
+
+
+_LABELS = "labels"
+
+DRIFT: "Part[Drift]" = Part("drift")
+ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio")
+# By decision policy, such as "at 0.5":
+FLIPS: "Part[Mapping[str, Flips]]" = Part("flips")
+MARGINS: "Part[Mapping[str, Margins]]" = Part("margins")
+AGREEMENT: "Part[Agreement]" = Part("agreement")
+PREVALENCE: "Part[Mapping[str, PrevalenceShift]]" = Part("prevalence")
+CALIBRATION: "Part[Both[Calibration]]" = Part("calibration", _LABELS)
+QUALITY: "Part[Mapping[str, Both[Quality]]]" = Part("quality", _LABELS)
+LOSSES: "Part[Mapping[str, Mapping[str, PairedLoss]]]" = Part("losses", _LABELS)
+SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accuracy", _LABELS)
+# By name of the slice, and by what was varied, "batch" or "padding":
+SLICES: "Part[Mapping[str, SliceDrift]]" = Part("slices", "slice of 100 rows or more")
+NOISE: "Part[Mapping[str, Noise]]" = Part("noise")
+MOVEMENT: "Part[Movement]" = Part("movement")
+
+OF_A_CORPUS: tuple[Part[Any], ...] = (
+    DRIFT, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES, SUBSET_ACCURACY, SLICES, NOISE,
+)  # fmt: skip
+"""Everything that an assessment measures on one corpus."""
+
+PARTS: tuple[Part[Any], ...] = (*OF_A_CORPUS, MOVEMENT)

@@ -1,0 +1,55 @@
+"""`docs/metrics.md` from the registry of metrics: `python -m driftgate.report.metrics_document > docs/metrics.md`."""
+
+from collections.abc import Iterable
+
+from driftgate.judge.metric_types import Metric
+from driftgate.judge.metrics import METRICS
+from driftgate.report.markdown import Markdown, code, table
+
+_HEAD = """# Metrics
+
+Every number that driftgate holds to a bound or shows in its table of details (`pytest accuracy -v`). Written from the registry in
+`driftgate/judge/metrics.py` by `python -m driftgate.report.metrics_document`.
+
+A metric under a decision policy exists once for decisions at 0.5 and once for decisions at the encoder's own thresholds, with a
+bound for each. Quality and calibration need a corpus with labels.
+"""
+_GATED = """
+## Held to bounds
+
+The bounds are in the `bounds.toml` of the suite, by precision class; [accuracy/README.md](../accuracy/README.md) says how a bound
+is looked up and how to give your own.
+"""
+_SHOWN = """
+## Shown only
+"""
+
+
+def render_document() -> str:
+    """The document, as Markdown."""
+    gated = [metric for metric in METRICS.values() if metric.gated]
+    shown = [metric for metric in METRICS.values() if not metric.gated]
+    return f"{_HEAD}{_GATED}\n{_gated_table(gated)}\n{_SHOWN}\n{_shown_table(shown)}\n"
+
+
+def _gated_table(metrics: Iterable[Metric]) -> Markdown:
+    rows = [
+        (
+            Markdown(", ").join(code(name) for name in metric.bound_names),
+            metric.meaning,
+            metric.unit.name,
+            "at most" if metric.at_most else "at least",
+            metric.suite,
+        )
+        for metric in metrics
+    ]
+    return table(("bound", "what it is", "unit", "limit", "suite"), rows, ("what it is", "unit", "limit", "suite"))
+
+
+def _shown_table(metrics: Iterable[Metric]) -> Markdown:
+    rows = [(metric.label, metric.meaning, metric.unit.name) for metric in metrics]
+    return table(("row of the table", "what it is", "unit"), rows, ("what it is", "unit"))
+
+
+if __name__ == "__main__":
+    print(render_document(), end="")  # noqa: T201 - that is what it is run for
