@@ -131,11 +131,16 @@ class Run:
     folder: Path
 
     @property
-    def properties(self) -> dict[str, dict[str, Any]]:
-        """What was measured of the one backend, by property."""
+    def entry(self) -> dict[str, Any]:
+        """The results of the one backend."""
         content = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
         (entry,) = content["backends"].values()
-        return entry["properties"]
+        return entry
+
+    @property
+    def properties(self) -> dict[str, dict[str, Any]]:
+        """What was measured of the one backend, by property."""
+        return self.entry["properties"]
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +186,14 @@ def run_properties(
 def honest(run_properties: Callable[..., Run]) -> Run:
     """All properties of a backend that keeps them: read, never changed."""
     return run_properties()
+
+
+def test_the_largest_value_that_a_search_saw_of_a_metric_is_in_the_results(honest: Run) -> None:
+    searched = honest.entry["searched"]
+    assert {f"max_abs_{kind}_drift_on_generated_text" for kind in ("logit", "probability")} <= set(searched)
+    largest = max(one["largest_logit_change"] for one in honest.properties.values())
+    assert 0 <= max(value for name, value in searched.items() if "logit" in name) <= largest
+    assert honest.entry["verdicts"] == 0  # a search is no verdict
 
 
 def test_an_honest_backend_passes_every_property(honest: Run) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import cpuinfo
 import numpy as np
@@ -21,8 +22,8 @@ from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
 from driftgate.judge.speed import Ratio
 from driftgate.report import results_file
-from driftgate.report.environment import describe_environment
-from driftgate.report.record import About, Results
+from driftgate.report.environment import Environment, describe_environment
+from driftgate.report.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
 from driftgate.report.results_file import FILE_NAME, SCHEMA, describe_results, write_results
 from driftgate.report.terminal import render_table, render_worst_rows
 
@@ -31,7 +32,20 @@ YES = Decisions(np.array([[True, False], [False, True]]))
 NO = Decisions(np.array([[False, False], [False, True]]))
 # One probability of five rows goes from 0.5 to 0.75.
 ONE_OF_FIVE_MOVED = ([math.log(3), 0.0], *[[0.0, 0.0]] * 4)
-HEADER = {"environment": {"python": "3.11.7"}, "corpus": None}
+HEADER = Header(
+    environment=Environment("3.11.7", "Linux", {}, "A processor", (), 8, 2, ()),
+    options=RunOptions(1, "cpu", (1, 8), 1024, 64, ("onnx-fp16",)),
+    encoder=EncoderFacts(
+        "mini",
+        "ab" * 32,
+        LABELS,
+        "multi_label_classification",
+        problem_type_inferred=False,
+        thresholds=None,
+        revision=None,
+    ),
+    corpus=None,
+)
 
 
 def drift_of(*logits: list[float], labels: tuple[str, ...] = LABELS) -> Drift:
@@ -64,9 +78,14 @@ def judge_onnx_quality(results: Results) -> None:
     results.add_verdicts([failure("onnx-fp16"), passed("onnx-fp16")])
 
 
+def timed(backend: str, plan: str, texts_per_second: Any) -> CellThroughput:
+    cell = (f"{backend}-{plan}", backend, plan, "normal", 4, 40, 48, 1 / 6, 1, "CPU", None)
+    return CellThroughput(*cell, texts_per_second, 400.0, 480.0, 0.1, 0.1, 0.2, 3)
+
+
 def time_all(results: Results) -> None:
     for name, speeds in {"torch": (76.4, 126.0), "onnx-fp16": (107.0, 141.0)}.items():
-        plans = {plan: {"texts_per_second": speed} for plan, speed in zip(("b1", "budget"), speeds, strict=True)}
+        plans = {plan: timed(name, plan, speed) for plan, speed in zip(("b1", "budget"), speeds, strict=True)}
         results.of(name).throughput["normal"] = plans
         results.of(name).checks += 2
     ratios = {"b1": Ratio(9.0, 9.0, 9.0, 3), "budget": Ratio(1.119, 1.05, 1.2, 3)}
@@ -74,11 +93,11 @@ def time_all(results: Results) -> None:
 
 
 def time_long(results: Results) -> None:
-    results.of("torch").throughput["long"] = {"b1": {"texts_per_second": 5.0}}
+    results.of("torch").throughput["long"] = {"b1": timed("torch", "b1", 5.0)}
 
 
 def time_small_batches(results: Results) -> None:
-    results.of("torch").throughput.setdefault("normal", {})["b32"] = {"texts_per_second": 23.0}
+    results.of("torch").throughput.setdefault("normal", {})["b32"] = timed("torch", "b32", 23.0)
     results.of("onnx-fp16").ratios.setdefault("normal", {})["b32"] = Ratio(2.0, 2.0, 2.0, 3)
 
 
@@ -90,7 +109,7 @@ MEASUREMENTS = [judge_onnx, judge_onnx_quality, time_all, time_long, time_small_
 
 
 def run_of(*measurements: Callable[[Results], None]) -> Results:
-    results = Results(header=dict(HEADER))
+    results = Results(header=HEADER)
     for measure in measurements:
         measure(results)
     return results
@@ -154,7 +173,9 @@ def test_results_are_one_versioned_document(results: Results, tmp_path: Path) ->
     path = write_results(results, tmp_path, exit_code=1)
     assert path == tmp_path / "results.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert list(content) == ["schema", "environment", "corpus", "exit_code", "backends", "violations"]
+    assert list(content) == [
+        "schema", "environment", "options", "encoder", "corpus", "exit_code", "backends", "violations",
+    ]  # fmt: skip
     assert (content["schema"], content["exit_code"]) == (SCHEMA, 1)
     assert content["backends"] == json.loads(json.dumps(describe_results(results, 0)["backends"]))
 
@@ -184,7 +205,7 @@ def test_what_json_cannot_say_is_refused_and_the_old_file_stays(
     results: Results, tmp_path: Path, value: object, refusal: type[Exception]
 ) -> None:
     old = write_results(results, tmp_path, 0).read_bytes()
-    results.of("torch").throughput["normal"] = {"b1": {"texts_per_second": value}}
+    results.of("torch").throughput["normal"] = {"b1": timed("torch", "b1", value)}
     with pytest.raises(refusal):
         write_results(results, tmp_path, 0)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from driftgate.judge.parts import Measured, Part
+
+if TYPE_CHECKING:
+    from driftgate.arrays import FloatArray
+    from driftgate.judge.evidence import Evidence
 
 T = TypeVar("T")
 
 POLICIES = ("at 0.5", "at thresholds")
 """Decision policies: one threshold for all labels, and the encoder's own."""
-
-Interval = Callable[[Any, float], tuple[float, float]]
-"""Confidence limits of a metric from its part's record, each side at the given level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,19 @@ P_VALUE = Unit("p-value", 1.0, ".2g")
 FACTOR = Unit("ratio", 1e4, ".3g")
 NOISE_FACTOR = Unit("multiple of float32's own error", 1e9, ".3g")
 BYTES = Unit("bytes", 1e12, ",.0f")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How sure a metric is on so many rows.
+
+    Args:
+        values: what is counted or averaged, float64, one number a row, under a decision policy ("" where none plays a part).
+        limits: from these values, confidence limits below and above, each at the given level.
+    """
+
+    values: "Callable[[Evidence, str], FloatArray]"
+    limits: "Callable[[FloatArray, float], tuple[float, float]]"
 
 
 @dataclass(frozen=True, slots=True)

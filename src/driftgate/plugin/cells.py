@@ -22,6 +22,7 @@ from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.workload import Answers, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.report.record import CellThroughput
 
 CELL_SECONDS = 1.0
 MIN_ROUNDS = 3
@@ -81,7 +82,7 @@ class Cell:
     def _record(self, benchmark: Any) -> None:
         workload = self.workload
         about = self.session.about(self.spec.backend)
-        facts = {
+        facts: dict[str, Any] = {
             "cell": self.spec.id,
             "backend": self.spec.backend.name,
             "plan": self.spec.plan.name,
@@ -104,12 +105,15 @@ class Cell:
             "padded_tokens_per_second": workload.padded_tokens / seconds,
         }
         benchmark.extra_info.update(speed)
-        spread = {
-            "seconds_median": seconds,
-            "seconds_min": benchmark.stats.stats.min,
-            "seconds_max": benchmark.stats.stats.max,
-        }
-        measured = {**facts, **speed, **spread, "rounds": benchmark.stats.stats.rounds}
+        timed = benchmark.stats.stats
+        measured = CellThroughput(
+            **facts,
+            **speed,
+            seconds_median=seconds,
+            seconds_min=timed.min,
+            seconds_max=timed.max,
+            rounds=timed.rounds,
+        )
         entry = self.session.results.of(self.spec.backend.name)
         entry.throughput.setdefault(self.corpus_name, {})[self.spec.plan.name] = measured
 

@@ -209,7 +209,7 @@ class SpeedGate:
         """
         if "verdicts" in vars(self):
             self.report = self._make_report()
-            self._session.results.header["gate"] = self.report.to_json()
+            self._session.results.gate = self.report
             for path in self.options.reports:
                 write_gate_report(self.report, path)
                 self.said.append(f"report: {path}")

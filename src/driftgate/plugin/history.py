@@ -7,9 +7,37 @@ from typing import TYPE_CHECKING, Any
 from driftgate.report.baseline import write_baseline
 from driftgate.report.environment import describe_environment
 from driftgate.report.predictions import write_predictions
+from driftgate.report.record import CorpusFacts, EncoderFacts, Header, RunOptions
 
 if TYPE_CHECKING:
     from driftgate.plugin.session import DriftgateSession
+
+
+def describe_header(run: "DriftgateSession") -> Header:
+    """What the run is of, and where it ran."""
+    options, encoder = run.options, run.encoder
+    corpus = run.corpus if options.corpus else None
+    return Header(
+        environment=describe_environment(),
+        options=RunOptions(
+            threads=options.settings.threads,
+            device=str(options.settings.device),
+            batch_sizes=options.batch_sizes,
+            token_budget=options.token_budget,
+            sample_rows=options.sample_rows,
+            backends=tuple(spec.name for spec in options.backends),
+        ),
+        encoder=EncoderFacts(
+            name=encoder.name,
+            sha256=encoder.sha256,
+            labels=encoder.labels,
+            problem_type=str(encoder.problem_type),
+            problem_type_inferred=encoder.problem_type_inferred,
+            thresholds=encoder.thresholds,
+            revision=encoder.revision,
+        ),
+        corpus=None if corpus is None else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned),
+    )
 
 
 def describe_run(run: "DriftgateSession") -> dict[str, Any]:
@@ -30,7 +58,7 @@ def keep_logits(run: "DriftgateSession", exit_code: int) -> list[str]:
     """Write what the options ask for; only a run that ends with 0 becomes a baseline. Lines that say what was done."""
     options = run.options
     said: list[str] = []
-    if not run.answered or not (options.save_predictions or options.accuracy_baseline):
+    if not (options.save_predictions or options.accuracy_baseline) or not run.answered:
         return said
     logits = {"reference": run.assessor.reference, **run.answered}
     about, labels, row_ids = describe_run(run), run.encoder.labels, run.corpus.row_ids

@@ -20,13 +20,12 @@ from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
 from driftgate.pipeline import Built, OpenBackends, known_keys
-from driftgate.plugin.history import describe_run
+from driftgate.plugin.history import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
 from driftgate.plugin.run_bounds import RunBounds
 from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.report.console import Console, plain
-from driftgate.report.environment import describe_environment
 from driftgate.report.predictions import require_writable_format
 from driftgate.report.record import About, Results
 from driftgate.run.backend import Backend
@@ -130,14 +129,14 @@ class DriftgateSession:
             options.settings,
             calibration=self.calibration,
             rebuild=options.rebuild,
-            announce=self._announcer,
+            announce=self._tell,
         )
 
     @cached_property
     def assessor(self) -> "Assessor":
         from driftgate.assessor import Assessor  # scikit-learn is slow to import
 
-        return Assessor(self.backends, self.corpus, self.plan, self._announcer)
+        return Assessor(self.backends, self.corpus, self.plan, self._tell)
 
     @property
     def answered(self) -> Mapping[str, Logits]:
@@ -202,36 +201,16 @@ class DriftgateSession:
         require_device(self.options.settings.device)
         if self.options.save_predictions:
             require_writable_format(self.options.save_predictions)
-        encoder = self.encoder
-        corpus = self.corpus if self.options.corpus else None
+        _ = self.encoder
+        if self.options.corpus:
+            _ = self.corpus
         self.said.extend(self._bounds.read(suites))
         _ = (self.graph_lock, self.calibration)  # so that a malformed file is refused before anything is built
-        self.results.header = {
-            "environment": asdict(describe_environment()),
-            "options": {
-                "threads": self.options.settings.threads,
-                "device": str(self.options.settings.device),
-                "batch_sizes": list(self.options.batch_sizes),
-                "token_budget": self.options.token_budget,
-                "sample_rows": self.options.sample_rows,
-                "backends": [spec.name for spec in self.options.backends],
-            },
-            "encoder": {
-                "name": encoder.name,
-                "sha256": encoder.sha256,
-                "labels": list(encoder.labels),
-                "problem_type": str(encoder.problem_type),
-                "problem_type_inferred": encoder.problem_type_inferred,
-                "thresholds": encoder.thresholds,
-                "revision": encoder.revision,
-            },
-            "corpus": corpus
-            and {"name": corpus.name, "rows": len(corpus), "sha256": corpus.sha256, "pinned": corpus.pinned},
-        }
+        self.results.header = describe_header(self)
         if self.past:
             require_comparable(self.past, describe_run(self))
 
-    def _announcer(self, message: str) -> None:
+    def _tell(self, message: str) -> None:
         self._say(message)
 
     @contextmanager

@@ -1,20 +1,67 @@
 """What a run learned, as records; `results_file` writes them down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
+from driftgate.report.environment import Environment
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from driftgate.judge.speed import Ratio
+    from driftgate.report.gate import GateReport
     from driftgate.report.ledger import Stage
 
 REFERENCE = "reference"
 """Its name among the sides that were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options that decide what a run measures."""
+
+    threads: int
+    device: str
+    batch_sizes: tuple[int, ...]
+    token_budget: int
+    sample_rows: int
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder of a run: `revision` is the commit of one from the hub."""
+
+    name: str
+    sha256: str
+    labels: tuple[str, ...]
+    problem_type: str
+    problem_type_inferred: bool
+    thresholds: tuple[float, ...] | None
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFacts:
+    """The corpus of a run: `pinned` loads the same rows of a hub data set again."""
+
+    name: str
+    rows: int
+    sha256: str
+    pinned: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a run is of, and where it ran; no corpus where none was given."""
+
+    environment: Environment
+    options: RunOptions
+    encoder: EncoderFacts
+    corpus: CorpusFacts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +80,30 @@ class About:
     threads: int
     artifact_sha256: str | None
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellThroughput:
+    """A cell that was timed: what it did, and how fast by the median round."""
+
+    cell: str
+    backend: str
+    plan: str
+    corpus: str
+    rows: int
+    real_tokens: int
+    padded_tokens: int
+    padding_share: float
+    threads: int
+    provider: str
+    artifact_sha256: str | None
+    texts_per_second: float
+    real_tokens_per_second: float
+    padded_tokens_per_second: float
+    seconds_median: float
+    seconds_min: float
+    seconds_max: float
+    rounds: int
 
 
 @dataclass(slots=True)
@@ -61,7 +132,7 @@ class BackendResults:
     stages: "Sequence[Stage]" = ()
     no_ledger: str = ""
     properties: "dict[str, DataclassInstance]" = field(default_factory=dict)
-    throughput: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    throughput: dict[str, dict[str, CellThroughput]] = field(default_factory=dict)
     ratios: "dict[str, dict[str, Ratio]]" = field(default_factory=dict)
     fresh_process: "DataclassInstance | None" = None
     leak: "Sequence[DataclassInstance]" = ()
@@ -87,7 +158,8 @@ class BackendResults:
 class Results:
     """The results of one run, by backend name."""
 
-    header: dict[str, Any] = field(default_factory=dict)
+    header: Header | None = None
+    gate: "GateReport | None" = None
     backends: dict[str, BackendResults] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
@@ -116,7 +188,7 @@ class Results:
 
     def merge(self, other: "Results") -> None:
         """Take in what another process of the same run learned."""
-        self.header = self.header or other.header
+        self.header, self.gate = self.header or other.header, self.gate or other.gate
         for name, theirs in other.backends.items():
             self.of(name).merge(theirs)
         self.violations.extend(other.violations)

@@ -39,7 +39,8 @@ def write_results(results: Results, folder: Path, exit_code: int) -> Path:
 
 def describe_results(results: Results, exit_code: int) -> dict[str, Any]:
     """The document, as JSON has it."""
-    head = {"schema": SCHEMA, **results.header, "exit_code": exit_code}
+    gate = {"gate": results.gate.to_json()} if results.gate else {}
+    head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, **gate}
     backends = {name: _describe_backend(entry) for name, entry in results.sides().items()}
     return {**head, "backends": backends, "violations": results.violations}
 
@@ -58,7 +59,7 @@ def _describe_backend(entry: BackendResults) -> dict[str, Any]:
         "ledger": {"left_out": entry.no_ledger} if entry.no_ledger else ledger,
         "searched": {name: verdict.value for name, verdict in entry.searched.items()},
         "properties": _to_json(entry.properties),
-        "throughput": entry.throughput,
+        "throughput": _to_json(entry.throughput),
         "ratios": _to_json(entry.ratios),
         "fresh_process": _fields(entry.fresh_process),
         "leak": {name: value for record in entry.leak for name, value in asdict(record).items()},

@@ -49,9 +49,8 @@ def _table(results: Results, corpus: str) -> Table:
     for name, entry in results.sides().items():
         if entry.skipped:
             continue
-        speeds = [
-            _number(entry.throughput.get(corpus, {}).get(plan, {}).get("texts_per_second"), ".0f") for plan in plans
-        ]
+        timed = entry.throughput.get(corpus, {})
+        speeds = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
         table.add_row(name, *speeds, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
     return table
 

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict
+from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
+
+_POLICY = POLICIES[0]
 
 
 def render_judged(assessment: BackendAssessment) -> str:
@@ -12,11 +15,11 @@ def render_judged(assessment: BackendAssessment) -> str:
     measured, parts = assessment.measured, []
     if drift := measured.get(DRIFT):
         parts.append(f"largest probability difference {drift.largest_per_text.max:.3g}")
-    for policy, flips in (measured.get(FLIPS) or {}).items():
-        parts.append(f"{flips.total:,} of {flips.decisions:,} decisions flipped {policy}")
-    for policy, losses in (measured.get(LOSSES) or {}).items():
+    if flips := (measured.get(FLIPS) or {}).get(_POLICY):
+        parts.append(f"{flips.total:,} of {flips.decisions:,} decisions flipped {_POLICY}")
+    if losses := (measured.get(LOSSES) or {}).get(_POLICY):
         macro = losses["macro_f1"]
-        parts.append(f"macro-F1 {macro.backend:.4f} (torch {macro.reference:.4f}) {policy}")
+        parts.append(f"macro F1 {macro.backend:.4f} (torch {macro.reference:.4f})")
     return f"{assessment.backend}: {', '.join(parts)}; {len(assessment.verdicts)} bounds checked"
 
 
