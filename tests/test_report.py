@@ -163,6 +163,16 @@ def test_two_workers_halves_merge_into_one_run(results: Results, split: int) -> 
     assert describe_results(merged, 0) == describe_results(results, 0)
 
 
+@pytest.mark.parametrize("values", [(0.1, 0.2), (0.2, 0.1)], ids=str)
+def test_of_what_two_workers_searched_the_worst_is_kept(values: tuple[float, float]) -> None:
+    merged = Results()
+    for value in values:
+        own = Results()
+        own.of("onnx-fp16").keep_worst(replace(failure("onnx-fp16"), value=value))
+        merged.merge(own)
+    assert describe_results(merged, 0)["backends"]["onnx-fp16"]["searched"] == {"flip_rate": 0.2}
+
+
 def test_a_worker_that_measured_nothing_changes_nothing(results: Results) -> None:
     before = describe_results(results, 0)
     results.merge(Results())

@@ -278,10 +278,7 @@ class Hold:
         __tracebackhide__ = True
         with reported():
             verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, change)
-        searched = self._session.results.of(self.spec.name).searched
-        before = searched.get(metric.name)
-        if before is None or not change <= before.value:
-            searched[metric.name] = verdict
+        self._session.results.of(self.spec.name).keep_worst(verdict)
         return verdict
 
     def _refused(self, invariance: Invariance, expected: Answer, found: Answer) -> None:

@@ -143,13 +143,21 @@ class BackendResults:
         """Whether there was any verdict."""
         return bool(self.verdicts or self.checks)
 
+    def keep_worst(self, verdict: MetricVerdict) -> None:
+        """Keep what a search saw, unless it saw worse before."""
+        before = self.searched.get(verdict.metric)
+        if before is None or not verdict.value <= before.value:
+            self.searched[verdict.metric] = verdict
+
     def merge(self, other: "BackendResults") -> None:
         """Take in what another process of the same run learned."""
         self.checks += other.checks
         self.verdicts += other.verdicts
         self.measured.records |= other.measured.records
+        for verdict in other.searched.values():
+            self.keep_worst(verdict)
         for name in (each.name for each in fields(self)):
-            if name not in ("checks", "verdicts", "measured"):
+            if name not in ("checks", "verdicts", "measured", "searched"):
                 own, theirs = getattr(self, name), getattr(other, name)
                 setattr(self, name, _unite(own, theirs) if isinstance(own, dict) else own or theirs)
 
