@@ -1,6 +1,6 @@
 """Paired bootstrap of quality: what the backend loses to the reference on the same rows, with an interval."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix
+from driftgate.judge.counted_quality import Counts, Metric, RowCounts, count_rows, counted_metrics, ratio, split_totals
 from driftgate.judge.quality import MIN_SUPPORT
 
 METRICS = (
@@ -38,17 +39,6 @@ class PairedLoss:
     detectable: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counts:
-    """Sums over (weighted) rows, float64: `tp`, `predicted`, `true` of shape (resamples, labels), the rest (resamples,)."""
-
-    tp: FloatArray
-    predicted: FloatArray
-    true: FloatArray
-    exact: FloatArray
-    rows: FloatArray
-
-
 def paired_losses(
     reference: Decisions,
     backend: Decisions,
@@ -77,17 +67,18 @@ def paired_losses(
     if resamples < 1:
         raise ValueError(f"expected at least one resample, found {resamples}")
     supported = truth.sum(axis=0) >= MIN_SUPPORT
-    sides = (_per_row(reference, truth), _per_row(backend, truth))
-    rows, labels = truth.shape
+    metrics = counted_metrics(supported, multi_label=multi_label)
+    sides = (count_rows(reference, truth), count_rows(backend, truth))
+    rows = len(truth)
     once = np.ones((1, rows), dtype=np.float32)
-    points = [_metrics(_sum(once, side, labels), supported, multi_label=multi_label) for side in sides]
+    points = [_evaluate(metrics, _sum(once, side)) for side in sides]
     # A row on which both sides decide alike moves no loss, but it does move the denominators: all rows are drawn.
     drawn: dict[str, list[FloatArray]] = {name: [] for name in METRICS}
     for weights in _multiplicities(rows, resamples, seed):
-        ours, theirs = (_metrics(_sum(weights, side, labels), supported, multi_label=multi_label) for side in sides)
+        ours, theirs = (_evaluate(metrics, _sum(weights, side)) for side in sides)
         for name in METRICS:
             drawn[name].append(ours[name] - theirs[name])
-    resolution = _resolution(sides[0], supported, points[0], labels, multi_label=multi_label)
+    resolution = _resolution(sides[0], metrics, points[0], multi_label=multi_label)
     factor = float(norm.ppf(CONFIDENCE) + norm.ppf(POWER))
     losses = {}
     for name in METRICS:
@@ -99,17 +90,13 @@ def paired_losses(
     return losses
 
 
-def _per_row(decisions: Decisions, truth: LabelMatrix) -> NDArray[np.float32]:
-    """What a row adds to the counts: hits, predictions and truths of each label, then whether all of it is right."""
-    exact = (decisions == truth).all(axis=1, keepdims=True)
-    return np.concatenate([decisions & truth, decisions, truth, exact], axis=1).astype(np.float32)
-
-
-def _sum(weights: NDArray[np.float32], per_row: NDArray[np.float32], labels: int) -> _Counts:
+def _sum(weights: RowCounts, per_row: RowCounts) -> Counts:
     # float32 holds whole numbers up to 2^24 exactly; nothing here counts further.
-    totals = (weights @ per_row).astype(np.float64)
-    tp, predicted, true = (totals[:, start * labels : (start + 1) * labels] for start in range(3))
-    return _Counts(tp, predicted, true, totals[:, -1], weights.sum(axis=1, dtype=np.float64))
+    return split_totals(weights @ per_row, weights.sum(axis=1, dtype=np.float64))
+
+
+def _evaluate(metrics: Mapping[str, Metric], counts: Counts) -> dict[str, FloatArray]:
+    return {name: metric(counts) for name, metric in metrics.items()}
 
 
 def _multiplicities(rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
@@ -122,57 +109,14 @@ def _multiplicities(rows: int, resamples: int, seed: int) -> Iterator[NDArray[np
         yield np.bincount(picked.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float32)
 
 
-def _metrics(counts: _Counts, supported: NDArray[np.bool_], *, multi_label: bool) -> dict[str, FloatArray]:
-    """Every metric of each resample, float64, (resamples,); a ratio without denominator is 0."""
-    tp, predicted, true = counts.tp, counts.predicted, counts.true
-    f1 = _ratio(2 * tp, predicted + true)
-    zero = np.zeros(len(tp))
-    return {
-        "micro_precision": _ratio(tp.sum(axis=1), predicted.sum(axis=1)),
-        "micro_recall": _ratio(tp.sum(axis=1), true.sum(axis=1)),
-        "micro_f1": _ratio(2 * tp.sum(axis=1), (predicted + true).sum(axis=1)),
-        "macro_precision": _ratio(tp, predicted).mean(axis=1),
-        "macro_recall": _ratio(tp, true).mean(axis=1),
-        "macro_f1": f1.mean(axis=1),
-        "macro_f1_supported": f1[:, supported].mean(axis=1) if supported.any() else zero,
-        "subset_accuracy": counts.exact / counts.rows,
-        "mcc": _mcc_per_label(counts).mean(axis=1) if multi_label else _mcc_of_class(counts),
-    }
-
-
-def _mcc_per_label(counts: _Counts) -> FloatArray:
-    """Matthews correlation of each label, float64, (resamples, labels)."""
-    rows = counts.rows[:, None]
-    covariance = rows * counts.tp - counts.predicted * counts.true
-    spread = counts.predicted * (rows - counts.predicted) * counts.true * (rows - counts.true)
-    return _ratio(covariance, np.sqrt(spread))
-
-
-def _mcc_of_class(counts: _Counts) -> FloatArray:
-    """Matthews correlation of the predicted class, float64, (resamples,); Gorodkin 2004."""
-    rows = counts.rows
-    covariance = rows * counts.tp.sum(axis=1) - (counts.predicted * counts.true).sum(axis=1)
-    predicted, true = (rows**2 - (side**2).sum(axis=1) for side in (counts.predicted, counts.true))
-    return _ratio(covariance, np.sqrt(predicted * true))
-
-
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
-
-
 def _resolution(
-    reference: NDArray[np.float32],
-    supported: NDArray[np.bool_],
-    before: dict[str, FloatArray],
-    labels: int,
-    *,
-    multi_label: bool,
+    reference: RowCounts, metrics: Mapping[str, Metric], before: Mapping[str, FloatArray], *, multi_label: bool
 ) -> dict[str, float]:
     """Mean loss of each metric when one true positive of the reference becomes a miss, every one as likely.
 
     1 / rows where there is none, or where none moves the metric (precision, if no prediction is wrong).
     """
-    rows = len(reference)
+    rows, labels = len(reference), reference.shape[1] // 3
     totals = reference.sum(axis=0, dtype=np.float64)
     hits = totals[:labels]
     if not hits.any():
@@ -182,8 +126,8 @@ def _resolution(
     lost = np.diag((hits > 0).astype(np.float64))
     # A row has one class: who leaves it enters another, here each of the others in part.
     entered = 0.0 if multi_label else (hits > 0)[:, None] * (1 - np.eye(labels)) / max(labels - 1, 1)
-    was_exact = _ratio((reference[:, :labels] * reference[:, -1:]).sum(axis=0, dtype=np.float64), hits)
-    counts = _Counts(tp - lost, predicted - lost + entered, true, totals[-1] - was_exact, np.full(labels, float(rows)))
-    after = _metrics(counts, supported, multi_label=multi_label)
+    was_exact = ratio((reference[:, :labels] * reference[:, -1:]).sum(axis=0, dtype=np.float64), hits)
+    counts = Counts(tp - lost, predicted - lost + entered, true, totals[-1] - was_exact, np.full(labels, float(rows)))
+    after = _evaluate(metrics, counts)
     losses = {name: float(np.average(before[name][0] - after[name], weights=hits)) for name in METRICS}
     return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}
