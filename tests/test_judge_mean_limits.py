@@ -98,6 +98,14 @@ def test_without_a_known_end_few_rows_have_no_upper_limit() -> None:
     assert mean_limits(np.append(values, 0.01), Levels(TINY), smallest=0.0).high < 0.02
 
 
+def test_a_row_that_was_not_seen_may_be_twice_as_large_as_any_that_was() -> None:
+    values = np.random.default_rng(9).exponential(MEAN, 40)
+    found = mean_limits(values, Levels(TINY), smallest=0.0)
+    assert found.high == upper_limit(values, 2 * values.max(), 0.05)
+    signed = mean_limits(values - MEAN, Levels(TINY))
+    assert signed.low == lower_limit(values - MEAN, -2 * np.abs(values - MEAN).max(), TINY)
+
+
 def test_so_many_rows_as_are_needed_show_the_mean() -> None:
     random = np.random.default_rng(7)
     few = mean_limits(random.exponential(MEAN, 200), Levels(TINY), smallest=0.0)
