@@ -283,8 +283,9 @@ def test_probabilities_are_probabilities_of_the_encoders_labels(hold, texts):
 
 @pytest.fixture(scope="module")
 def any_ids(hold):
-    """A long row of ordinary ids to cut batches of any shape from."""
-    (ids,) = hold.tokens([corpus_text(0, "repeat 4")], hold.encoder.max_tokens).input_ids
+    """A long row of ordinary ids to cut batches of any shape from: different rows of the corpus, one after the other."""
+    text = " ".join(hold.rows[: hold.encoder.max_tokens])  # each has a token at least
+    (ids,) = hold.tokens([text], hold.encoder.max_tokens).input_ids
     return ids
 
 

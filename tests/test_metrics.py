@@ -17,6 +17,7 @@ from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.history import measure_movement
 from driftgate.judge.judgement import Judgement
+from driftgate.judge.length import LengthAnswers
 from driftgate.judge.metric_types import PROBABILITY, Metric, once
 from driftgate.judge.metrics import BOUNDED, METRICS
 from driftgate.judge.parts import AGREEMENT, DRIFT, MOVEMENT, OF_A_CORPUS, PARTS
@@ -46,6 +47,7 @@ def evidence() -> Evidence:
         slices=lambda: {"long": np.ones(ROWS, dtype=np.bool_)},
         exact=lambda: ([0, 1], reference[:2].astype(np.float64)),
         variations=lambda: {"batch": [reference, backend], "padding": [reference, backend]},
+        long_texts=lambda: ([LengthAnswers("limit", 512, reference, backend)], ()),
     )
 
 
@@ -155,7 +157,7 @@ def test_only_what_is_asked_for_is_measured_and_only_once() -> None:
     def never() -> None:
         pytest.fail("asked for, though nothing that was measured needs it")
 
-    given = replace(evidence(), backend=backend, exact=never, variations=never, slices=never)
+    given = replace(evidence(), backend=backend, exact=never, variations=never, slices=never, long_texts=never)
     judgement = Judgement("mine", ("fp32",), given)
     assert asked == []
     first = judgement.judge(everything_allowed(), [AGREEMENT])

@@ -14,12 +14,14 @@ from driftgate.builder.build import Announce
 from driftgate.inputs.batches import BatchPlan, BudgetPlan, make_batches, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.long_texts import make_lengths
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
+from driftgate.judge.length import LengthAnswers
 from driftgate.pipeline import (
     OpenBackends,
     answer_exactly,
@@ -81,6 +83,22 @@ class Assessor:
 
         return slice_rows(self.encoder, self.corpus, self.tokens, make_batches(self.tokens, self.plan))
 
+    @cached_property
+    def long_texts(self) -> tuple[dict[str, tuple[TokenizedTexts, Logits]], list[str]]:
+        """Texts joined to lengths up to the encoder's limit, with the reference's logits, and why other lengths are left out."""
+        from driftgate.run.torch_backend import open_reference
+
+        made, left_out = make_lengths(self.encoder, self.corpus, int(self.tokens.lengths.sum()))
+        for reason in left_out:
+            self._announce(reason)
+        if not made:
+            return {}, left_out
+        self._announce(
+            f"reference: torch on texts of up to {max(int(rows.lengths.max()) for rows in made.values()):,} tokens"
+        )
+        reference = open_reference(self.encoder, self.backends.settings)
+        return {name: (rows, predict(reference, rows, self.plan)) for name, rows in made.items()}, left_out
+
     @property
     def answered(self) -> dict[str, Logits]:
         """Logits of the backends that were asked so far, by name."""
@@ -106,9 +124,18 @@ class Assessor:
                 slices=lambda: self.slices,
                 exact=lambda: self.exact,
                 variations=lambda: self._vary(self.backends.open(spec)),
+                long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
             )
             self._judgements[spec.name] = Judgement(spec.name, keys, evidence)
         return self._judgements[spec.name]
+
+    def _answer_long_texts(self, backend: Backend) -> tuple[list[LengthAnswers], list[str]]:
+        found, left_out = self.long_texts
+        answers = [
+            LengthAnswers(name, int(rows.lengths[0]), reference, predict(backend, rows, self.plan))
+            for name, (rows, reference) in found.items()
+        ]
+        return answers, left_out
 
     def _vary(self, backend: Backend) -> dict[str, list[Logits]]:
         """Answers to the same rows beside other batch mates, and with other padding."""

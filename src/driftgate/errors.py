@@ -38,6 +38,10 @@ class CorpusError(DriftgateError):
     """The corpus cannot be read or does not fit the encoder."""
 
 
+class LongTextsError(CorpusError):
+    """Long texts cannot be made of the corpus, or would cost too much; a run says so, and judges other lengths."""
+
+
 class UnknownBackendError(OptionError):
     """A backend name that nobody registered."""
 

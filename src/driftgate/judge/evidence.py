@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Logits, Probabilities
 from driftgate.judge.probabilities import decide, to_probabilities
+
+if TYPE_CHECKING:
+    from driftgate.judge.length import LengthAnswers
 
 Thresholds = FloatArray | float
 """One threshold for all labels, or float64, (labels,)."""
@@ -42,6 +46,7 @@ class Evidence:
         slices: rows of each slice, bool, (rows,), by name.
         exact: some rows by number, and the reference's logits for them in float64, (those rows, labels).
         variations: logits of the same rows in several runs, by what was varied ("batch", "padding").
+        long_texts: answers to texts of some lengths up to the encoder's limit, and why other lengths were left out.
     """
 
     head: Head
@@ -51,6 +56,7 @@ class Evidence:
     slices: Callable[[], Mapping[str, BoolArray]] = dict
     exact: Callable[[], tuple[list[int], FloatArray] | None] = lambda: None
     variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
+    long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
 
     def probabilities(self) -> tuple[Probabilities, Probabilities]:
         """Of the reference and of the backend."""

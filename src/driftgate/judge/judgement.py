@@ -14,6 +14,7 @@ from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_ca
 from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.flips import Flips, count_flips
+from driftgate.judge.length import LongTexts, measure_long_texts
 from driftgate.judge.margins import Margins, measure_margins
 from driftgate.judge.metrics import gated_in
 from driftgate.judge.noise import Noise, measure_noise
@@ -23,6 +24,7 @@ from driftgate.judge.parts import (
     DRIFT,
     ERROR_RATIO,
     FLIPS,
+    LONG_TEXTS,
     LOSSES,
     MARGINS,
     NOISE,
@@ -211,3 +213,9 @@ def _noise(evidence: Evidence) -> Mapping[str, Noise] | None:
     multi_label = evidence.head.multi_label
     found = {what: measure_noise(runs, multi_label=multi_label) for what, runs in evidence.variations().items()}
     return found or None
+
+
+@_measures(LONG_TEXTS)
+def _long_texts(evidence: Evidence) -> LongTexts | None:
+    found = evidence.long_texts()
+    return None if found is None else measure_long_texts(*found, multi_label=evidence.head.multi_label)

@@ -7,6 +7,7 @@ gated one needs a bound for every precision class in its suite's `bounds.toml` b
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from driftgate.judge.changes import CHANGES
 from driftgate.judge.metric_types import (
     BYTES,
     CORRELATION,
@@ -21,7 +22,6 @@ from driftgate.judge.metric_types import (
     SHARE,
     Metric,
     Source,
-    Unit,
     each_policy,
     once,
 )
@@ -31,6 +31,7 @@ from driftgate.judge.parts import (
     DRIFT,
     ERROR_RATIO,
     FLIPS,
+    LONG_TEXTS,
     LOSSES,
     MARGINS,
     MOVEMENT,
@@ -55,15 +56,6 @@ _QUALITY = {
     "macro_f1_supported": ("macro-F1 of labels with 50 rows or more", SCORE),
     "subset_accuracy": ("subset accuracy", SCORE),
     "mcc": ("Matthews correlation", CORRELATION),
-}
-_INVARIANCES = {
-    "repeat": "the same batch is run again",
-    "order": "the rows of a batch are shuffled",
-    "duplicates": "a row occurs twice in a batch",
-    "composition": "a row has other batch mates",
-    "padding": "a row is padded further",
-    "padding_side": "padding is on the other side",
-    "masked_content": "the tokens under the mask are others",
 }
 _CAUSES = {"batch": "random batch mates", "padding": "padding up to the encoder's limit"}
 
@@ -94,26 +86,6 @@ def _quality(name: str) -> Source:
 def _noise(cause: str, kind: str) -> Source:
     return once(NOISE, lambda noise: getattr(noise[cause], f"max_abs_{kind}"))
 
-
-def _change(name: str, label: str, meaning: str) -> tuple[Metric, Metric]:
-    """Both metrics of a change that searches for counterexamples hold to bounds, example by example: in logits, probabilities."""
-    kinds: tuple[tuple[str, Unit], ...] = (("logit", LOGIT), ("probability", PROBABILITY))
-    logit, probability = (
-        Metric(f"max_abs_{kind}_{name}", f"{kind} change, {label}", unit, f"{meaning}: largest {kind} difference seen")
-        for kind, unit in kinds
-    )
-    return logit, probability
-
-
-GENERATED = "drift_on_generated_text"
-CHANGES: Mapping[str, tuple[Metric, Metric]] = {
-    **{
-        f"change_{name}": _change(f"change_{name}", f"invariance {name.replace('_', ' ')}", f"where {when}")
-        for name, when in _INVARIANCES.items()
-    },
-    GENERATED: _change(GENERATED, "generated text", "drift from the reference on generated texts"),
-}
-"""What property tests hold to bounds, by the name of the change: in logits and in probabilities."""
 
 # fmt: off
 _ALL: tuple[Metric, ...] = (
@@ -216,6 +188,9 @@ _ALL: tuple[Metric, ...] = (
     Metric("mean_of_largest_probability_drift_in_worst_slice", "probability drift in the worst slice", PROBABILITY,
            f"mean drift of the slice that drifts most, of those of {MIN_SLICE_ROWS} rows or more",
            once(SLICES, _drift_in_worst_slice)),
+    Metric("mean_of_largest_probability_drift_on_long_texts", "probability drift on long texts", PROBABILITY,
+           "mean drift of texts joined to a quarter, half or all of the encoder's limit, of the length that drifts most",
+           once(LONG_TEXTS, lambda long_texts: long_texts.largest_mean)),
     *(Metric(f"{cause}_noise_max_abs_{kind}", f"{kind} change by {what}", unit,
              f"largest change of a {kind} by {what}, on a few rows of every length", _noise(cause, kind))
       for cause, what in _CAUSES.items() for kind, unit in (("logit", LOGIT), ("probability", PROBABILITY))),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from driftgate.judge.drift import Drift
     from driftgate.judge.flips import Flips
     from driftgate.judge.history import Movement
+    from driftgate.judge.length import LongTexts
     from driftgate.judge.margins import Margins
     from driftgate.judge.noise import Noise
     from driftgate.judge.quality import Quality
@@ -87,10 +88,12 @@ SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accur
 # By name of the slice, and by what was varied, "batch" or "padding":
 SLICES: "Part[Mapping[str, SliceDrift]]" = Part("slices", "slice of 100 rows or more")
 NOISE: "Part[Mapping[str, Noise]]" = Part("noise")
+LONG_TEXTS: "Part[LongTexts]" = Part("long_texts", "text to make long inputs of")
 MOVEMENT: "Part[Movement]" = Part("movement")
 
 OF_A_CORPUS: tuple[Part[Any], ...] = (
     DRIFT, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES, SUBSET_ACCURACY, SLICES, NOISE,
+    LONG_TEXTS,
 )  # fmt: skip
 """Everything that an assessment measures on one corpus."""
 

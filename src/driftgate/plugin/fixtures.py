@@ -166,16 +166,20 @@ def gate_all(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Gat
 def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pytest.FixtureRequest) -> Gate:
     """`gate_part(DRIFT, ..., detail="")`: measure parts of the judgement, and hold every gated metric of them to its bound.
 
-    Skipped, with the reason, where the corpus has nothing to measure them by. A detail may be a function, asked for on failure.
+    Skipped, with the reason, where the corpus has nothing to measure them by; `lacking`, a function, gives a more exact reason.
+    A detail may be a function, asked for on failure.
     """
 
-    def hold(*parts: "Part[Any]", detail: str | Callable[[], str] = "") -> None:
+    def hold(
+        *parts: "Part[Any]", detail: str | Callable[[], str] = "", lacking: Callable[[], str] | None = None
+    ) -> None:
         __tracebackhide__ = True
         with reported(), driftgate.announce():
             verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
         if not verdicts:
-            lacking = " and ".join(sorted({part.needs for part in parts}))
-            pytest.skip(f"{judgement.backend}: not judged: corpus {driftgate.corpus.name} has no {lacking}")
+            needs = " and ".join(sorted({part.needs for part in parts}))
+            reason = lacking() if lacking else f"corpus {driftgate.corpus.name} has no {needs}"
+            pytest.skip(f"{judgement.backend}: not judged: {reason}")
         _require(driftgate, verdicts, detail)
 
     return hold

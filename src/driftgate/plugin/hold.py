@@ -19,8 +19,8 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome, find_bound, hold_to_bound
+from driftgate.judge.changes import CHANGES, GENERATED
 from driftgate.judge.metric_types import Metric
-from driftgate.judge.metrics import CHANGES, GENERATED
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.session import DriftgateSession, reported
