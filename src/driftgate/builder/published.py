@@ -22,7 +22,7 @@ def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Ar
     Raises:
         ArtifactError: no ONNX file there, or inputs, labels, vocabulary or precision that do not fit.
     """
-    path = _find_model(spec)
+    path = find_published_model(spec)
     model = _load(path)
     graph, inferred = model.graph, _infer_precision(path, model)
     _check_precision(spec, path, inferred)
@@ -33,7 +33,12 @@ def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Ar
     return replace(spec, precision=inferred, published=path), open_artifact(path, inferred)
 
 
-def _find_model(spec: BackendSpec) -> Path:
+def find_published_model(spec: BackendSpec) -> Path:
+    """The model file that `name=PATH` names: the file itself, or the one in the folder.
+
+    Raises:
+        ArtifactError: none there, or several. UnsafeFileError: it leads out of its folder.
+    """
     path = spec.published or Path()
     if path.is_file():
         return path

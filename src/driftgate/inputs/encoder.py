@@ -12,7 +12,7 @@ from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.escape import for_terminal
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
-from driftgate.inputs.named_files import name_tokenizer_files, read_json, require_own_files
+from driftgate.inputs.named_files import VOCABULARIES, find_tokenizer, has_tokenizer, read_json, require_own_files
 from driftgate.spelling import option
 
 # Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
@@ -35,10 +35,6 @@ _POSITIONS_AFTER_PADDING = frozenset(
     }
 )
 _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
-_TOKENIZER_FILES = (
-    *_VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
-)  # fmt: skip
 
 
 class ProblemType(StrEnum):
@@ -90,7 +86,7 @@ class Encoder:
 
     @property
     def tokenizer_files(self) -> tuple[Path, ...]:
-        return tuple(_find_tokenizer(self.path))
+        return tuple(find_tokenizer(self.path))
 
 
 def load_encoder(
@@ -134,7 +130,7 @@ def load_encoder(
         max_tokens=_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
         thresholds=_read_thresholds(folder, labels),
-        sha256=_digest(folder, [*weights, *code, folder / CONFIG, *_find_tokenizer(folder)]),
+        sha256=_digest(folder, [*weights, *code, folder / CONFIG, *find_tokenizer(folder)]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         revision=snapshot_commit(folder),
@@ -248,17 +244,11 @@ def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) ->
     return (ProblemType.MULTI_LABEL if len(labels) == 1 else ProblemType.SINGLE_LABEL), True
 
 
-def _find_tokenizer(folder: Path) -> list[Path]:
-    """The files that its tokenizer is loaded from: those of the usual names, and those that its configurations name."""
-    usual = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
-    return list(dict.fromkeys([*usual, *name_tokenizer_files(folder).values()]))
-
-
 def _require_tokenizer(folder: Path) -> None:
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+    if not has_tokenizer(folder):
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise EncoderError(
-            f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(_VOCABULARIES[1:])}; "
+            f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(VOCABULARIES[1:])}; "
             f"there is {found}; save the tokenizer beside the model, with its save_pretrained()"
         )
 

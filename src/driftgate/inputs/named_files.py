@@ -12,6 +12,12 @@ from typing import Any
 from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
 
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+"""Files that a tokenizer's vocabulary is in, alone or with the rest of it."""
+_TOKENIZER_FILES = (
+    *VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+)  # fmt: skip
+
 _CHAT_TEMPLATES = "additional_chat_templates"  # the only folder below an encoder's that transformers looks into
 
 # Every key of these two becomes an argument of the tokenizer's class, and the class opens what these arguments name: all of
@@ -54,6 +60,21 @@ def require_own_files(folder: Path) -> None:
         for key in _NAMES_FILES_BESIDE_IT:
             _check_names(path, key, read_json(path).get(key))
     name_tokenizer_files(folder)
+
+
+def find_tokenizer(folder: Path) -> list[Path]:
+    """The files that its tokenizer is loaded from: those of the usual names, and those that its configurations name."""
+    usual = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+    return list(dict.fromkeys([*usual, *name_tokenizer_files(folder).values()]))
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a tokenizer's vocabulary is there, in a file of its own or with the rest.
+
+    Raises:
+        UnsafeFileError: it leads out of the folder.
+    """
+    return any(is_own_file(folder / name, folder) for name in VOCABULARIES)
 
 
 def name_tokenizer_files(folder: Path) -> dict[str, Path]:

@@ -37,6 +37,7 @@ from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
+from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.ledger import render_ledgers
 from driftgate.report.results_file import write_results
@@ -46,7 +47,7 @@ from driftgate.report.terminal import render_table
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
     "gate_part", "graph_facts", "graph_lock", "growth", "hold", "judgement", "ledger", "past", "predictions", "reference",
-    "reference_answers", "results", "side_by_side", "tokenizer",
+    "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -132,10 +133,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the opt-in benchmarks that `-m` does not name, and what needs a baseline, lock or ledger nobody asked for."""
+    """Leave out the opt-in benchmarks that `-m` does not name, and what needs something that nobody gave or asked for."""
     wanted = config.option.markexpr
     options = config.stash[SESSION].options
-    asked = {"past": options.accuracy_baseline, "ledger": options.ledger, "graph_lock": options.graph_lock}
+    asked = {
+        "past": options.accuracy_baseline,
+        "ledger": options.ledger,
+        "graph_lock": options.graph_lock,
+        "shipped": any(spec.published for spec in options.backends),
+    }
     unasked = {name for name, given in asked.items() if not given}
     left_out = [
         item

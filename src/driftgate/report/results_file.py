@@ -56,6 +56,7 @@ def _describe_backend(entry: BackendResults) -> dict[str, Any]:
         "about": _fields(entry.about),
         **{part.name: _to_json(entry.measured.get(part) or {}) for part in PARTS},
         "graph": graph,
+        "shipped": _fields(entry.shipped),
         "ledger": {"left_out": entry.no_ledger} if entry.no_ledger else ledger,
         "searched": {name: verdict.value for name, verdict in entry.searched.items()},
         "properties": _to_json(entry.properties),
