@@ -14,6 +14,7 @@ from driftgate.errors import OptionError
 from driftgate.escape import for_terminal
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs, suite_hooks
 from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
+from driftgate.plugin.exact_products import integer_products
 from driftgate.plugin.fixtures import (
     backend,
     backend_spec,
@@ -46,8 +47,8 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "judgement", "ledger", "past", "predictions", "reference",
-    "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
+    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "integer_products", "judgement", "ledger", "past", "predictions",
+    "reference", "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.

@@ -12,7 +12,7 @@ from driftgate.suites import FOLDER, PACKAGE, SUITES
 
 NO_VERDICT = 7
 # A test that asks for one of these wants a verdict: a metric held to its bound, a graph or folder checked, a cell timed or gated.
-_JUDGING = {"gate", "gate_all", "gate_part", "graph_facts", "shipped", "cell", "speed_verdict"}
+_JUDGING = {"gate", "gate_all", "gate_part", "graph_facts", "integer_products", "shipped", "cell", "speed_verdict"}
 
 
 @dataclass(slots=True)

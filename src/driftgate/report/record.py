@@ -112,10 +112,11 @@ class BackendResults:
 
     Args:
         measured: what it was judged by. `verdicts`: on metrics. `checks`: how many other verdicts there were, passed or
-            failed: a graph that was checked, a cell that was timed or gated.
+            failed: a graph or folder that was checked, a cell that was timed or gated.
         searched: the worst value that a search for counterexamples saw of each metric, which is no verdict by itself.
         graph: facts of its file. `findings`: what is wrong with it. `lock`: why it is not the locked one, by line.
         shipped: of a published model, how what lies beside it differs from the encoder.
+        integer_products: of an INT8 model, whether they are exact on this processor.
         stages: of its ledger. `no_ledger`: why it has none.
         throughput, ratios: by corpus and batch plan.
         leak: growth, and the memory that it was read from.
@@ -131,6 +132,7 @@ class BackendResults:
     findings: "Sequence[DataclassInstance] | None" = None
     lock: Sequence[str] | None = None
     shipped: "DataclassInstance | None" = None
+    integer_products: "DataclassInstance | None" = None
     stages: "Sequence[Stage]" = ()
     no_ledger: str = ""
     properties: "dict[str, DataclassInstance]" = field(default_factory=dict)

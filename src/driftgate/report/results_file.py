@@ -57,6 +57,7 @@ def _describe_backend(entry: BackendResults) -> dict[str, Any]:
         **{part.name: _to_json(entry.measured.get(part) or {}) for part in PARTS},
         "graph": graph,
         "shipped": _fields(entry.shipped),
+        "integer_products": _fields(entry.integer_products),
         "ledger": {"left_out": entry.no_ledger} if entry.no_ledger else ledger,
         "searched": {name: verdict.value for name, verdict in entry.searched.items()},
         "properties": _to_json(entry.properties),
