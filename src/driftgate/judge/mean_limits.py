@@ -103,7 +103,8 @@ def lower_limit(values: FloatArray, smallest: float, level: float) -> float:
     sizes, starts, ordered = _group(values)
     above = ordered[starts] - smallest  # a smaller value only makes the capital smaller
     mean = float(sizes @ above) / len(values)
-    if not mean > 0:
+    least = mean * 1e-6
+    if not least >= np.finfo(np.float64).tiny:  # nothing can be divided by it
         return smallest
     # Fractions of the capital at risk in each row, from so little that all rows together hardly count to nearly all of it.
     bets = np.append(2.0 ** -np.arange(1, math.log2(len(values)) + 3), [0.75, 0.9, 0.98])[:, None]
@@ -112,7 +113,6 @@ def lower_limit(values: FloatArray, smallest: float, level: float) -> float:
         gains = np.log1p(bets * (above / m - 1)) @ sizes
         return float(logsumexp(gains)) - math.log(len(bets)) + math.log(level)
 
-    least = mean * 1e-6
     return smallest + (float(brentq(evidence, least, mean, xtol=least)) if evidence(least) > 0 else 0.0)
 
 
