@@ -268,7 +268,7 @@ def test_driftgate_build_refuses_what_a_late_fault_makes_of_a_model(encoder: Enc
 
     spec = BackendSpec("cut", Precision.FP32, Runtime.ONNXRUNTIME, ("export", Step("cut", "1", cut)))
     found = assess(encoder, make_corpus(60), (spec,), settings=RunSettings(1)).backends["cut"]
-    assert [failure.metric for failure in found.failures] == [METRIC]
+    assert METRIC in [failure.metric for failure in found.failures]
 
 
 @pytest.mark.slow
