@@ -3,6 +3,7 @@
 from typing import Any
 
 from driftgate.builder.graph_walk import bodies
+from driftgate.builder.onnx_graph import keep_initializers
 
 
 def merge_duplicates(model: Any) -> int:
@@ -32,9 +33,7 @@ def _merge(graph: Any) -> int:
             renamed[tensor.name] = first
     if renamed:
         _rename_reads(graph, renamed)
-        left = [tensor for tensor in graph.initializer if tensor.name not in renamed]
-        del graph.initializer[:]
-        graph.initializer.extend(left)
+        keep_initializers(graph, {tensor.name for tensor in graph.initializer} - renamed.keys())
     return len(renamed)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from driftgate.builder.duplicates import merge_duplicates
 from driftgate.builder.functions import DOMAIN
 from driftgate.builder.graph_walk import bodies
-from driftgate.builder.onnx_graph import save_beside
+from driftgate.builder.onnx_graph import keep_initializers, save_beside
 
 
 def optimize_basic(source: Path, target: Path) -> None:
@@ -43,10 +43,9 @@ def fold_constants(model: Any) -> None:
     wanted = [name for node in folded for name in node.output if name in read]
     values = _compute(model, folded, wanted) if wanted else []
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in zip(wanted, values, strict=True))
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.node[:], graph.initializer[:]
+    keep_initializers(graph, read)
+    del graph.node[:]
     graph.node.extend(left)
-    graph.initializer.extend(kept)
 
 
 def _compute(model: Any, nodes: list[Any], wanted: list[str]) -> list[Any]:
