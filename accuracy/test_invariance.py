@@ -185,6 +185,11 @@ def test_padding_in_front_of_the_text_means_what_it_means_to_the_reference(hold,
     """P2: graphs that were rewritten for padding behind the text differ here."""
     if hold.spec.guarantee(Invariance.PADDING_SIDE) is Guarantee.REFUSED:
         pytest.skip(f"{hold.spec.name} refuses padding in front of the text")
+    if hold.encoder.attends_in_windows:
+        pytest.skip(
+            f"{hold.encoder.model_type} attends in windows: padding far from the text attends to nothing, and the reference's "
+            "answer is then that of torch's attention kernel, not of the model"
+        )
     hold.agrees(replace(hold.tokens(texts), padding_side="left"))
 
 
@@ -212,6 +217,12 @@ def test_a_row_of_padding_is_finite_and_leaves_the_others_alone(hold, texts):
         np.concatenate([mask, np.zeros_like(mask[:1])]),
         None if types is None else np.concatenate([types, np.zeros_like(types[:1])]),
     )
+    try:
+        hold.reference(padded)
+    except AssertionError:
+        pytest.skip(
+            f"{hold.encoder.model_type} averages over the tokens of a text: the reference itself has no answer to none"
+        )
     try:
         found = hold.answer(padded)
     except DriftgateError:

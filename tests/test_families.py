@@ -163,6 +163,7 @@ def test_an_encoder_is_loaded_as_its_family_with_its_limit(subject: Subject) -> 
     assert config["architectures"] == [family.model_class]
     assert encoder.max_tokens == family.max_tokens
     assert encoder.positions_skip_padding == (encoder.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"})
+    assert encoder.attends_in_windows == (encoder.model_type == "modernbert")
 
 
 # Classes that families without one of their own have, in one release of transformers or another.

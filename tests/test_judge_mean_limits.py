@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from driftgate.arrays import FloatArray
 from driftgate.judge.confidence import Levels, rows_needed
@@ -58,8 +58,10 @@ def test_limits_of_drift_are_wrong_no_more_often_than_they_say(name: str, rows: 
 @pytest.mark.parametrize("rows", [10, 30, 100, 300, 1000])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_limits_of_drift_are_wrong_no_more_often_than_they_say_in_many_runs(name: str, rows: int) -> None:
-    high, low = misses(name, rows, runs=3000, seed=4)
-    assert high <= 0.05
+    runs = 3000
+    high, low = misses(name, rows, runs, seed=4)
+    # What limits that are wrong in 5% of runs exceed in one such test of a hundred.
+    assert high <= binom.isf(0.01, runs, 0.05) / runs
     assert low <= 0.05
 
 

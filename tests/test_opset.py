@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import run_driftgate
+from optional import mark_optimum
 from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.arrays import Logits
@@ -92,7 +93,7 @@ def test_a_file_is_in_the_opset_asked_for_and_answers_as_the_reference(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["roberta", "albert", "distilbert", "deberta-v2"])
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", mark_optimum(BUILT))
 def test_every_backend_is_as_near_the_reference_at_its_lowest_and_highest_opset_as_at_the_default(
     name: str, family: str, warm_cache: Path, tmp_path: Path
 ) -> None:

@@ -1018,25 +1018,26 @@ def test_a_base_encoder_verifies_against_what_torch_answers(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the classifier has no pooler, so it is made here
         module = AutoModel.from_pretrained(tiny_encoder, attn_implementation="eager").eval()
-    module.config.return_dict = False
     feeds = [{name: feed[name] for name in FEED} for feed in embedded_feeds(load_encoder(tiny_encoder))]
-    path = tmp_path / "base-14.onnx"
-    axes, outputs = {0: "batch", 1: "sequence"}, ["last_hidden_state", "pooler_output"]
+    path = tmp_path / "base.onnx"
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", min=2, max=64)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         torch.onnx.export(
             module,
-            ({name: torch.from_numpy(array) for name, array in feeds[1].items()},),
-            f=str(path),
+            (),
+            str(path),
+            kwargs={name: torch.from_numpy(array) for name, array in feeds[1].items()},
             input_names=list(FEED),
-            output_names=outputs,
-            dynamic_axes={**dict.fromkeys(FEED, axes), "last_hidden_state": axes, "pooler_output": {0: "batch"}},
-            opset_version=14,
-            dynamo=False,
+            output_names=["last_hidden_state", "pooler_output"],
+            dynamic_shapes=dict.fromkeys(FEED, axes),
+            external_data=False,
+            dynamo=True,
+            verbose=False,
         )
     for number, feed in enumerate(feeds):
         with torch.no_grad():
-            answers = module(**{name: torch.from_numpy(array) for name, array in feed.items()})
+            answers = module(**{name: torch.from_numpy(array) for name, array in feed.items()}).to_tuple()
         for kind, arrays in (("input", feed.values()), ("output", [answer.numpy() for answer in answers])):
             for position, array in enumerate(arrays):
                 save_tensor(tmp_path / f"test_data_set_{number}/{kind}_{position}.pb", array)

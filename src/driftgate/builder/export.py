@@ -70,8 +70,19 @@ def export_onnx(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -
     name_nodes(model)
     narrow_masks(model.graph)
     define_functions(model, opset)
+    if opset < 18:
+        _drop_split_counts(model)
     model.ir_version = helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     save_model(model, target)
+
+
+def _drop_split_counts(model: Any) -> None:
+    """torch leaves them where it converts to an opset that has none; Split makes equal parts there, one for each output."""
+    for node in model.graph.node:
+        if node.op_type == "Split":
+            kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _example(encoder: Encoder, module: Any) -> dict[str, Any]:

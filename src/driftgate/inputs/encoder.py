@@ -58,6 +58,8 @@ class Encoder:
         vocab_size: rows of the token embedding table.
         thresholds: decision threshold of each label, or None where the encoder ships none.
         sha256: digest over the names and contents of its files.
+        attends_in_windows: in some layer a token attends only to those near it. Padding that is further from the text than
+            that attends to nothing, and what torch computes for it depends on its attention kernel.
         revision: commit of the hub's repository that it was fetched from; None for a folder of the user's own.
     """
 
@@ -73,6 +75,7 @@ class Encoder:
     sha256: str
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    attends_in_windows: bool = False
     revision: str | None = None
 
     @property
@@ -133,6 +136,7 @@ def load_encoder(
         sha256=_digest(folder, [*weights, *code, folder / CONFIG, *find_tokenizer(folder)]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
+        attends_in_windows="local_attention" in config or "sliding_attention" in config.get("layer_types", ()),
         revision=snapshot_commit(folder),
     )
 
