@@ -12,8 +12,10 @@ import yaml
 from huggingface_hub import ModelCard
 
 from driftgate.arrays import LabelMatrix, Logits
+from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
+from driftgate.judge.confidence import exact_limits
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
@@ -37,7 +39,7 @@ def measure(*, labelled: bool = True, multi_label: bool = True, noise: float = 0
     policies = {"at 0.5": 0.5, "at thresholds": np.array([0.3, 0.4, 0.5])} if multi_label else {"at 0.5": 0.5}
     head = Head(LABELS, multi_label=multi_label, policies=policies)
     evidence = Evidence(head, truth, reference=lambda: Logits(reference), backend=lambda: Logits(other))
-    judgement = Judgement("onnx-int8", (), evidence)
+    judgement = Judgement("onnx-int8", (), evidence, levels_of_run(1))
     for part in OF_A_CORPUS:
         judgement.measure(part)
     return judgement.measured
@@ -50,7 +52,7 @@ def make_variant(
         "int8-rowwise", "max_abs_logit_drift", 1.5, at_most=True, reason="seen 0.3", set_on=date(2026, 11, 21)
     )
     value = measured.require(DRIFT).max_abs_logit
-    verdict = MetricVerdict(backend, "max_abs_logit_drift", "", value, None, None, bound, Outcome.PASS)
+    verdict = MetricVerdict(backend, "max_abs_logit_drift", "", exact_limits(value), bound, Outcome.PASS)
     return Variant(
         model=model,
         backend=backend,

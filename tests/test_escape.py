@@ -150,7 +150,9 @@ def test_build_shows_names_escaped_and_so_does_its_card(
 ) -> None:
     (encoder / "README.md").write_text('---\nlicense: "mit\\n\\n# <script>no</script>"\n---\n', encoding="utf-8")
     out = tmp_path / "out\x1b[31m"
-    result = run_driftgate("build", encoder, "--backend", "onnx-fp32", "--out", out, "--corpus", corpus)
+    result = run_driftgate(
+        "build", encoder, "--backend", "onnx-fp32", "--out", out, "--corpus", corpus, "--not-shown", "warn"
+    )
     assert result.exit_code == 0, result.output
     assert_harmless(result.output)
     assert f"judged on encoder {SHOWN_FOLDER}, corpus texts" in result.stderr

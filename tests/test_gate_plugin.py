@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
 from driftgate.inputs.encoder import load_encoder
+from driftgate.judge.speed_rule import Verdict
 from driftgate.measure.software import timed_software
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
+from driftgate.plugin.gate import SpeedGate
 
 MS = 1_000_000
 FP32, BOTH = "--backends=onnx-fp32", "--backends=onnx-fp32,onnx-int8-dynamic"
@@ -442,3 +445,17 @@ def test_a_folder_of_something_else_is_refused_as_a_baseline_before_anything_is_
     assert run.code == 4, run.output
     assert "give a new or empty folder with --gate-baseline" in run.output
     assert "passed" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [(Verdict.PASS, 7), (Verdict.NOT_MEASURABLE, 7), (Verdict.REGRESSION, 1), (Verdict.VANISHED, 1)],
+)
+def test_what_accuracy_does_not_show_stays_so_and_hides_no_slower_cell(verdict: Verdict, code: int) -> None:
+    gate = SpeedGate.__new__(SpeedGate)
+    gate.options = SimpleNamespace(wanted=True, not_measurable_fails=True)
+    gate.failed_as_not_measurable = 0
+    vars(gate)["verdicts"] = {"cell": SimpleNamespace(verdict=verdict)}
+    assert gate.exit_code(7, failed_tests=0, failed_otherwise=False) == code
+    del vars(gate)["verdicts"]  # nothing was timed
+    assert gate.exit_code(7, failed_tests=0, failed_otherwise=False) == 7

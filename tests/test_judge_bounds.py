@@ -11,6 +11,7 @@ from driftgate.backends import REGISTRY, parse_backends
 from driftgate.errors import BoundsError
 from driftgate.judge.bounds import Bound, Outcome, find_bound, hold_to_bound
 from driftgate.judge.bounds_file import describe_unread, load_bounds
+from driftgate.judge.confidence import Limits, exact_limits
 from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.run.device import Device, RunSettings
 
@@ -91,8 +92,19 @@ def test_at_least_holds_above_and_breaks_below() -> None:
     ],
 )
 def test_a_failure_tells_value_bound_and_reason(value: float, at_most: bool, expected: str) -> None:
-    verdict = hold_to_bound([table(bound(at_most=at_most))], "onnx-fp16", ("fp16",), "max_abs_logit_drift", value)
+    verdict = hold_to_bound(
+        [table(bound(at_most=at_most))], "onnx-fp16", ("fp16",), "max_abs_logit_drift", exact_limits(value)
+    )
     assert (str(verdict), verdict.verdict) == (expected, Outcome.FAIL)
+
+
+def test_a_failure_tells_how_sure_it_is() -> None:
+    limits = Limits(0.0125, 0.0113, 0.0141, 2e-4, 0.05, rows=300)
+    verdict = hold_to_bound([table(bound())], "onnx-fp16", ("fp16",), "max_abs_logit_drift", limits)
+    assert str(verdict).startswith(
+        "onnx-fp16: max_abs_logit_drift = 0.0125 [at least 0.0113 with 99.98% confidence, at most 0.0141 with 95%], "
+        "expected at most 0.01 (bound [fp16"
+    )
 
 
 def test_a_bounds_file_is_read_by_key_and_metric(tmp_path: Path) -> None:
@@ -171,7 +183,7 @@ def test_a_malformed_bounds_file_is_refused(tmp_path: Path, old: str, new: str, 
 @pytest.mark.parametrize(
     ("metric", "limit"),
     [
-        ("flip_rate_at_0_5", "5"), ("max_abs_probability_drift", "1.01"), ("mcc_loss_upper_limit_at_0_5", "2.5"),
+        ("row_flip_rate_at_0_5", "5"), ("max_abs_probability_drift", "1.01"), ("mcc_loss_at_0_5", "2.5"),
         ("my_metric", "1e+13"),
     ],
 )  # fmt: skip
@@ -198,7 +210,8 @@ def test_nothing_is_asked_for_that_no_value_can_keep(limit: str, tmp_path: Path)
     ("metric", "nearest"),
     [
         ("max_abs_logit_drft", "max_abs_logit_drift"),
-        ("flip_rate", "flip_rate_at_0_5"),
+        ("row_flip_rate", "row_flip_rate_at_0_5"),
+        ("micro_f1_loss_upper_limit_at_0_5", "micro_f1_loss_at_0_5"),
         ("Max_Abs_Logit_Drift", "max_abs_logit_drift"),
         ("latency", ""),
     ],
@@ -314,17 +327,17 @@ def test_a_missing_bound_names_the_keys_and_what_to_add() -> None:
 
 @pytest.mark.parametrize(("value", "outcome"), [(0.01, "pass"), (0.011, "fail"), (math.nan, "fail")])
 def test_a_verdict_has_the_value_the_limit_and_what_is_said(value: float, outcome: str) -> None:
-    verdict = hold_to_bound([table(bound())], "onnx-fp16", KEYS, "max_abs_logit_drift", value)
+    verdict = hold_to_bound([table(bound())], "onnx-fp16", KEYS, "max_abs_logit_drift", exact_limits(value))
     assert (verdict.backend, verdict.metric, verdict.policy) == ("onnx-fp16", "max_abs_logit_drift", "")
     assert (verdict.limit, str(verdict.verdict)) == (0.01, outcome)
 
 
 def test_the_bound_of_a_metric_under_a_policy_is_its_own() -> None:
-    own = Bound("fp16", "flip_rate_at_0_5", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31))
-    verdict = hold_to_bound([table(own)], "onnx-fp16", KEYS, "flip_rate", 0.2, "at 0.5")
-    assert (verdict.metric, verdict.policy, verdict.bound) == ("flip_rate", "at 0.5", own)
+    own = Bound("fp16", "row_flip_rate_at_0_5", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31))
+    verdict = hold_to_bound([table(own)], "onnx-fp16", KEYS, "row_flip_rate", exact_limits(0.2), "at 0.5")
+    assert (verdict.metric, verdict.policy, verdict.bound) == ("row_flip_rate", "at 0.5", own)
 
 
 def test_a_metric_without_a_bound_gets_no_verdict() -> None:
     with pytest.raises(BoundsError, match="flip_rate"):
-        hold_to_bound([table(bound())], "onnx-fp16", KEYS, "flip_rate", 0.0)
+        hold_to_bound([table(bound())], "onnx-fp16", KEYS, "flip_rate", exact_limits(0.0))

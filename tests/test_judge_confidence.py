@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from driftgate.judge.confidence import (
-    Levels,
-    exact_limits,
-    largest_limits,
-    proportion_limits,
-    quantile_limits,
-    rows_for_quantile,
-    rows_needed,
-    unknown_limits,
-)
+from driftgate.judge.confidence import Levels, exact_limits, largest_limits, rows_needed, unknown_limits
+from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
 
 TINY = 5e-5
 LEVELS = Levels(low=TINY)
@@ -102,8 +94,13 @@ def test_a_part_that_is_unknown_makes_the_largest_unknown() -> None:
     assert found.high == math.inf
 
 
+def test_where_there_is_no_value_the_rows_that_it_takes_to_have_one_are_needed() -> None:
+    assert rows_needed(unknown_limits(60, LEVELS, least_rows=151), bound=0.1) == 160
+    assert rows_needed(unknown_limits(60, LEVELS), bound=0.1) is None
+
+
 def test_a_number_that_speaks_of_these_rows_alone_is_its_own_limit() -> None:
-    found = exact_limits(0.3, 12)
+    found = exact_limits(0.3)
     assert (found.low, found.value, found.high) == (0.3, 0.3, 0.3)
 
 

@@ -74,6 +74,7 @@ class Project:
 
     def _command(self, *arguments: str, suites: tuple[str, ...]) -> list[str]:
         given = [*suites, f"--encoder={self.encoder}", "--corpus=corpus.jsonl", "--bounds=wide.toml"]
+        given.append("--driftgate-not-shown=warn")  # a few rows show nothing
         sizes = ["--driftgate-sample-rows=4", "--driftgate-batch-sizes=1,2"]
         backends = (
             [] if any(argument.startswith("--backends") for argument in arguments) else [f"--backends={BACKENDS}"]
@@ -126,7 +127,7 @@ def test_the_table_has_a_line_for_every_backend(passing: Run) -> None:
 
 def test_results_say_what_was_measured_on_what_and_where(passing: Run) -> None:
     results = passing.results
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     assert results["exit_code"] == 0
     assert results["environment"]["versions"]["onnxruntime"]
     assert len(results["encoder"]["sha256"]) == len(results["corpus"]["sha256"]) == 64
@@ -202,7 +203,7 @@ def test_a_perturbed_weight_is_caught_by_the_fp32_bounds(
     onnx.save(model, tmp_path / "perturbed.onnx")
     run = project.pytest(f"--backends=mine:fp32={tmp_path / 'perturbed.onnx'}")
     assert run.code == 1
-    assert "mine: max_abs_logit_drift" in run.output
+    assert "mine: mean_of_largest_probability_drift" in run.output
 
 
 def test_a_metric_without_a_bound_fails(make_project: Callable[..., Project]) -> None:
@@ -230,6 +231,45 @@ def test_a_single_label_encoder_is_judged_by_softmax_and_mcc(
     assert run.results["encoder"]["problem_type_inferred"]
     assert "config.json has no problem_type; taken as single_label_classification" in run.output
     assert -1 <= run.results["backends"]["onnx-fp32"]["quality"]["at 0.5"]["mcc"] <= 1
+
+
+def test_few_rows_end_with_7_and_say_how_many_would_show_drift(make_project: Callable[..., Project]) -> None:
+    run = make_project().pytest("--backends=onnx-fp32", "--driftgate-not-shown=drift", "-rs")
+    assert run.code == 7, run.output
+    assert "mean_of_largest_probability_drift needs about 29 rows" in run.output
+    assert "micro_f1_loss_at_0_5 needs about" in run.output
+    assert "labelled rows" in run.output
+    assert "drift is not shown to be kept: exit code 7; give more rows" in run.output
+    assert run.results["exit_code"] == 7
+    assert run.results["verdict"] == run.results["backends"]["onnx-fp32"]["verdict"] == "not-shown"
+    (mean,) = [
+        verdict
+        for verdict in run.results["backends"]["onnx-fp32"]["verdicts"]
+        if verdict["metric"] == "mean_of_largest_probability_drift"
+    ]
+    assert (mean["verdict"], mean["high"], mean["rows_needed"]) == ("not-shown", None, 29)
+
+
+@pytest.mark.parametrize(("policy", "code"), [("drift", 0), ("fail", 7)])
+def test_quality_that_is_not_shown_is_skipped_with_its_reason_unless_it_was_asked_for(
+    make_project: Callable[..., Project], policy: str, code: int
+) -> None:
+    project = make_project()
+    rows = [json.dumps({"text": f"{text} {row}", "labels": [label]}) for row in range(6) for text, label in COMMENTS]
+    (project.folder / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp32", f"--driftgate-not-shown={policy}", "-rs")
+    assert run.code == code, run.output
+    assert "micro_f1_loss_at_0_5 = " in run.output
+    assert ": not shown; needs about" in run.output
+    assert run.results["verdict"] == {0: "pass", 7: "not-shown"}[code]
+
+
+def test_a_broken_bound_goes_before_what_is_not_shown(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", 0.0), encoding="utf-8")
+    run = project.pytest("--backends=onnx-fp32", "--driftgate-not-shown=fail")
+    assert run.code == 1
+    assert run.results["verdict"] == "fail"
 
 
 CONFTEST = """
@@ -341,6 +381,9 @@ def test_bounds_for_a_backend_of_another_run_are_said_to_be_unread(make_project:
             ["--driftgate-threads=-1"], "--driftgate-threads '-1': expected a whole number from 1 to", id="threads"
         ),
         pytest.param(["--driftgate-device=tpu"], "expected cpu, cuda or cuda:N", id="device"),
+        pytest.param(
+            ["--driftgate-not-shown=never"], "--driftgate-not-shown 'never': expected drift, fail, warn", id="not-shown"
+        ),
         pytest.param(["--encoder=./nowhere"], "no such folder here", id="encoder"),
         pytest.param(["--corpus=nowhere.csv"], "no such file", id="corpus"),
         pytest.param(["--bounds=corpus.jsonl"], "not valid TOML", id="bounds"),
@@ -535,7 +578,7 @@ def test_a_backend_that_moved_fails_and_the_reference_is_cleared(make_project: C
     np.savez(path, **content)
     run = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past")
     assert run.code == 1
-    assert "max_abs_probability_movement" in run.output
+    assert "mean_of_largest_probability_movement" in run.output
     assert "the backend moved: reference by 0" in run.output
 
 

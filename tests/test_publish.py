@@ -52,7 +52,7 @@ FP32, FP16, INT8 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"], REGISTRY["onnx-
 ONE_THREAD = RunSettings(1)
 RARE_WORD = "zanzibar"
 WORDS = (f"thank you so much, this made my day {RARE_WORD}", "the bus was late again and it rained", "what a game!")
-TEXTS = tuple(f"{text} {number}" for number in range(8) for text in WORDS)
+TEXTS = tuple(f"{text} {number}" for number in range(11) for text in WORDS)
 CORPUS = Corpus("mine", TEXTS, tuple(map(str, range(len(TEXTS)))), labels=None)
 
 Publish = Callable[..., Published]
@@ -181,7 +181,7 @@ def test_the_card_shows_what_was_measured_and_no_text(single: Path, encoder: Enc
     assert RARE_WORD not in text
     assert CORPUS.sha256 in text
     assert encoder.sha256 in text
-    assert "24 texts of `mine` (without labels)" in text
+    assert "33 texts of `mine` (without labels)" in text
     assert f"{(single / 'model.onnx').stat().st_size:,} bytes" in text
 
 
@@ -284,7 +284,8 @@ def test_a_wrong_artifact_is_not_published(encoder: Encoder, trial: Trial, modul
     published = publish(encoder, [FP32, wrong], tmp_path / "out", trial)
     assert published.folders == {}
     assert {failure.backend for failure in published.failures} == {"mine"}
-    assert "max_abs_logit_drift" in {failure.metric for failure in published.failures}
+    assert "mean_of_largest_probability_drift" in {failure.metric for failure in published.failures}
+    assert published.exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -529,12 +530,41 @@ def assert_refused(result: Any, *words: str) -> None:
 
 
 def test_build_says_what_was_judged_on_standard_error(build: Callable[..., Any], tmp_path: Path) -> None:
-    result = build("--corpus-rows", 10)
+    result = build("--corpus-rows", 30)
     assert result.exit_code == 0, result.output
-    assert "judged on encoder tiny-roberta, corpus mine (10 rows)" in result.stderr
+    assert "judged on encoder tiny-roberta, corpus mine (30 rows)" in result.stderr
     assert "onnx-fp32: largest probability difference" in result.stderr
     assert result.stdout.splitlines() == [f"onnx-fp32: {tmp_path / 'out'} (0.1 MB)"]
-    assert "10 texts drawn from 24 with seed 0 of `mine`" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
+    assert "30 texts drawn from 33 with seed 0 of `mine`" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
+
+
+def test_too_few_texts_to_show_drift_end_with_7_and_write_nothing(build: Callable[..., Any], tmp_path: Path) -> None:
+    result = build("--corpus-rows", 10)
+    assert (result.exit_code, result.stdout) == (7, ""), result.output
+    assert "bounds not shown on 10 rows: " in result.stderr
+    assert "mean_of_largest_probability_drift needs about 29 rows" in result.stderr
+    assert (
+        "drift is not shown to be kept: exit code 7; give more rows with --corpus; nothing was published"
+        in result.stderr
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_shown_can_be_published_where_it_is_only_to_be_warned_of(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = build("--corpus-rows", 10, "--not-shown", "warn")
+    assert result.exit_code == 0, result.output
+    assert "bounds not shown on 10 rows" in result.stderr
+    assert ", not shown |" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
+
+
+def test_everything_can_be_asked_to_be_shown(build: Callable[..., Any], tmp_path: Path) -> None:
+    """Drift is shown on 33 texts, flips are not."""
+    result = build("--not-shown", "fail")
+    assert result.exit_code == 7, result.output
+    assert "row_flip_rate_at_0_5 needs about" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_broken_bound_ends_with_1_and_says_by_how_much(build: Callable[..., Any], tmp_path: Path) -> None:
@@ -544,7 +574,7 @@ def test_a_broken_bound_ends_with_1_and_says_by_how_much(build: Callable[..., An
     )
     result = build("--bounds", bounds)
     assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert "1 bound is broken on encoder tiny-roberta, corpus mine (24 rows); nothing was published:" in result.stderr
+    assert "1 bound is broken on encoder tiny-roberta, corpus mine (33 rows); nothing was published:" in result.stderr
     assert "none at all); beyond it by " in result.stderr
     assert not (tmp_path / "out").exists()
 
@@ -558,6 +588,7 @@ def test_a_broken_bound_ends_with_1_and_says_by_how_much(build: Callable[..., An
         (("--push-to-hub", "ME/mini", "--layout", "folder"), "repositories have the layout hub"),
         (("--push-to-hub", "a/b/c"), "expected a hub id such as OWNER/NAME"),
         (("--bounds", "nowhere.toml"), "nowhere.toml: no such file"),
+        (("--no-verify", "--ledger", "--not-shown", "warn"), "--not-shown warn: nothing is judged with --no-verify"),
         (("--text-column", "nothing"), "expected a column 'nothing'"),
     ],
     ids=lambda it: "" if isinstance(it, str) else " ".join(it),

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Decisions, LabelMatrix, Logits
+from driftgate.errors import ResultsError
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
+from driftgate.judge.confidence import Limits, exact_limits
 from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
@@ -24,8 +26,9 @@ from driftgate.judge.speed import Ratio
 from driftgate.report import results_file
 from driftgate.report.environment import Environment, describe_environment
 from driftgate.report.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
-from driftgate.report.results_file import FILE_NAME, SCHEMA, describe_results, write_results
+from driftgate.report.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
 from driftgate.report.terminal import render_table, render_worst_rows
+from driftgate.report.unshown import list_unshown
 
 LABELS = ("joy", "anger")
 YES = Decisions(np.array([[True, False], [False, True]]))
@@ -56,11 +59,11 @@ def drift_of(*logits: list[float], labels: tuple[str, ...] = LABELS) -> Drift:
 
 def failure(backend: str) -> MetricVerdict:
     bound = Bound("fp16", "flip_rate", 0.1, at_most=True, reason="r", set_on=date(2026, 1, 31))
-    return MetricVerdict(backend, "flip_rate", "", 0.2, None, None, bound, Outcome.FAIL)
+    return MetricVerdict(backend, "flip_rate", "", Limits(0.2, 0.15, math.inf, 1e-4, 0.05, 30), bound, Outcome.FAIL)
 
 
 def passed(backend: str) -> MetricVerdict:
-    return replace(failure(backend), value=0.1, verdict=Outcome.PASS)
+    return replace(failure(backend), limits=exact_limits(0.1), verdict=Outcome.PASS)
 
 
 def judge_onnx(results: Results) -> None:
@@ -125,6 +128,7 @@ def test_flips_are_recorded_by_policy_with_total_and_rate(results: Results) -> N
     assert list(flips) == ["at 0.5", "at thresholds"]
     assert flips["at 0.5"] == {
         "decisions": 4, "gained": 0, "lost": 1, "rows": 1, "per_label": {"joy": 1, "anger": 0}, "total": 1, "rate": 0.25,
+        "multi_label": True, "row_rate": 0.5,
         "asymmetry_p": 1.0, "row_rate_upper_limit": pytest.approx(0.95**0.5), "against_truth": None,
     }  # fmt: skip
 
@@ -150,9 +154,11 @@ def test_throughput_and_ratios_are_recorded_by_corpus_and_plan(results: Results)
 
 
 def test_violations_are_recorded_in_full(results: Results) -> None:
-    assert describe_results(results, 0)["violations"] == [
-        "onnx-fp16: flip_rate = 0.2, expected at most 0.1 (bound [fp16.flip_rate], set 2026-01-31: r)"
-    ]
+    (violation,) = describe_results(results, 0)["violations"]
+    assert violation == (
+        "onnx-fp16: flip_rate = 0.2 [at least 0.15 with 99.99% confidence, at most inf with 95%], "
+        "expected at most 0.1 (bound [fp16.flip_rate], set 2026-01-31: r)"
+    )
 
 
 @pytest.mark.parametrize("split", range(len(MEASUREMENTS) + 1))
@@ -168,7 +174,7 @@ def test_of_what_two_workers_searched_the_worst_is_kept(values: tuple[float, flo
     merged = Results()
     for value in values:
         own = Results()
-        own.of("onnx-fp16").keep_worst(replace(failure("onnx-fp16"), value=value))
+        own.of("onnx-fp16").keep_worst(replace(failure("onnx-fp16"), limits=exact_limits(value)))
         merged.merge(own)
     assert describe_results(merged, 0)["backends"]["onnx-fp16"]["searched"] == {"flip_rate": 0.2}
 
@@ -184,10 +190,86 @@ def test_results_are_one_versioned_document(results: Results, tmp_path: Path) ->
     assert path == tmp_path / "results.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert list(content) == [
-        "schema", "environment", "options", "encoder", "corpus", "exit_code", "backends", "violations",
+        "schema", "environment", "options", "encoder", "corpus", "exit_code", "verdict", "backends", "violations",
     ]  # fmt: skip
     assert (content["schema"], content["exit_code"]) == (SCHEMA, 1)
     assert content["backends"] == json.loads(json.dumps(describe_results(results, 0)["backends"]))
+
+
+def test_every_verdict_is_recorded_with_its_limits_and_what_json_cannot_say_is_null(results: Results) -> None:
+    entry = describe_results(results, 0)["backends"]["onnx-fp16"]
+    failed, passed = entry["verdicts"]
+    assert failed == {
+        "metric": "flip_rate", "policy": "", "value": 0.2, "low": 0.15, "high": None, "limit": 0.1, "low_level": 1e-4,
+        "high_level": 0.05, "bound": "at most", "verdict": "fail", "rows_needed": None,
+    }  # fmt: skip
+    assert (passed["low"], passed["value"], passed["high"], passed["verdict"]) == (0.1, 0.1, 0.1, "pass")
+    assert (entry["verdict"], entry["checks"]) == ("fail", 2)
+
+
+def not_shown(backend: str) -> MetricVerdict:
+    return replace(
+        failure(backend), metric="mean_of_largest_probability_drift", verdict=Outcome.NOT_SHOWN, rows_needed=290
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code", "expected"),
+    [
+        ([passed("onnx-fp16")], 0, ("pass", "pass")),
+        ([not_shown("onnx-fp16"), passed("onnx-fp16")], 7, ("not-shown", "not-shown")),
+        ([not_shown("onnx-fp16")], 0, ("not-shown", "not-shown")),  # only warned of
+        ([not_shown("onnx-fp16"), failure("onnx-fp16")], 1, ("fail", "fail")),
+        ([passed("onnx-fp16")], 1, ("fail", "pass")),  # something else failed
+        ([passed("onnx-fp16")], 2, ("not-shown", "pass")),  # broken off
+    ],
+)
+def test_the_run_and_each_backend_have_a_verdict(
+    verdicts: list[MetricVerdict], code: int, expected: tuple[str, str]
+) -> None:
+    results = Results(header=HEADER)
+    results.add_verdicts(verdicts)
+    document = describe_results(results, code)
+    assert (document["verdict"], document["backends"]["onnx-fp16"]["verdict"]) == expected
+
+
+def test_a_backend_that_was_not_judged_has_no_verdict(results: Results) -> None:
+    assert describe_results(results, 0)["backends"]["torch-compile"]["verdict"] is None
+
+
+@pytest.mark.parametrize("field", ["findings", "lock"])
+def test_a_graph_that_is_not_sound_fails_its_backend(field: str) -> None:
+    results = Results(header=HEADER)
+    results.add_verdicts([passed("onnx-fp16")])
+    setattr(results.of("onnx-fp16"), field, ["something"])
+    assert results.of("onnx-fp16").verdict() == "fail"
+
+
+def test_what_is_not_shown_is_said_with_the_rows_it_needs() -> None:
+    (line,) = list_unshown({"onnx-fp16": [not_shown("onnx-fp16"), passed("onnx-fp16")], "torch": []}, 30)
+    assert line == "onnx-fp16: 1 bound not shown on 30 rows: flip_rate needs about 290 rows"
+
+
+def test_a_document_is_read_back(results: Results, tmp_path: Path) -> None:
+    document = describe_results(results, 1)
+    assert read_results(write_results(results, tmp_path, exit_code=1)) == json.loads(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema": 1, "backends": {}}', "schema 1, and this driftgate reads schema 2; run the suites again"),
+        ("[]", "expected a JSON object with a schema"),
+        ("{", "expected a JSON object with a schema"),
+        (None, "no such file or directory"),
+    ],
+)
+def test_a_document_of_another_schema_is_refused_by_name(text: str | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ResultsError, match=words):
+        read_results(path)
 
 
 def test_writing_again_replaces_the_file(results: Results, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ assessment = driftgate.assess(load_encoder("DIR"), load_corpus("texts.jsonl", en
 assert assessment.passed, assessment.verdicts
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.long_texts import make_lengths
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
+from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
@@ -43,18 +44,28 @@ class Assessor:
 
     Args:
         backends: opened when they are first judged.
+        judged: how many backends the run judges: together, they fail without cause in at most 1% of runs.
         plan: how rows are batched: the answers of dynamic INT8 depend on it.
+        past: logits of backends at an earlier time, float32, (rows, labels), by name.
         announce: told what is about to take long.
     """
 
     def __init__(
-        self, backends: OpenBackends, corpus: Corpus, plan: BatchPlan | None = None, announce: Announce = lambda _: None
+        self,
+        backends: OpenBackends,
+        corpus: Corpus,
+        judged: int = 1,
+        plan: BatchPlan | None = None,
+        past: Mapping[str, Logits] | None = None,
+        announce: Announce = lambda _: None,
     ) -> None:
         self.backends = backends
         self.encoder: Encoder = backends.encoder
         self.corpus = corpus
         self.plan: BatchPlan = plan or BudgetPlan()
         self.head = describe_head(self.encoder)
+        self._levels = levels_of_run(judged)
+        self._past = past or {}
         self._announce = announce
         self._logits: dict[str, Logits] = {}
         self._judgements: dict[str, Judgement] = {}
@@ -125,8 +136,9 @@ class Assessor:
                 exact=lambda: self.exact,
                 variations=lambda: self._vary(self.backends.open(spec)),
                 long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
+                past=self._past.get(spec.name),
             )
-            self._judgements[spec.name] = Judgement(spec.name, keys, evidence)
+            self._judgements[spec.name] = Judgement(spec.name, keys, evidence, self._levels)
         return self._judgements[spec.name]
 
     def _answer_long_texts(self, backend: Backend) -> tuple[list[LengthAnswers], list[str]]:
@@ -172,7 +184,7 @@ def assess(
     settings = settings or RunSettings(available_threads())
     specs = choose_backends(backends, device=settings.device.kind) if isinstance(backends, str) else backends
     limits = find_bounds(bounds, specs) if bounds is None or isinstance(bounds, Path) else bounds
-    assessor = Assessor(OpenBackends(encoder, settings, announce=announce), corpus, announce=announce)
+    assessor = Assessor(OpenBackends(encoder, settings, announce=announce), corpus, len(specs), announce=announce)
     found: dict[str, BackendAssessment] = {spec.name: assessor.judgement(spec).assess(limits) for spec in specs}
     return Assessment(encoder.name, corpus.name, len(corpus), found)
 

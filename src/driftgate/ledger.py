@@ -12,6 +12,7 @@ from driftgate.builder.build import build_artifact
 from driftgate.errors import OptionError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
@@ -109,7 +110,7 @@ def _judge(
 
 def _compare(assessor: Assessor, before: Logits, after: Logits, truth: LabelMatrix | None = None) -> Judgement:
     evidence = Evidence(assessor.head, truth, reference=lambda: before, backend=lambda: after)
-    return Judgement("", (), evidence)
+    return Judgement("", (), evidence, levels_of_run(1))
 
 
 def _distance(judgement: Judgement) -> Distance:

@@ -14,6 +14,7 @@ from driftgate.builder.model_file import read_model_file
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.judge.accuracy_verdicts import PASSED, exit_code, worst
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict
 from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
@@ -31,12 +32,14 @@ class Published:
     """What came of it.
 
     Args:
-        folders: of each backend, by name; empty where a bound was broken, and nothing was written.
+        folders: of each backend, by name; empty where nothing was written.
         assessments: of each backend, in order; empty where nothing was judged.
+        exit_code: 0 written, 1 a bound was broken, 7 what has to be shown was not.
     """
 
     folders: Mapping[str, Path]
     assessments: tuple[BackendAssessment, ...]
+    exit_code: int = PASSED
 
     @property
     def failures(self) -> list[MetricVerdict]:
@@ -77,10 +80,11 @@ def publish(
     assessments: tuple[BackendAssessment, ...] = ()
     cards: dict[Path, str] = {}
     if trial is not None:
-        assessor = Assessor(backends, trial.corpus, PLAN, announce)
+        assessor = Assessor(backends, trial.corpus, len(specs), PLAN, announce=announce)
         assessments = tuple(assessor.judgement(spec).assess(trial.bounds) for spec in specs)
-        if any(one.failures for one in assessments):
-            return Published({}, assessments)
+        found = worst(one.verdict(trial.not_shown) for one in assessments)
+        if code := exit_code(found, trial.not_shown):
+            return Published({}, assessments, code)
         announce("speed beside torch")
         speed = measure_speed(backends, specs)
         for folder in dict.fromkeys(folders.values()):

@@ -14,6 +14,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import embedded_comments, throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.limits import CORPUS_ROWS
@@ -41,16 +42,23 @@ class Trial:
     Args:
         corpus: the texts, drawn from `all_rows` rows.
         bounds: limits of drift and quality.
+        not_shown: what has to be shown before anything is written.
     """
 
     corpus: Corpus
     all_rows: int
     bounds: Bounds
     settings: RunSettings
+    not_shown: NotShown = NotShown.DRIFT
 
 
 def open_trial(
-    encoder: Encoder, corpus: Corpus | None, rows: int, own_bounds: Path | None, settings: RunSettings
+    encoder: Encoder,
+    corpus: Corpus | None,
+    rows: int,
+    own_bounds: Path | None,
+    settings: RunSettings,
+    not_shown: NotShown = NotShown.DRIFT,
 ) -> Trial:
     """What an encoder's artifacts are judged by, with everything read that could be wrong.
 
@@ -67,7 +75,7 @@ def open_trial(
         raise DeviceError(f"{error}; {option('no_verify', True)} builds without judging") from error
     bounds = find_bounds(own_bounds)
     whole = corpus or embedded_comments(encoder)
-    return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings)
+    return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings, not_shown)
 
 
 def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed:

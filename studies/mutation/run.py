@@ -20,6 +20,7 @@ import pytest
 
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.probabilities import to_probabilities
+from driftgate.report.results_file import FILE_NAME, read_results
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -99,7 +100,7 @@ def judge(mutants: list[tuple[Mutant, str]], scratch: Path) -> tuple[list[dict[s
         ],
         register,
     )
-    document = json.loads((results / "results.json").read_text(encoding="utf-8"))
+    document = read_results(results / FILE_NAME)
     measured = document["backends"]
     found = []
     for mutant, precision in mutants:
@@ -126,7 +127,8 @@ def judge(mutants: list[tuple[Mutant, str]], scratch: Path) -> tuple[list[dict[s
 
 def over_bound(backend: str, violations: list[str]) -> float | None:
     """How many times the bound that it breaks most a backend has reached; None where no bound above 0 is broken."""
-    broken = [re.match(rf"{re.escape(backend)}: \S+ = (\S+), expected at most (\S+) ", line) for line in violations]
+    rule = rf"{re.escape(backend)}: \S+ = (\S+?)(?: \[.*\])?, expected at most (\S+) "
+    broken = [re.match(rule, line) for line in violations]
     ratios = [float(found[1]) / float(found[2]) for found in broken if found and float(found[2]) > 0]
     return max(ratios, default=None)
 

@@ -18,6 +18,7 @@ from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
 from driftgate.push import Destination, describe_push, find_destination, open_hub, push_folder, require_repository
@@ -107,6 +108,14 @@ def build(
         Path | None,
         typer.Option(help="bounds of your own; they go before the accuracy suite's", rich_help_panel=_JUDGING),
     ] = None,
+    not_shown: Annotated[
+        NotShown,
+        typer.Option(
+            help="what ends with 7 and writes nothing where the texts do not show that bounds are kept: drift, fail (any bound), "
+            "or warn (none)",
+            rich_help_panel=_JUDGING,
+        ),
+    ] = NotShown.DRIFT,
     no_verify: Annotated[
         bool,
         typer.Option("--no-verify", help="publish without judging, hence without a card", rich_help_panel=_JUDGING),
@@ -136,8 +145,8 @@ def build(
 ) -> None:
     """Build ONNX backends and publish them: model, config.json, tokenizer, golden vectors, model card, manifest.
 
-    Each is asked beside torch on a corpus and held to the bounds of its class. Where a bound is broken nothing is written, and
-    the exit code is 1.
+    Each is asked beside torch on a corpus and held to the bounds of its class. Nothing is written where a bound is broken (exit
+    code 1), or where the corpus has too few texts to show that drift is within its bounds (exit code 7).
 
     Examples:
 
@@ -156,7 +165,7 @@ def build(
             "--push-to-hub": push_to_hub,
         })  # fmt: skip
     require_consistent(
-        corpus=corpus, bounds=bounds, ledger=ledger, no_verify=no_verify, layout=layout, push=push_to_hub,
+        corpus=corpus, bounds=bounds, not_shown=not_shown, ledger=ledger, no_verify=no_verify, layout=layout, push=push_to_hub,
         private=private, dry_run=dry_run,
     )  # fmt: skip
     # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
@@ -184,7 +193,7 @@ def build(
     from driftgate.publish import publish  # scikit-learn is slow to import
     from driftgate.trial import open_trial
 
-    trial = None if no_verify else open_trial(source, texts, corpus_rows, bounds, settings)
+    trial = None if no_verify else open_trial(source, texts, corpus_rows, bounds, settings, not_shown)
     for line in describe_unread(trial.bounds, known_keys()) if trial else ():
         console.print(f"driftgate: {line}")
     if push_to_hub:
@@ -215,8 +224,8 @@ def build(
         typer.echo(table, nl=False)
     if report:
         typer.echo(_weigh(source, specs, console), nl=False)
-    if published.failures:
-        raise typer.Exit(1)
+    if published.exit_code:
+        raise typer.Exit(published.exit_code)
     if destination and dry_run:
         typer.echo(describe_push(out, destination))
     elif destination:
@@ -248,7 +257,7 @@ def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial
     if trial is None:
         console.print("driftgate: not judged (--no-verify), hence no card")
         return
-    from driftgate.report.trial import render_failures, render_judged
+    from driftgate.report.trial import render_failures, render_judged, render_unshown
 
     where = f"encoder {encoder.name}, corpus {trial.corpus.name} ({len(trial.corpus):,} rows)"
     console.print(f"driftgate: judged on {where}")
@@ -257,3 +266,5 @@ def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial
     if published.failures:
         for line in render_failures(published.failures, where):
             console.print(line)
+    for line in render_unshown(published.assessments, len(trial.corpus), trial.not_shown, published.exit_code):
+        console.print(line)

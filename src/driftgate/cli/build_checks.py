@@ -5,6 +5,7 @@ from pathlib import Path
 
 from driftgate.builder.layout import Layout
 from driftgate.errors import OptionError
+from driftgate.judge.accuracy_verdicts import NotShown
 
 
 def require_target(backend: str | None, out: Path | None, *, as_json: bool) -> tuple[str, Path]:
@@ -40,6 +41,7 @@ def require_consistent(
     *,
     corpus: str | None,
     bounds: Path | None,
+    not_shown: NotShown,
     ledger: bool,
     no_verify: bool,
     layout: Layout | None,
@@ -58,6 +60,8 @@ def require_consistent(
         )
     if no_verify and bounds is not None:
         raise OptionError(f"--bounds {bounds}: nothing is held to bounds with --no-verify; leave one of them out")
+    if no_verify and not_shown is not NotShown.DRIFT:
+        raise OptionError(f"--not-shown {not_shown}: nothing is judged with --no-verify; leave one of them out")
     if no_verify and push:
         raise OptionError("--push-to-hub with --no-verify: what others load is judged first; leave one of them out")
     if push and layout is Layout.FOLDER:

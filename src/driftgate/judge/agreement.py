@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.arrays import FloatArray, Logits
+from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.judge.drift import require_comparable
 
 TOP = 3
@@ -40,11 +40,16 @@ def measure_agreement(reference: Logits, backend: Logits) -> Agreement:
     tau = _kendall(reference, backend)
     tau = tau[~np.isnan(tau)]
     return Agreement(
-        top1=float((first[:, 0] == second[:, 0]).mean()),
+        top1=1 - float(top_changed(reference, backend).mean()),
         top3_overlap=float((shared / (2 * top - shared)).mean()),
         rank_correlation_mean=float(tau.mean()) if tau.size else None,
         rank_correlation_p1=float(np.percentile(tau, 1)) if tau.size else None,
     )
+
+
+def top_changed(reference: Logits, backend: Logits) -> BoolArray:
+    """Whether the most probable label of each row is another one, bool, (rows,)."""
+    return np.asarray(reference.argmax(axis=1) != backend.argmax(axis=1), dtype=np.bool_)
 
 
 def _kendall(one: Logits, other: Logits) -> FloatArray:

@@ -25,11 +25,28 @@ class ErrorRatio:
 def measure_error(exact: FloatArray, reference: Logits, backend: Logits) -> ErrorRatio:
     """Compare logits with float64 ones, all (rows, labels), as torch's compiler tests do (`same()` in its dynamo utilities).
 
-    The reference's error counts as at least what rounding exact logits to float32 can cost (eps / 2 of their size): no float32
-    answer is better than that but by chance, and the ratio stays finite.
-
     Raises:
         ValueError: different shapes, no rows, or values that are not finite.
+    """
+    floor = _noise_floor(exact, reference, backend)
+    return ErrorRatio(len(exact), _rms(reference - exact), _rms(backend - exact), _rms(backend - exact) / floor)
+
+
+def squared_error_ratios(exact: FloatArray, reference: Logits, backend: Logits) -> FloatArray:
+    """Each row's mean square error of the backend, in multiples of the reference's over all rows, float64, (rows,).
+
+    Raises:
+        ValueError: see `measure_error`.
+    """
+    floor = _noise_floor(exact, reference, backend)
+    return np.asarray((((backend - exact) / floor) ** 2).mean(axis=1), dtype=np.float64)
+
+
+def _noise_floor(exact: FloatArray, reference: Logits, backend: Logits) -> float:
+    """What the backend's error is measured in.
+
+    The reference's error counts as at least what rounding exact logits to float32 can cost (eps / 2 of their size): no float32
+    answer is better than that but by chance, and the ratio stays finite.
     """
     if not exact.shape == reference.shape == backend.shape or exact.ndim != 2 or not exact.size:
         raise ValueError(
@@ -37,7 +54,9 @@ def measure_error(exact: FloatArray, reference: Logits, backend: Logits) -> Erro
         )
     if not all(np.isfinite(side).all() for side in (exact, reference, backend)):
         raise ValueError("expected finite logits, found NaN or infinity")
-    rms = [float(np.sqrt(((side.astype(np.float64) - exact) ** 2).mean())) for side in (reference, backend)]
-    rounding = float(np.finfo(np.float32).eps) / 2 * float(np.sqrt((exact**2).mean()))
-    floor = max(rms[0], rounding, float(np.finfo(np.float32).tiny))
-    return ErrorRatio(len(exact), rms[0], rms[1], rms[1] / floor)
+    rounding = float(np.finfo(np.float32).eps) / 2 * _rms(exact)
+    return max(_rms(reference - exact), rounding, float(np.finfo(np.float32).tiny))
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt((values**2).mean()))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from driftgate.judge.accuracy_verdicts import NotShown, conclude, worst
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import Measured
 
@@ -15,9 +16,17 @@ class BackendAssessment:
     measured: Measured
     verdicts: tuple[MetricVerdict, ...]
 
+    def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
+        """What its verdicts come to: FAIL, or NOT SHOWN where drift is not (everything, if so asked for), else PASS."""
+        return conclude(self.verdicts, not_shown)
+
     @property
     def failures(self) -> tuple[MetricVerdict, ...]:
         return tuple(verdict for verdict in self.verdicts if verdict.verdict is Outcome.FAIL)
+
+    @property
+    def unshown(self) -> tuple[MetricVerdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if verdict.verdict is Outcome.NOT_SHOWN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +47,11 @@ class Assessment:
     def verdicts(self) -> tuple[MetricVerdict, ...]:
         return tuple(verdict for backend in self.backends.values() for verdict in backend.verdicts)
 
+    def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
+        """The worst of its backends."""
+        return worst(backend.verdict(not_shown) for backend in self.backends.values())
+
     @property
     def passed(self) -> bool:
-        """Whether every backend got verdicts, and none of them is a failure."""
-        return bool(self.backends) and all(one.verdicts and not one.failures for one in self.backends.values())
+        """Whether there are backends, each of them was shown to drift within its bounds, and none broke one."""
+        return self.verdict() is Outcome.PASS

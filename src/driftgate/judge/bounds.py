@@ -1,4 +1,8 @@
-"""Bounds: limits with a reason, by precision class or backend name. A missing bound fails."""
+"""Bounds: limits with a reason, by precision class or backend name. A missing bound fails.
+
+A metric is held to its bound by its confidence limits. PASS: the upper limit, one-sided at 95%, is within the bound. FAIL: the
+lower limit is beyond it, at a level divided over all metrics that the run gates (`accuracy_verdicts`). NOT SHOWN: neither.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from driftgate.errors import BoundsError
+from driftgate.judge.confidence import Limits, rows_needed
 from driftgate.judge.metric_types import policy_metric
 
 
@@ -29,23 +34,33 @@ class Bound:
         """Whether `value` keeps the bound; NaN never does."""
         return value <= self.limit if self.at_most else value >= self.limit
 
-    def describe(self, value: float) -> str:
-        """The failed comparison, with the whole rule: bound, value, where it is set, why."""
+    def describe(self, limits: Limits) -> str:
+        """The comparison with the whole rule: value, what is known of it, bound, where it is set, why."""
         rule = "at most" if self.at_most else "at least"
-        found, limit = f"{value:.6g}", f"{self.limit:.6g}"
+        found, limit = f"{limits.value:.6g}", f"{self.limit:.6g}"
         if found == limit:  # "0.01, expected at most 0.01" would help nobody
-            found, limit = str(value), str(self.limit)
+            found, limit = str(limits.value), str(self.limit)
         return (
-            f"{self.metric} = {found}, expected {rule} {limit} "
+            f"{self.metric} = {found}{_describe_limits(limits)}, expected {rule} {limit} "
             f"(bound [{self.key}.{self.metric}], set {self.set_on}: {self.reason})"
         )
 
 
+def _describe_limits(limits: Limits) -> str:
+    if not limits.high_level:
+        return ""
+    return (
+        f" [at least {limits.low:.3g} with {100 * (1 - limits.low_level):.6g}% confidence, "
+        f"at most {limits.high:.3g} with {100 * (1 - limits.high_level):.6g}%]"
+    )
+
+
 class Outcome(StrEnum):
-    """What is said of a metric."""
+    """What is said of a metric, of a backend and of a run."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
+    NOT_SHOWN = "not-shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +69,29 @@ class MetricVerdict:
 
     Args:
         metric: its name in the registry, or in a suite of one's own. `policy`: the decision policy, "" where none plays a part.
-        low, high: confidence limits of the value; None where none are known.
+        limits: its value, with confidence limits where rows are a sample.
+        rows_needed: where not shown, how many rows would show the same value to be within its bound, to two digits; None where no
+            number of rows would, and for the other verdicts.
     """
 
     backend: str
     metric: str
     policy: str
-    value: float
-    low: float | None
-    high: float | None
+    limits: Limits
     bound: Bound
     verdict: Outcome
+    rows_needed: int | None = None
+
+    @property
+    def value(self) -> float:
+        return self.limits.value
 
     @property
     def limit(self) -> float:
         return self.bound.limit
 
     def __str__(self) -> str:
-        return f"{self.backend}: {self.bound.describe(self.value)}"
+        return f"{self.backend}: {self.bound.describe(self.limits)}"
 
 
 Bounds = Sequence[Mapping[tuple[str, str], Bound]]
@@ -94,9 +114,9 @@ def find_bound(bounds: Bounds, keys: tuple[str, ...], metric: str) -> Bound:
 
 
 def hold_to_bound(
-    bounds: Bounds, backend: str, keys: tuple[str, ...], metric: str, value: float, policy: str = ""
+    bounds: Bounds, backend: str, keys: tuple[str, ...], metric: str, limits: Limits, policy: str = ""
 ) -> MetricVerdict:
-    """Hold a value to its bound; NaN never passes.
+    """Hold a metric to its bound; NaN never passes, and as a limit it fails.
 
     Args:
         keys: where to look, first match first: backend name, class on a device, class.
@@ -105,5 +125,9 @@ def hold_to_bound(
         BoundsError: a metric without a bound.
     """
     bound = find_bound(bounds, keys, policy_metric(metric, policy))
-    outcome = Outcome.PASS if bound.holds(value) else Outcome.FAIL
-    return MetricVerdict(backend, metric, policy, value, None, None, bound, outcome)
+    best, worst = (limits.low, limits.high) if bound.at_most else (limits.high, limits.low)
+    if not bound.holds(best):
+        return MetricVerdict(backend, metric, policy, limits, bound, Outcome.FAIL)
+    if bound.holds(worst):
+        return MetricVerdict(backend, metric, policy, limits, bound, Outcome.PASS)
+    return MetricVerdict(backend, metric, policy, limits, bound, Outcome.NOT_SHOWN, rows_needed(limits, bound.limit))

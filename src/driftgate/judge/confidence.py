@@ -2,18 +2,18 @@
 
 Every limit is one-sided and has a level of its own: the upper one decides what is shown (PASS), the lower one what is beyond its
 bound (FAIL). Rows are taken as drawn at random from the texts that the encoder is used on.
+
+The records are here, and what needs no SciPy, which is slow to import; limits are found by the modules named `*_limits`.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import bdtr
-from scipy.stats import norm
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.intervals import clopper_pearson
 
 SHOW_LEVEL = 0.05
 """Of the upper limit. All metrics have to pass, so that it is not divided among them (Berger 1982)."""
@@ -22,7 +22,7 @@ LEAST_ROWS = 29
 """From here on a fault of a tenth of the rows, or more, is among the rows with a probability of 95%."""
 
 _MOST_ROWS = 10**9
-_FIRST = 1.5  # 1 - 0.05 ** (1 / rows), what no success in so many rows leaves, is nearly 3 / (rows + 1.5)
+_MORE_ROWS = 1.5  # 1 - 0.05 ** (1 / rows), what no success in so many rows leaves, is nearly 3 / (rows + 1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Limits:
         value: what was measured; NaN where nothing could be.
         low, high: one-sided limits of the true value; infinite where these rows set none.
         low_level, high_level: how often each may be wrong; 0 where the value needs no inference.
-        rows: how many were seen.
+        rows: how many were seen; 0 where that plays no part.
         spread: standard deviation of one row's part in the value; says how the limits narrow with more rows.
         least_rows: with fewer rows, no value at all has an upper limit.
         tends_to: what the upper limit narrows down to with more rows; None for the value itself.
@@ -63,62 +63,14 @@ class Limits:
     tends_to: float | None = None
 
 
-def exact_limits(value: float, rows: int) -> Limits:
-    """Of a number that speaks of these rows alone, such as a maximum held to a ceiling: there is nothing to infer."""
-    return Limits(value, value, value, 0.0, 0.0, rows)
+def exact_limits(value: float) -> Limits:
+    """Of a number that speaks of the rows seen and no others, such as a maximum held to a ceiling: nothing is inferred."""
+    return Limits(value, value, value, 0.0, 0.0, rows=0)
 
 
 def unknown_limits(rows: int, levels: Levels, least_rows: int = 1) -> Limits:
     """Of what these rows say nothing about: neither shown nor beyond any bound."""
     return Limits(math.nan, -math.inf, math.inf, levels.low, levels.high, rows, least_rows=least_rows)
-
-
-def proportion_limits(successes: int, rows: int, levels: Levels) -> Limits:
-    """Limits of a share of rows, exact at any level (Clopper & Pearson 1934).
-
-    Raises:
-        ValueError: no rows, fewer than 0 successes, or more than rows.
-    """
-    low = clopper_pearson(successes, rows, 1 - 2 * levels.low).low
-    high = clopper_pearson(successes, rows, 1 - 2 * levels.high).high
-    share = successes / rows
-    return Limits(share, low, high, levels.low, levels.high, rows, math.sqrt(share * (1 - share)))
-
-
-def quantile_limits(values: FloatArray, share: float, levels: Levels) -> Limits:
-    """Limits of a quantile by order statistics: exact for any distribution, conservative where values tie (Thompson 1936).
-
-    The upper limit is infinite below `rows_for_quantile(share, levels.high)` rows.
-
-    Args:
-        values: one number a row, float64, (rows,). `share`: 0.9 for the 90th percentile.
-
-    Raises:
-        ValueError: no rows, or a value that is not finite.
-    """
-    ordered = np.sort(require_finite(values))
-    rows = len(ordered)
-    # Fewer than k of the rows are below the quantile with probability bdtr(k - 1): the k-th smallest is then at or above it.
-    below = bdtr(np.arange(rows, dtype=np.float64), rows, share)  # [k - 1] for k = 1 ... rows
-    upper = np.flatnonzero(below >= 1 - levels.high)
-    lower = np.flatnonzero(below <= levels.low)
-    value = float(np.quantile(ordered, share))
-    high = float(ordered[upper[0]]) if upper.size else math.inf
-    return Limits(
-        value=value,
-        low=float(ordered[lower[-1]]) if lower.size else -math.inf,
-        high=high,
-        low_level=levels.low,
-        high_level=levels.high,
-        rows=rows,
-        spread=(high - value) * math.sqrt(rows) / _critical(levels.high) if upper.size else 0.0,
-        least_rows=rows_for_quantile(share, levels.high),
-    )
-
-
-def rows_for_quantile(share: float, level: float = SHOW_LEVEL) -> int:
-    """Fewest rows whose maximum is an upper limit of the quantile: 29 for 0.9, 59 for 0.95 and 299 for 0.99 at 5%."""
-    return math.ceil(math.log(level) / math.log(share))
 
 
 def largest_limits(parts: Sequence[Limits]) -> Limits:
@@ -152,8 +104,11 @@ def rows_needed(limits: Limits, bound: float) -> int | None:
     `b`, what is left of the distance, from what the rows did not show.
 
     Returns:
-        None where no number of rows would, or more than a thousand million: the value is at the bound, beyond it, or NaN.
+        None where no number of rows would, or more than a thousand million: the value is at the bound, or beyond it. Where there
+        is no value, the rows that it takes to have one, if that is known.
     """
+    if math.isnan(limits.value):
+        return _round_up(limits.least_rows) if limits.least_rows > limits.rows else None
     settled = limits.value if limits.tends_to is None else limits.tends_to
     margin = bound - settled
     if not margin > 0 or math.isinf(margin):
@@ -162,10 +117,8 @@ def rows_needed(limits: Limits, bound: float) -> int | None:
     if math.isinf(limits.high):
         return _round_up(least)
     distance = limits.high - settled
-    a = min(_critical(limits.high_level) * limits.spread, distance * math.sqrt(limits.rows))
-    b = (distance - a / math.sqrt(limits.rows)) * (
-        limits.rows + 1.5
-    )  # 1 - level ** (1 / rows) is nearly 3 / (rows + 1.5)
+    a = min(critical(limits.high_level) * limits.spread, distance * math.sqrt(limits.rows))
+    b = (distance - a / math.sqrt(limits.rows)) * (limits.rows + _MORE_ROWS)
     root = (a + math.sqrt(a * a + 4 * b * margin)) / (2 * margin)  # of the rows
     return _round_up(max(least, math.ceil(root**2))) if root**2 < _MOST_ROWS else None
 
@@ -181,8 +134,9 @@ def require_finite(values: FloatArray) -> FloatArray:
     return values.astype(np.float64)
 
 
-def _critical(level: float) -> float:
-    return float(norm.isf(level)) if level > 0 else 0.0
+def critical(level: float) -> float:
+    """What a standard normal variate is above with probability `level`; 0 for a value that needs no inference."""
+    return -NormalDist().inv_cdf(level) if level > 0 else 0.0
 
 
 def _round_up(rows: int) -> int:

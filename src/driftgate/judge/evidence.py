@@ -4,8 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Logits, Probabilities
 from driftgate.judge.probabilities import decide, to_probabilities
+
+SLICE_THRESHOLD = 0.5
+"""Of the decisions that slices count."""
 
 if TYPE_CHECKING:
     from driftgate.judge.length import LengthAnswers
@@ -47,6 +52,7 @@ class Evidence:
         exact: some rows by number, and the reference's logits for them in float64, (those rows, labels).
         variations: logits of the same rows in several runs, by what was varied ("batch", "padding").
         long_texts: answers to texts of some lengths up to the encoder's limit, and why other lengths were left out.
+        past: the backend's own logits at an earlier time, float32, (rows, labels); None where they were not kept.
     """
 
     head: Head
@@ -57,10 +63,23 @@ class Evidence:
     exact: Callable[[], tuple[list[int], FloatArray] | None] = lambda: None
     variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
     long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
+    past: Logits | None = None
 
     def probabilities(self) -> tuple[Probabilities, Probabilities]:
         """Of the reference and of the backend."""
         return self.head.probabilities(self.reference()), self.head.probabilities(self.backend())
+
+    def largest_drift(self) -> FloatArray:
+        """Each row's largest |probability difference| from the reference, float64, (rows,)."""
+        reference, backend = self.probabilities()
+        return np.asarray(np.abs(backend - reference).max(axis=1), dtype=np.float64)
+
+    def all_slices(self) -> dict[str, BoolArray]:
+        """The given slices, and the rows whose decisions are closest, bool, (rows,), by name."""
+        from driftgate.judge.slices import closest_decisions  # scikit-learn is slow to import
+
+        closest = closest_decisions(self.reference(), SLICE_THRESHOLD, multi_label=self.head.multi_label)
+        return {**self.slices(), "closest decisions": closest}
 
     def decisions(self) -> dict[str, tuple[Decisions, Decisions]]:
         """Of the reference and of the backend, by decision policy."""

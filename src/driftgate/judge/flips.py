@@ -22,6 +22,8 @@ class NegativeFlips:
         per_label_negative, per_label_positive: by label name.
         per_label_p: the same test for each label of `MIN_SUPPORT` true rows or more, adjusted for all of them (Holm 1979).
         significantly_worse: the labels whose adjusted p is below 0.05.
+        largest_loss: of the same labels, the largest share of rows that got wrong, less those that got right; None where no label
+            has as many rows.
     """
 
     negative: int
@@ -31,6 +33,7 @@ class NegativeFlips:
     per_label_positive: dict[str, int]
     per_label_p: dict[str, float]
     significantly_worse: tuple[str, ...]
+    largest_loss: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,19 @@ class Flips:
     """Decisions that changed.
 
     Args:
+        multi_label: whether a row can have several labels.
         decisions: rows x labels; for single-label encoders rows.
         total: how many of them changed. `rate`: their share.
         gained: labels that the backend says yes to and the reference no. `lost`: the reverse. For single-label encoders they
             are equal: a row leaves one label and enters another.
         asymmetry_p: exact two-sided binomial test that yes and no are equally likely.
-        rows: texts whose set of labels changed. `row_rate_upper_limit`: what that proves at 95% (one-sided, Clopper &
-            Pearson 1934) about the share of such texts; not 0 where none changed.
+        rows: texts whose set of labels changed. `row_rate`: their share; `row_rate_upper_limit`: what that proves about it at 95%
+            (one-sided, Clopper & Pearson 1934), which is not 0 where none changed.
         per_label: changes of each label, by name.
         against_truth: None for a corpus without labels.
     """
 
+    multi_label: bool
     decisions: int
     total: int
     rate: float
@@ -56,6 +61,7 @@ class Flips:
     lost: int
     asymmetry_p: float
     rows: int
+    row_rate: float
     row_rate_upper_limit: float
     per_label: dict[str, int]
     against_truth: NegativeFlips | None
@@ -82,6 +88,7 @@ def count_flips(
     gained, lost = int((backend & ~reference).sum()), int((reference & ~backend).sum())
     decisions, total = (int(changed.size), int(changed.sum())) if multi_label else (len(changed), rows)
     return Flips(
+        multi_label=multi_label,
         decisions=decisions,
         total=total,
         rate=total / decisions,
@@ -89,6 +96,7 @@ def count_flips(
         lost=lost,
         asymmetry_p=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
         rows=rows,
+        row_rate=rows / len(changed),
         row_rate_upper_limit=clopper_pearson(rows, len(changed), confidence=0.9).high,
         per_label=_by_label(labels, changed),
         against_truth=None if truth is None else _judge(reference, backend, truth, labels, multi_label=multi_label),
@@ -117,6 +125,7 @@ def _judge(
         per_label_positive=by_label[1],
         per_label_p=per_label_p,
         significantly_worse=tuple(label for label, p in per_label_p.items() if p < SIGNIFICANT),
+        largest_loss=max(((by_label[0][label] - by_label[1][label]) / len(truth) for label in supported), default=None),
     )
 
 

@@ -19,6 +19,7 @@ class Movement:
     Args:
         reference: of the reference. `backend`: of the backend.
         drift_then: of the backend against the reference in the baseline. `drift_now`: in this run.
+        mean_backend, p90_backend: of each row's largest difference of the backend, the mean and the 90th percentile.
         who: "nothing", "the reference", "the backend" or "both".
         changes: what else is different since then, in words.
     """
@@ -26,6 +27,7 @@ class Movement:
     reference: float
     backend: float
     mean_backend: float
+    p90_backend: float
     drift_then: float
     drift_now: float
     who: str
@@ -52,7 +54,8 @@ def measure_movement(
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("expected finite logits, found NaN or infinity")
     p = [to_probabilities(array, multi_label=multi_label) for array in arrays]
-    reference, backend = float(np.abs(p[1] - p[0]).max()), float(np.abs(p[3] - p[2]).max())
+    largest = np.abs(p[3] - p[2]).max(axis=1)
+    reference, backend = float(np.abs(p[1] - p[0]).max()), float(largest.max())
     who = {
         (False, False): "nothing",
         (True, False): "the reference",
@@ -62,7 +65,8 @@ def measure_movement(
     return Movement(
         reference=reference,
         backend=backend,
-        mean_backend=float(np.abs(p[3] - p[2]).max(axis=1).mean()),
+        mean_backend=float(largest.mean()),
+        p90_backend=float(np.quantile(largest, 0.9)),
         drift_then=float(np.abs(p[2] - p[0]).max()),
         drift_now=float(np.abs(p[3] - p[1]).max()),
         who=who,

@@ -1,6 +1,6 @@
 """Judging one backend: every part is measured when it is first asked for, and once; then held to its bounds."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,11 +11,13 @@ from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bootstrap import PairedLoss, paired_losses
 from driftgate.judge.bounds import Bounds, MetricVerdict, hold_to_bound
 from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_calibration, measure_prevalence
+from driftgate.judge.confidence import Levels, exact_limits
 from driftgate.judge.drift import Drift, measure_drift
-from driftgate.judge.evidence import Evidence
+from driftgate.judge.evidence import SLICE_THRESHOLD, Evidence
 from driftgate.judge.flips import Flips, count_flips
 from driftgate.judge.length import LongTexts, measure_long_texts
 from driftgate.judge.margins import Margins, measure_margins
+from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metrics import gated_in
 from driftgate.judge.noise import Noise, measure_noise
 from driftgate.judge.parts import (
@@ -38,13 +40,11 @@ from driftgate.judge.parts import (
     Part,
 )
 from driftgate.judge.quality import Quality, measure_quality
-from driftgate.judge.slices import SliceDrift, closest_decisions, measure_slices
+from driftgate.judge.slices import SliceDrift, measure_slices
 from driftgate.judge.subset_accuracy import SubsetAccuracyChange, compare_subset_accuracy
 
 T = TypeVar("T")
 Measure = Callable[[Evidence], T | None]
-_SLICE_THRESHOLD = 0.5
-
 _MEASURES: dict[str, Measure[Any]] = {}
 
 
@@ -64,12 +64,14 @@ class Judgement:
 
     Args:
         keys: where its bounds are looked up, first match first.
+        levels: how often each limit may be wrong, by how much the whole run gates.
         measured: what was measured so far; a run's results hold the same store.
     """
 
     backend: str
     keys: tuple[str, ...]
     evidence: Evidence
+    levels: Levels
     measured: Measured = field(default_factory=Measured)
 
     def measure(self, part: Part[T]) -> T | None:
@@ -91,30 +93,26 @@ class Judgement:
         Raises:
             BoundsError: a metric without a bound.
         """
-        for part in parts:
-            self.measure(part)
-        return judge_parts(self.backend, self.keys, self.measured, bounds, parts)
+        return tuple(verdict for part in parts for verdict in self._judge(bounds, part))
+
+    def _judge(self, bounds: Bounds, part: Part[Any]) -> Iterator[MetricVerdict]:
+        self.measure(part)
+        found = {
+            (metric.name, policy): (metric, exact_limits(value))
+            for metric in gated_in(part)
+            for policy, value in metric.values(self.measured).items()
+        }
+        limits = find_limits(part, self.evidence, self.levels) if any(one.interval for one, _ in found.values()) else {}
+        for (name, policy), (metric, exact) in found.items():
+            if metric.interval is None:
+                yield hold_to_bound(bounds, self.backend, self.keys, name, exact, policy)
+            elif (name, policy) in limits:
+                yield hold_to_bound(bounds, self.backend, self.keys, name, limits[name, policy], policy)
 
     def assess(self, bounds: Bounds) -> BackendAssessment:
         """Everything that can be measured on the corpus, and a verdict on everything gated."""
         verdicts = self.judge(bounds, OF_A_CORPUS)
         return BackendAssessment(self.backend, self.measured, verdicts)
-
-
-def judge_parts(
-    backend: str, keys: tuple[str, ...], measured: Measured, bounds: Bounds, parts: Iterable[Part[Any]]
-) -> tuple[MetricVerdict, ...]:
-    """Hold what was measured of the parts to its bounds.
-
-    Raises:
-        BoundsError: a metric without a bound.
-    """
-    return tuple(
-        hold_to_bound(bounds, backend, keys, metric.name, value, policy)
-        for part in parts
-        for metric in gated_in(part)
-        for policy, value in metric.values(measured).items()
-    )
 
 
 @_measures(DRIFT)
@@ -203,9 +201,7 @@ def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] |
 @_measures(SLICES)
 def _slices(evidence: Evidence) -> Mapping[str, SliceDrift]:
     reference, backend, multi_label = evidence.reference(), evidence.backend(), evidence.head.multi_label
-    closest = closest_decisions(reference, _SLICE_THRESHOLD, multi_label=multi_label)
-    slices = {**evidence.slices(), "closest decisions": closest}
-    return measure_slices(reference, backend, slices, _SLICE_THRESHOLD, multi_label=multi_label)
+    return measure_slices(reference, backend, evidence.all_slices(), SLICE_THRESHOLD, multi_label=multi_label)
 
 
 @_measures(NOISE)

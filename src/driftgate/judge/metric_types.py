@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from driftgate.judge.parts import Measured, Part
-
-if TYPE_CHECKING:
-    from driftgate.arrays import FloatArray
-    from driftgate.judge.evidence import Evidence
 
 T = TypeVar("T")
 
@@ -43,17 +40,14 @@ NOISE_FACTOR = Unit("multiple of float32's own error", 1e9, ".3g")
 BYTES = Unit("bytes", 1e12, ",.0f")
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """How sure a metric is on so many rows.
+class Interval(StrEnum):
+    """How the limits of a metric are found where rows are a sample of the texts that the encoder is used on."""
 
-    Args:
-        values: what is counted or averaged, float64, one number a row, under a decision policy ("" where none plays a part).
-        limits: from these values, confidence limits below and above, each at the given level.
-    """
-
-    values: "Callable[[Evidence, str], FloatArray]"
-    limits: "Callable[[FloatArray, float], tuple[float, float]]"
+    MEAN = "mean: Gaffke above, betting below"
+    QUANTILE = "order statistics"
+    SHARE = "exact (Clopper-Pearson)"
+    LOSS = "paired bootstrap with one row more above, betting on the jackknife below"
+    CALIBRATION = "mean movement above, betting below"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,8 @@ class Metric:
         by_policy: whether it depends on decision thresholds.
         gated: whether it is held to a bound. `at_most`: whether that is an upper limit.
         suite: whose `bounds.toml` has its bounds.
-        interval: None where no confidence limits are known.
+        interval: None for what speaks of the rows that were seen and of no others, such as a maximum held to a ceiling.
+        decides: whether a run has to show it: drift, which few rows without labels show.
     """
 
     name: str
@@ -96,6 +91,7 @@ class Metric:
     at_most: bool = True
     suite: str = "accuracy"
     interval: Interval | None = None
+    decides: bool = False
 
     @property
     def bound_names(self) -> tuple[str, ...]:
@@ -113,5 +109,5 @@ class Metric:
 
 
 def policy_metric(metric: str, policy: str) -> str:
-    """What bounds call a metric under a decision policy: `flip_rate_at_0_5`; without one its own name."""
+    """What bounds call a metric under a decision policy: `row_flip_rate_at_0_5`; without one its own name."""
     return f"{metric}_{policy.replace(' ', '_').replace('.', '_')}" if policy else metric

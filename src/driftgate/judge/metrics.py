@@ -20,6 +20,7 @@ from driftgate.judge.metric_types import (
     PROBABILITY,
     SCORE,
     SHARE,
+    Interval,
     Metric,
     Source,
     each_policy,
@@ -71,12 +72,16 @@ def _drift_in_worst_slice(slices: "Mapping[str, SliceDrift]") -> float | None:
     return None if found is None else found[1].mean_of_largest
 
 
-def _against_truth(read: "Callable[[NegativeFlips], float]") -> Source:
+def _against_truth(read: "Callable[[NegativeFlips], float | None]") -> Source:
     return each_policy(FLIPS, lambda flips: None if flips.against_truth is None else read(flips.against_truth))
 
 
-def _loss_limit(name: str) -> Source:
-    return each_policy(LOSSES, lambda losses: losses[name].high)
+def _loss(name: str) -> Source:
+    return each_policy(LOSSES, lambda losses: losses[name].loss)
+
+
+def _percentile(name: str) -> Source:
+    return once(DRIFT, lambda drift: drift.largest_per_text.percentiles[name])
 
 
 def _quality(name: str) -> Source:
@@ -90,29 +95,44 @@ def _noise(cause: str, kind: str) -> Source:
 # fmt: off
 _ALL: tuple[Metric, ...] = (
     Metric("max_abs_logit_drift", "largest logit drift", LOGIT,
-           "largest difference of a logit from the reference's, over rows and labels",
+           "largest difference of a logit from the reference's, over rows and labels; it grows with the rows, so that its bound "
+           "is a ceiling for gross faults",
            once(DRIFT, lambda drift: drift.max_abs_logit)),
     Metric("max_abs_probability_drift", "largest probability drift", PROBABILITY,
-           "largest difference of a label probability, over rows and labels",
+           "largest difference of a label probability, over rows and labels; it grows with the rows, so that its bound is a "
+           "ceiling for gross faults",
            once(DRIFT, lambda drift: drift.largest_per_text.max)),
     Metric("p99_of_largest_probability_drift", "probability drift, p99 of rows", PROBABILITY,
-           "99th percentile over rows of each row's largest probability difference",
-           once(DRIFT, lambda drift: drift.largest_per_text.percentiles["p99"])),
+           "99th percentile over rows of each row's largest probability difference; gated from 299 rows",
+           _percentile("p99"), interval=Interval.QUANTILE),
+    Metric("p95_of_largest_probability_drift", "probability drift, p95 of rows", PROBABILITY,
+           "95th percentile over rows of each row's largest probability difference; gated from 59 rows",
+           _percentile("p95"), interval=Interval.QUANTILE),
+    Metric("p90_of_largest_probability_drift", "probability drift, p90 of rows", PROBABILITY,
+           "90th percentile over rows of each row's largest probability difference",
+           _percentile("p90"), interval=Interval.QUANTILE, decides=True),
     Metric("median_of_largest_probability_drift", "probability drift, median of rows", PROBABILITY,
            "median over rows of each row's largest probability difference",
            once(DRIFT, lambda drift: drift.largest_per_text.median), gated=False),
     Metric("mean_of_largest_probability_drift", "probability drift, mean of rows", PROBABILITY,
            "mean over rows of each row's largest probability difference",
-           once(DRIFT, lambda drift: drift.largest_per_text.mean)),
+           once(DRIFT, lambda drift: drift.largest_per_text.mean), interval=Interval.MEAN, decides=True),
+    Metric("p90_of_largest_logit_drift", "logit drift, p90 of rows", LOGIT,
+           "90th percentile over rows of each row's largest logit difference",
+           once(DRIFT, lambda drift: drift.largest_logit_per_text.percentiles["p90"]), interval=Interval.QUANTILE),
     Metric("p99_of_largest_logit_drift", "logit drift, p99 of rows", LOGIT,
            "99th percentile over rows of each row's largest logit difference",
            once(DRIFT, lambda drift: drift.largest_logit_per_text.percentiles["p99"]), gated=False),
     Metric("error_ratio_to_float32", "error / float32's own error", NOISE_FACTOR,
            "root mean square error against float64 logits, in multiples of the float32 reference's own",
-           once(ERROR_RATIO, lambda error: error.ratio)),
+           once(ERROR_RATIO, lambda error: error.ratio), interval=Interval.MEAN),
     Metric("flip_rate", "flips, share of decisions", SHARE,
            "share of label decisions that differ from the reference's",
-           each_policy(FLIPS, lambda flips: flips.rate), by_policy=True),
+           each_policy(FLIPS, lambda flips: flips.rate), by_policy=True, gated=False),
+    Metric("row_flip_rate", "rows with a flip, share", SHARE,
+           "share of rows of a multi-label head whose set of labels differs from the reference's",
+           each_policy(FLIPS, lambda flips: flips.row_rate if flips.multi_label else None),
+           by_policy=True, interval=Interval.SHARE),
     Metric("gained_labels", "labels gained", COUNT,
            "labels that the backend gives and the reference does not",
            each_policy(FLIPS, lambda flips: flips.gained), by_policy=True, gated=False),
@@ -142,10 +162,13 @@ _ALL: tuple[Metric, ...] = (
            _against_truth(lambda flips: flips.positive), by_policy=True, gated=False),
     Metric("labels_significantly_worse", "labels significantly worse", COUNT,
            "labels of 50 rows or more whose flips are significantly more often from right to wrong (Holm over labels)",
-           _against_truth(lambda flips: len(flips.significantly_worse)), by_policy=True),
+           _against_truth(lambda flips: len(flips.significantly_worse)), by_policy=True, gated=False),
+    Metric("largest_label_loss", "largest loss of a label", SHARE,
+           "of labels of 50 rows or more, the largest share of rows that got wrong in one, less those that got right",
+           _against_truth(lambda flips: flips.largest_loss), by_policy=True, interval=Interval.MEAN),
     Metric("top1_disagreement", "top-1 disagreement", SHARE,
-           "share of rows whose most probable label differs",
-           once(AGREEMENT, lambda agreement: 1 - agreement.top1)),
+           "share of rows whose most probable label differs: the flips of a single-label head",
+           once(AGREEMENT, lambda agreement: 1 - agreement.top1), interval=Interval.SHARE),
     Metric("top3_overlap", "top-3 overlap", SCORE,
            "mean overlap (Jaccard) of the three most probable labels",
            once(AGREEMENT, lambda agreement: agreement.top3_overlap), gated=False),
@@ -154,15 +177,14 @@ _ALL: tuple[Metric, ...] = (
            once(AGREEMENT, lambda agreement: agreement.rank_correlation_mean), gated=False),
     Metric("largest_prevalence_shift", "largest prevalence shift", PROBABILITY,
            "largest shift of a label's mean probability over the corpus: drift that has a direction",
-           once(PREVALENCE, lambda shifts: next(iter(shifts.values())).largest_shift)),
+           once(PREVALENCE, lambda shifts: next(iter(shifts.values())).largest_shift), interval=Interval.MEAN),
     Metric("predicted_label_ratio", "predicted labels / reference's", FACTOR,
            "how many labels the backend gives, relative to the reference",
            each_policy(PREVALENCE, lambda shift: shift.ratio), by_policy=True, gated=False),
     *(Metric(name, label, unit, f"{label} of the backend against the true labels", _quality(name),
              by_policy=True, gated=False) for name, (label, unit) in _QUALITY.items()),
-    *(Metric(f"{name}_loss_upper_limit", f"{label} loss, 95% limit", unit,
-             f"95% upper limit of the loss of {label} to the reference, over paired resamples of rows",
-             _loss_limit(name), by_policy=True) for name, (label, unit) in _QUALITY.items()),
+    *(Metric(f"{name}_loss", f"{label} loss", unit, f"{label} of the reference, less the backend's", _loss(name),
+             by_policy=True, interval=Interval.LOSS) for name, (label, unit) in _QUALITY.items()),
     Metric("rows_lost", "rows only the reference gets right", COUNT,
            "rows whose whole label set only the reference gets right",
            each_policy(SUBSET_ACCURACY, lambda change: change.lost), by_policy=True, gated=False),
@@ -177,17 +199,18 @@ _ALL: tuple[Metric, ...] = (
            once(CALIBRATION, lambda both: both.backend.brier), gated=False),
     Metric("brier_increase", "Brier score increase", SCORE,
            "Brier score minus the reference's",
-           once(CALIBRATION, lambda both: both.backend.brier - both.reference.brier)),
+           once(CALIBRATION, lambda both: both.backend.brier - both.reference.brier), interval=Interval.MEAN),
     Metric("calibration_error", "expected calibration error", SCORE,
            "per label, over 15 bins of equal mass; the mean over labels",
            once(CALIBRATION, lambda both: both.backend.expected_calibration_error), gated=False),
     Metric("calibration_error_increase", "calibration error increase", SCORE,
            "expected calibration error minus the reference's",
            once(CALIBRATION,
-                lambda both: both.backend.expected_calibration_error - both.reference.expected_calibration_error)),
+                lambda both: both.backend.expected_calibration_error - both.reference.expected_calibration_error),
+           interval=Interval.CALIBRATION),
     Metric("mean_of_largest_probability_drift_in_worst_slice", "probability drift in the worst slice", PROBABILITY,
            f"mean drift of the slice that drifts most, of those of {MIN_SLICE_ROWS} rows or more",
-           once(SLICES, _drift_in_worst_slice)),
+           once(SLICES, _drift_in_worst_slice), interval=Interval.MEAN),
     Metric("mean_of_largest_probability_drift_on_long_texts", "probability drift on long texts", PROBABILITY,
            "mean drift of texts joined to a quarter, half or all of the encoder's limit, of the length that drifts most",
            once(LONG_TEXTS, lambda long_texts: long_texts.largest_mean)),
@@ -197,10 +220,13 @@ _ALL: tuple[Metric, ...] = (
     *(metric for pair in CHANGES.values() for metric in pair),
     Metric("max_abs_probability_movement", "largest movement since the baseline", PROBABILITY,
            "largest probability difference from the backend's own answers in the accuracy baseline",
-           once(MOVEMENT, lambda movement: movement.backend)),
+           once(MOVEMENT, lambda movement: movement.backend), gated=False),
+    Metric("p90_of_largest_probability_movement", "movement since the baseline, p90 of rows", PROBABILITY,
+           "90th percentile over rows of each row's largest probability difference from the accuracy baseline",
+           once(MOVEMENT, lambda movement: movement.p90_backend), interval=Interval.QUANTILE, decides=True),
     Metric("mean_of_largest_probability_movement", "mean movement since the baseline", PROBABILITY,
            "mean over rows of each row's largest probability difference from the accuracy baseline",
-           once(MOVEMENT, lambda movement: movement.mean_backend)),
+           once(MOVEMENT, lambda movement: movement.mean_backend), interval=Interval.MEAN, decides=True),
     Metric("best_ratio_to_torch", "best block, speedup vs torch", FACTOR,
            "speed relative to torch in the best of several alternating blocks", at_most=False, suite="benchmarks"),
     Metric("bytes_to_float32_parameters", "weights / float32 parameters", FACTOR,

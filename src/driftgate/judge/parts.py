@@ -77,7 +77,9 @@ _LABELS = "labels"
 DRIFT: "Part[Drift]" = Part("drift")
 ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio")
 # By decision policy, such as "at 0.5":
-FLIPS: "Part[Mapping[str, Flips]]" = Part("flips")
+FLIPS: "Part[Mapping[str, Flips]]" = Part(
+    "flips", "rows of several labels; where a row has one, the ranking of labels is judged"
+)
 MARGINS: "Part[Mapping[str, Margins]]" = Part("margins")
 AGREEMENT: "Part[Agreement]" = Part("agreement")
 PREVALENCE: "Part[Mapping[str, PrevalenceShift]]" = Part("prevalence")

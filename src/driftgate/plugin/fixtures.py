@@ -11,12 +11,14 @@ from driftgate.backends import BackendSpec
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
+from driftgate.judge.confidence import exact_limits
 from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.report.baseline import AccuracyBaseline
 from driftgate.report.record import Results
+from driftgate.report.unshown import explain_unshown
 from driftgate.run.backend import Backend
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
@@ -166,8 +168,8 @@ def gate_all(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Gat
 def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pytest.FixtureRequest) -> Gate:
     """`gate_part(DRIFT, ..., detail="")`: measure parts of the judgement, and hold every gated metric of them to its bound.
 
-    Skipped, with the reason, where the corpus has nothing to measure them by; `lacking`, a function, gives a more exact reason.
-    A detail may be a function, asked for on failure.
+    Skipped, with the reason, where the corpus has nothing to measure them by, or too few rows to show that a bound is kept;
+    `lacking`, a function, gives a more exact reason. A detail may be a function, asked for on failure.
     """
 
     def hold(
@@ -177,7 +179,7 @@ def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pyte
         with reported(), driftgate.announce():
             verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
         if not verdicts:
-            needs = " and ".join(sorted({part.needs for part in parts}))
+            needs = " and ".join(sorted({part.needs for part in parts if part.needs}))
             reason = lacking() if lacking else f"corpus {driftgate.corpus.name} has no {needs}"
             pytest.skip(f"{judgement.backend}: not judged: {reason}")
         _require(driftgate, verdicts, detail)
@@ -197,13 +199,13 @@ def _hold(
     name, keys = built.spec.name, bounds_keys(built.spec, driftgate.options.settings)
     with reported():
         bounds = suite_bounds(driftgate, request)
-        return [hold_to_bound(bounds, name, keys, metric, value) for metric, value in values.items()]
+        return [hold_to_bound(bounds, name, keys, metric, exact_limits(value)) for metric, value in values.items()]
 
 
 def _require(
     driftgate: DriftgateSession, verdicts: Sequence[MetricVerdict], detail: str | Callable[[], str] = ""
 ) -> None:
-    """Keep the verdicts, and fail where one of them is a failure."""
+    """Keep the verdicts; fail where one of them is a failure, and skip where one is not shown."""
     __tracebackhide__ = True
     driftgate.results.add_verdicts(verdicts)
     failures = [verdict for verdict in verdicts if verdict.verdict is Outcome.FAIL]
@@ -212,3 +214,6 @@ def _require(
         lines = [f"{len(failures)} broken bound(s) on {where}:", *(f"  {failure}" for failure in failures)]
         said = detail() if callable(detail) else detail
         pytest.fail("\n".join([*lines, *([said] if said else [])]), pytrace=False)
+    unshown = [explain_unshown(verdict) for verdict in verdicts if verdict.verdict is Outcome.NOT_SHOWN]
+    if unshown:
+        pytest.skip("\n".join(unshown))

@@ -192,14 +192,17 @@ class SpeedGate:
     def exit_code(self, status: int, *, failed_tests: int, failed_otherwise: bool) -> int:
         """The run's exit code, from pytest's and what else went wrong.
 
-        A verdict does not hide another failure, and a run that was refused or broken off keeps its code.
+        A verdict does not hide another failure, what is broken goes before what is not shown, and a run that was refused or
+        broken off keeps its code.
         """
-        if not self.options.wanted or status not in (0, 1):
+        timed = "verdicts" in vars(self)
+        if not self.options.wanted or status not in (0, 1, 7) or (status == 7 and not timed):
             return status
         if failed_otherwise or failed_tests > self.failed_as_not_measurable:
             return 1
-        verdicts = (found.verdict for found in self.verdicts.values()) if "verdicts" in vars(self) else ()
-        return exit_code(verdicts, not_measurable=7 if self.options.not_measurable_fails else 0)
+        verdicts = (found.verdict for found in self.verdicts.values()) if timed else ()
+        found = exit_code(verdicts, not_measurable=7 if self.options.not_measurable_fails else 0)
+        return found or (7 if status == 7 else 0)  # what is not shown of accuracy stays so
 
     def finish(self, code: int) -> None:
         """Write the reports, and keep this run's artifacts if they are to be kept and the run ended with 0.

@@ -20,6 +20,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome, find_bound, hold_to_bound
 from driftgate.judge.changes import CHANGES, GENERATED
+from driftgate.judge.confidence import exact_limits
 from driftgate.judge.metric_types import Metric
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
@@ -271,13 +272,13 @@ class Hold:
             if verdict.verdict is Outcome.FAIL:
                 failure = self._failures.setdefault(self._property, _Failure(time.monotonic()))
                 failure.broken = verdict
-                raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(change)}")
+                raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(verdict.limits)}")
 
     def _held(self, metric: Metric, change: float) -> MetricVerdict:
         """The verdict on one example; the worst of all is kept."""
         __tracebackhide__ = True
         with reported():
-            verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, change)
+            verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, exact_limits(change))
         self._session.results.of(self.spec.name).keep_worst(verdict)
         return verdict
 

@@ -40,6 +40,7 @@ from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, reference_answers, tokenizer
 from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
+from driftgate.plugin.summary import list_notes
 from driftgate.report.ledger import render_ledgers
 from driftgate.report.results_file import write_results
 from driftgate.report.terminal import render_table
@@ -210,7 +211,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
         regressed = bool(benchmarks and benchmarks.performance_regressions)
         exit_code = 1 if regressed else int(session.exitstatus)
-        write_results(run.results, run.options.results, exit_code)
+        write_results(run.results, run.options.results, exit_code, run.options.not_shown)
         run.said.extend(keep_logits(run, exit_code))
     return outcome
 
@@ -239,26 +240,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             if config.get_verbosity() > 0:
                 terminalreporter.write(render_details(run.results, width))
         terminalreporter.write(render_ledgers(run.results, width))
-        for line in _notes(run):
+        for line in list_notes(run):
             terminalreporter.write_line(for_terminal(line))
-
-
-def _notes(run: DriftgateSession) -> list[str]:
-    notes = []
-    if run.encoder.problem_type_inferred:
-        notes.append(
-            f"{run.encoder.name}: config.json has no problem_type; taken as {run.encoder.problem_type} from its head "
-            "(--driftgate-problem-type says otherwise)"
-        )
-    widened = [
-        name
-        for name, entry in run.results.backends.items()
-        if entry.about and (entry.about.precision, entry.about.arithmetic) == ("fp16", "float32")
-    ]
-    if widened:
-        notes.append(
-            f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound"
-        )
-    notes.extend(run.said)
-    notes.append(f"results: {run.options.results / 'results.json'}")
-    return notes

@@ -11,6 +11,7 @@ from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, parse_ba
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import Columns
+from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.limits import BATCH_SIZE, CORPUS_ROWS, SAMPLE_ROWS, TOKEN_BUDGET
 from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
 
@@ -51,6 +52,12 @@ OPTIONS = (
         ",".join(DEFAULT_BACKENDS),
     ),
     Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
+    Option(
+        "--driftgate-not-shown",
+        "what ends a run with 7 where the rows do not show that bounds are kept: drift, fail (any bound), or warn (none)",
+        "WHAT",
+        "drift",
+    ),
     Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
     Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
     Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
@@ -101,6 +108,7 @@ class Options:
     corpus: str
     backends: tuple[BackendSpec, ...]
     bounds: Path | None
+    not_shown: NotShown
     save_predictions: Path | None
     accuracy_baseline: Path | None
     accuracy_baseline_update: bool
@@ -168,6 +176,7 @@ def read_options(config: pytest.Config) -> Options:
         corpus=values["corpus"],
         backends=tuple(spec.built_for(device.kind) for spec in parse_backends(values["backends"], registry)),
         bounds=Path(values["bounds"]) if values["bounds"] else None,
+        not_shown=_not_shown(values["not_shown"]),
         save_predictions=_under(config, values["save_predictions"]),
         accuracy_baseline=_under(config, values["accuracy_baseline"]),
         accuracy_baseline_update=bool(values["accuracy_baseline_update"]),
@@ -219,6 +228,12 @@ def _under(config: pytest.Config, given: str) -> Path | None:
 
 def _threads(text: str) -> int:
     return available_threads() if text == "0" else core_limit("threads").read(text, "--driftgate-threads")
+
+
+def _not_shown(text: str) -> NotShown:
+    if text not in list(NotShown):
+        raise OptionError(f"--driftgate-not-shown {text!r}: expected {', '.join(NotShown)}")
+    return NotShown(text)
 
 
 def _throughput_corpus(text: str) -> str:

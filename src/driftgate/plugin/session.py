@@ -136,7 +136,8 @@ class DriftgateSession:
     def assessor(self) -> "Assessor":
         from driftgate.assessor import Assessor  # scikit-learn is slow to import
 
-        return Assessor(self.backends, self.corpus, self.plan, self._tell)
+        past = self.past.logits if self.past else {}
+        return Assessor(self.backends, self.corpus, len(self.options.backends), self.plan, past, self._tell)
 
     @property
     def answered(self) -> Mapping[str, Logits]:

@@ -1,4 +1,4 @@
-"""Wiring of the suites: their names on the command line, and exit code 7 of a run in which they judged nothing."""
+"""Wiring of the suites: their names on the command line, and exit code 7 of a run that showed too little, or judged nothing."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from driftgate.judge.accuracy_verdicts import UNSHOWN, exit_code
+from driftgate.judge.bounds import Outcome
 from driftgate.plugin.keys import SESSION
 from driftgate.suites import FOLDER, PACKAGE, SUITES
 
-NO_VERDICT = 7
 # A test that asks for one of these wants a verdict: a metric held to its bound, a graph or folder checked, a cell timed or gated.
 _JUDGING = {"gate", "gate_all", "gate_part", "graph_facts", "integer_products", "shipped", "cell", "speed_verdict"}
 
@@ -92,12 +93,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     if worker_output is not None:
         worker_output[_WORKER_KEY] = asdict(config.stash[CHOSEN])
     elif config.stash[_STARTED] and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
-        backends = config.stash[SESSION].results.backends
-        if not any(entry.judged for entry in backends.values()):
-            skipped = {name: entry.skipped for name, entry in backends.items() if entry.skipped}
+        results, not_shown = config.stash[SESSION].results, config.stash[SESSION].options.not_shown
+        if any(entry.judged for entry in results.backends.values()):
+            # A broken bound has failed its test, and with it the run, unless someone expects it to fail.
+            if session.exitstatus == pytest.ExitCode.OK and results.verdict(not_shown) is Outcome.NOT_SHOWN:
+                session.exitstatus = exit_code(Outcome.NOT_SHOWN, not_shown)
+        else:
+            skipped = {name: entry.skipped for name, entry in results.backends.items() if entry.skipped}
             config.stash[_LACK] = explain_lack(config, skipped, nothing_ran=session.exitstatus != pytest.ExitCode.OK)
             if config.stash[_LACK][0]:
-                session.exitstatus = NO_VERDICT
+                session.exitstatus = UNSHOWN
     return (yield)
 
 
@@ -143,6 +148,6 @@ def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     lacking, reason = config.stash[_LACK]
     if lacking:
-        terminalreporter.write_line(f"driftgate: no verdict was reached: {reason}; exit code {NO_VERDICT}", red=True)
+        terminalreporter.write_line(f"driftgate: no verdict was reached: {reason}; exit code {UNSHOWN}", red=True)
     elif reason:
         terminalreporter.write_line(f"driftgate: no verdict was asked for: {reason}")

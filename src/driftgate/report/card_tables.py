@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from driftgate.judge.bounds import MetricVerdict
+from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, LOSSES, QUALITY
 from driftgate.judge.quality import MIN_SUPPORT, Quality
 from driftgate.report.card_facts import Card
@@ -144,7 +144,11 @@ def bounds_table(card: Card) -> Markdown:
 def _held(verdict: MetricVerdict | None) -> str:
     if verdict is None:
         return ""
-    return f"{_small(verdict.value)} {'≤' if verdict.bound.at_most else '≥'} {verdict.limit:g}"
+    rule = f"{'≤' if verdict.bound.at_most else '≥'} {verdict.limit:g}"
+    if not verdict.limits.high_level:
+        return f"{_small(verdict.value)} {rule}"
+    limit = f"{_small(verdict.value)} (up to {_small(verdict.limits.high)}) {rule}"
+    return limit if verdict.verdict is Outcome.PASS else f"{limit}, not shown"
 
 
 def _names(card: Card) -> list[Markdown]:

@@ -18,7 +18,9 @@ _GATED = """
 ## Held to bounds
 
 The bounds are in the `bounds.toml` of the suite, by precision class; [accuracy/README.md](../accuracy/README.md) says how a bound
-is looked up and how to give your own.
+is looked up and how to give your own. A metric with an interval is held to its bound by its confidence limits, and the verdict is
+PASS, FAIL or NOT SHOWN; one without speaks of the rows that were seen and of no others. A run ends with exit code 7 where a
+metric that has to be shown is not.
 """
 _SHOWN = """
 ## Shown only
@@ -39,11 +41,17 @@ def _gated_table(metrics: Iterable[Metric]) -> Markdown:
             metric.meaning,
             metric.unit.name,
             "at most" if metric.at_most else "at least",
+            _interval(metric),
             metric.suite,
         )
         for metric in metrics
     ]
-    return table(("bound", "what it is", "unit", "limit", "suite"), rows, ("what it is", "unit", "limit", "suite"))
+    headings = ("bound", "what it is", "unit", "limit", "interval", "suite")
+    return table(headings, rows, headings[1:])
+
+
+def _interval(metric: Metric) -> str:
+    return f"{metric.interval or 'none'}{'; has to be shown' if metric.decides else ''}"
 
 
 def _shown_table(metrics: Iterable[Metric]) -> Markdown:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from driftgate.judge.accuracy_verdicts import NotShown, conclude, worst
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
 from driftgate.report.environment import Environment
@@ -147,6 +148,15 @@ class BackendResults:
         """Whether there was any verdict."""
         return bool(self.verdicts or self.checks)
 
+    def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome | None:
+        """What its verdicts come to; None where there are none. A counterexample and a graph that is not sound count too."""
+        searched = [one for one in self.searched.values() if one.verdict is Outcome.FAIL]
+        if self.findings or self.lock:
+            return Outcome.FAIL
+        if not self.judged and not searched:
+            return None
+        return conclude([*self.verdicts, *searched], not_shown) if self.verdicts or searched else Outcome.PASS
+
     def keep_worst(self, verdict: MetricVerdict) -> None:
         """Keep what a search saw, unless it saw worse before."""
         before = self.searched.get(verdict.metric)
@@ -174,6 +184,11 @@ class Results:
     gate: "GateReport | None" = None
     backends: dict[str, BackendResults] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+
+    def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
+        """The worst of the backends that were judged."""
+        found = (entry.verdict(not_shown) for entry in self.backends.values())
+        return worst(outcome for outcome in found if outcome is not None)
 
     def of(self, backend: str) -> BackendResults:
         return self.backends.setdefault(backend, BackendResults())

@@ -1,28 +1,32 @@
 """`results.json`: everything a run measured, as one versioned document. `docs/results.md` describes the schema."""
 
 import json
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driftgate.errors import ResultsError
+from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
+from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
 from driftgate.report.record import BackendResults, Results
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "results.json"
 
 
-def write_results(results: Results, folder: Path, exit_code: int) -> Path:
+def write_results(results: Results, folder: Path, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> Path:
     """Write `results.json` into `folder`, whole or not at all; a new folder tells git to ignore it.
 
     Raises:
         ValueError: a number that is not finite, which JSON cannot say.
     """
-    text = json.dumps(describe_results(results, exit_code), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(describe_results(results, exit_code, not_shown), indent=2, allow_nan=False) + "\n"
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if new:
@@ -37,15 +41,64 @@ def write_results(results: Results, folder: Path, exit_code: int) -> Path:
     return target
 
 
-def describe_results(results: Results, exit_code: int) -> dict[str, Any]:
+def read_results(path: Path) -> dict[str, Any]:
+    """The document, as JSON has it.
+
+    Raises:
+        ResultsError: no such file, not JSON, or not of this schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema"]
+    except OSError as error:
+        raise ResultsError(
+            f"results {path}: {str(error.strerror).lower()}; a run with --driftgate-results writes it"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ResultsError(f"results {path}: expected a JSON object with a schema, as a run writes it") from error
+    if schema != SCHEMA:
+        raise ResultsError(
+            f"results {path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; run the suites again, or read it "
+            "with the driftgate that wrote it"
+        )
+    found: dict[str, Any] = content
+    return found
+
+
+def describe_results(results: Results, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> dict[str, Any]:
     """The document, as JSON has it."""
     gate = {"gate": results.gate.to_json()} if results.gate else {}
-    head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, **gate}
-    backends = {name: _describe_backend(entry) for name, entry in results.sides().items()}
+    verdict = _verdict_of_run(results, exit_code, not_shown)
+    head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, "verdict": str(verdict), **gate}
+    backends = {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()}
     return {**head, "backends": backends, "violations": results.violations}
 
 
-def _describe_backend(entry: BackendResults) -> dict[str, Any]:
+def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Outcome:
+    """Of the backends, unless something else failed, or broke the run off: then nothing was shown."""
+    if exit_code == BROKEN:
+        return Outcome.FAIL
+    found = results.verdict(not_shown)
+    return found if exit_code == PASSED or found is Outcome.FAIL else Outcome.NOT_SHOWN
+
+
+def _describe_verdict(verdict: MetricVerdict) -> dict[str, Any]:
+    """Limits that these rows do not set, and bounds that judge nothing, are infinite, which JSON cannot say: null."""
+    limits, bound = verdict.limits, verdict.bound
+    numbers = {"value": limits.value, "low": limits.low, "high": limits.high, "limit": bound.limit}
+    return {
+        "metric": verdict.metric,
+        "policy": verdict.policy,
+        **{name: number if math.isfinite(number) else None for name, number in numbers.items()},
+        "low_level": limits.low_level,
+        "high_level": limits.high_level,
+        "bound": "at most" if bound.at_most else "at least",
+        "verdict": str(verdict.verdict),
+        "rows_needed": verdict.rows_needed,
+    }
+
+
+def _describe_backend(entry: BackendResults, not_shown: NotShown) -> dict[str, Any]:
     graph = {**_fields(entry.graph)}
     if entry.findings is not None:
         graph["findings"] = [asdict(finding) for finding in entry.findings]
@@ -65,7 +118,9 @@ def _describe_backend(entry: BackendResults) -> dict[str, Any]:
         "ratios": _to_json(entry.ratios),
         "fresh_process": _fields(entry.fresh_process),
         "leak": {name: value for record in entry.leak for name, value in asdict(record).items()},
-        "verdicts": len(entry.verdicts) + entry.checks,
+        "verdict": entry.verdict(not_shown),
+        "verdicts": [_describe_verdict(verdict) for verdict in entry.verdicts],
+        "checks": entry.checks,
         "skipped": entry.skipped,
     }
 

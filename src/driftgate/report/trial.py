@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from driftgate.judge.accuracy_verdicts import UNSHOWN, NotShown
 from driftgate.judge.assessment import BackendAssessment
-from driftgate.judge.bounds import MetricVerdict
+from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
+from driftgate.report.unshown import describe_outcome, list_unshown
 
 _POLICY = POLICIES[0]
 
@@ -23,10 +25,18 @@ def render_judged(assessment: BackendAssessment) -> str:
     return f"{assessment.backend}: {', '.join(parts)}; {len(assessment.verdicts)} bounds checked"
 
 
+def render_unshown(
+    assessments: Sequence[BackendAssessment], rows: int, not_shown: NotShown, exit_code: int
+) -> list[str]:
+    """A line for each backend with bounds that the texts do not show to be kept, and what comes of it."""
+    lines = list_unshown({one.backend: one.verdicts for one in assessments}, rows)
+    if exit_code == UNSHOWN:
+        lines.append(f"{describe_outcome(Outcome.NOT_SHOWN, not_shown)} with --corpus; nothing was published")
+    return lines
+
+
 def render_failures(failures: Sequence[MetricVerdict], where: str) -> list[str]:
     """Lines with every broken bound: value, limit, by how much, why it is there."""
     lines = [f"{one}; beyond it by {abs(one.value - one.limit):.3g}" for one in failures]
     count = f"{len(lines)} bound is broken" if len(lines) == 1 else f"{len(lines)} bounds are broken"
-    if any("upper_limit" in one.metric for one in failures):
-        lines.append("an upper limit is the loss that these rows cannot rule out: more labelled rows bring it down")
     return [f"{count} on {where}; nothing was published:", *(f"  {line}" for line in lines)]

@@ -1,0 +1,172 @@
+"""Confidence limits of the registry's metrics, part by part, from the evidence.
+
+A metric that has none here although the registry names its interval is not gated on these rows: the 99th percentile of fewer than
+299 rows has no upper limit, and slices and labels of few rows are reported only.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import FloatArray, Logits
+from driftgate.judge.agreement import top_changed
+from driftgate.judge.arbiter import squared_error_ratios
+from driftgate.judge.calibration_limits import calibration_limits
+from driftgate.judge.confidence import Levels, Limits, largest_limits
+from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.evidence import Evidence
+from driftgate.judge.loss_limits import paired_loss_limits
+from driftgate.judge.mean_limits import mean_limits
+from driftgate.judge.metrics import MIN_SLICE_ROWS
+from driftgate.judge.parts import (
+    AGREEMENT,
+    CALIBRATION,
+    DRIFT,
+    ERROR_RATIO,
+    FLIPS,
+    LOSSES,
+    MOVEMENT,
+    PREVALENCE,
+    SLICES,
+    Part,
+)
+from driftgate.judge.quality import MIN_SUPPORT
+
+Found = dict[tuple[str, str], Limits]
+"""By the name of the metric and its decision policy, "" where thresholds play no part."""
+
+Finder = Callable[[Evidence, Levels], Found]
+
+_FINDERS: dict[str, Finder] = {}
+
+
+def find_limits(part: Part[Any], evidence: Evidence, levels: Levels) -> Mapping[tuple[str, str], Limits]:
+    """Limits of those metrics of a part that are gated on these rows."""
+    finder = _FINDERS.get(part.name)
+    return finder(evidence, levels) if finder else {}
+
+
+def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
+    def register(function: Finder) -> Finder:
+        _FINDERS[part.name] = function
+        return function
+
+    return register
+
+
+@_finds(DRIFT)
+def _drift(evidence: Evidence, levels: Levels) -> Found:
+    largest = evidence.largest_drift()
+    logits = np.abs(evidence.backend().astype(np.float64) - evidence.reference().astype(np.float64)).max(axis=1)
+    found = {
+        ("mean_of_largest_probability_drift", ""): mean_limits(largest, levels, smallest=0.0),
+        ("p90_of_largest_probability_drift", ""): quantile_limits(largest, 0.9, levels),
+        ("p90_of_largest_logit_drift", ""): quantile_limits(logits, 0.9, levels),
+    }
+    for percent in (95, 99):
+        if len(largest) >= rows_for_quantile(percent / 100):
+            name = f"p{percent}_of_largest_probability_drift"
+            found[name, ""] = quantile_limits(largest, percent / 100, levels)
+    return found
+
+
+@_finds(MOVEMENT)
+def _movement(evidence: Evidence, levels: Levels) -> Found:
+    if evidence.past is None:
+        return {}
+    past, now = evidence.head.probabilities(evidence.past), evidence.head.probabilities(evidence.backend())
+    largest = np.abs(now - past).max(axis=1)
+    return {
+        ("mean_of_largest_probability_movement", ""): mean_limits(largest, levels, smallest=0.0),
+        ("p90_of_largest_probability_movement", ""): quantile_limits(largest, 0.9, levels),
+    }
+
+
+@_finds(ERROR_RATIO)
+def _error_ratio(evidence: Evidence, levels: Levels) -> Found:
+    found = evidence.exact()
+    if found is None:
+        return {}
+    rows, exact = found
+    squares = squared_error_ratios(exact, Logits(evidence.reference()[rows]), Logits(evidence.backend()[rows]))
+    limits = mean_limits(squares, levels, smallest=0.0)
+    value = math.sqrt(limits.value)
+    return {
+        ("error_ratio_to_float32", ""): replace(
+            limits,
+            value=value,
+            low=math.sqrt(limits.low),
+            high=math.sqrt(limits.high),
+            spread=limits.spread / (2 * value) if value else 0.0,  # to first order
+        )
+    }
+
+
+@_finds(FLIPS)
+def _flips(evidence: Evidence, levels: Levels) -> Found:
+    found: Found = {}
+    for policy, (reference, backend) in evidence.decisions().items():
+        if evidence.head.multi_label:
+            changed = int((reference != backend).any(axis=1).sum())
+            found["row_flip_rate", policy] = proportion_limits(changed, len(reference), levels)
+        truth = evidence.truth
+        if truth is None or not (supported := truth.sum(axis=0) >= MIN_SUPPORT).any():
+            continue
+        lost = (reference == truth).astype(np.float64) - (backend == truth)
+        found["largest_label_loss", policy] = _largest(
+            [lost[:, label] for label in np.flatnonzero(supported)], levels, smallest=-1.0, largest=1.0
+        )
+    return found
+
+
+@_finds(AGREEMENT)
+def _agreement(evidence: Evidence, levels: Levels) -> Found:
+    changed = top_changed(evidence.reference(), evidence.backend())
+    return {("top1_disagreement", ""): proportion_limits(int(changed.sum()), len(changed), levels)}
+
+
+@_finds(PREVALENCE)
+def _prevalence(evidence: Evidence, levels: Levels) -> Found:
+    reference, backend = evidence.probabilities()
+    shifts = (backend - reference).T
+    return {("largest_prevalence_shift", ""): _largest([*shifts, *-shifts], levels)}
+
+
+@_finds(CALIBRATION)
+def _calibration(evidence: Evidence, levels: Levels) -> Found:
+    if evidence.truth is None:
+        return {}
+    found = calibration_limits(*evidence.probabilities(), evidence.truth, levels)
+    return {(name, ""): limits for name, limits in found.items()}
+
+
+@_finds(LOSSES)
+def _losses(evidence: Evidence, levels: Levels) -> Found:
+    truth = evidence.truth
+    if truth is None:
+        return {}
+    return {
+        (f"{name}_loss", policy): limits
+        for policy, sides in evidence.decisions().items()
+        for name, limits in paired_loss_limits(*sides, truth, levels, multi_label=evidence.head.multi_label).items()
+    }
+
+
+@_finds(SLICES)
+def _slices(evidence: Evidence, levels: Levels) -> Found:
+    largest = evidence.largest_drift()
+    parts = [largest[rows] for rows in evidence.all_slices().values() if rows.sum() >= MIN_SLICE_ROWS]
+    if not parts:
+        return {}
+    return {("mean_of_largest_probability_drift_in_worst_slice", ""): _largest(parts, levels, smallest=0.0)}
+
+
+def _largest(
+    parts: list[FloatArray], levels: Levels, *, smallest: float | None = None, largest: float | None = None
+) -> Limits:
+    """Limits of the largest of several means, each of one number a row."""
+    divided = Levels(low=levels.low / len(parts), high=levels.high)
+    return largest_limits([mean_limits(part, divided, smallest=smallest, largest=largest) for part in parts])

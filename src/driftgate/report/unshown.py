@@ -1,0 +1,57 @@
+"""What is said of bounds that the rows of a corpus do not show to be kept."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from driftgate.judge.accuracy_verdicts import NotShown, exit_code
+from driftgate.judge.bounds import MetricVerdict, Outcome
+from driftgate.judge.metrics import METRICS
+
+_LABELS = "labels"
+
+
+def explain_unshown(verdict: MetricVerdict) -> str:
+    """The verdict in words: value, upper limit, bound, and how many rows would show it."""
+    limits, bound = verdict.limits, verdict.bound
+    if math.isnan(limits.value):
+        return f"{verdict.backend}: {bound.metric}: not shown, these rows have no value of it; {_needs(verdict)}"
+    return (
+        f"{verdict.backend}: {bound.metric} = {limits.value:.3g}, and with {1 - limits.high_level:.0%} confidence at most "
+        f"{limits.high:.3g}, expected at most {bound.limit:.6g}: not shown; {_needs(verdict)}"
+    )
+
+
+def list_unshown(verdicts: Mapping[str, Sequence[MetricVerdict]], rows: int) -> list[str]:
+    """A line for each backend that has bounds which are not shown: which they are, and how many rows they need."""
+    lines = []
+    for backend, found in verdicts.items():
+        unshown = [verdict for verdict in found if verdict.verdict is Outcome.NOT_SHOWN]
+        if unshown:
+            named = "; ".join(f"{verdict.bound.metric} {_needs(verdict)}" for verdict in unshown)
+            lines.append(f"{backend}: {_count(unshown)} not shown on {rows:,} rows: {named}")
+    return lines
+
+
+def describe_outcome(outcome: Outcome, not_shown: NotShown) -> str:
+    """What bounds that are not shown do to a run."""
+    if outcome is Outcome.FAIL:
+        return "a bound is broken, whatever else is not shown"
+    if outcome is Outcome.PASS:
+        return "drift is shown to be within its bounds; flips and quality need not be shown"
+    code = exit_code(outcome, not_shown)
+    what = "a bound" if not_shown is NotShown.FAIL else "drift"
+    return f"{what} is not shown to be kept: exit code {code}; give more rows"
+
+
+def _count(verdicts: Sequence[MetricVerdict]) -> str:
+    return "1 bound" if len(verdicts) == 1 else f"{len(verdicts)} bounds"
+
+
+def _needs(verdict: MetricVerdict) -> str:
+    metric = METRICS.get(verdict.metric)
+    labelled = metric is not None and metric.source is not None and metric.source.part.needs == _LABELS
+    if verdict.rows_needed is None and math.isnan(verdict.value):
+        return "needs other rows"
+    if verdict.rows_needed is None:
+        return "needs a smaller value: at this one, no number of rows would show it"
+    return f"needs about {verdict.rows_needed:,} {'labelled ' if labelled else ''}rows"
