@@ -51,9 +51,7 @@ def read_results(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         schema = content["schema"]
     except OSError as error:
-        raise ResultsError(
-            f"results {path}: {str(error.strerror).lower()}; a run with --driftgate-results writes it"
-        ) from error
+        raise ResultsError(f"results {path}: {str(error.strerror).lower()}; a run of the suites writes it") from error
     except (ValueError, TypeError, KeyError) as error:
         raise ResultsError(f"results {path}: expected a JSON object with a schema, as a run writes it") from error
     if schema != SCHEMA:

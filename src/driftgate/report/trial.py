@@ -8,6 +8,7 @@ from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
 from driftgate.report.unshown import describe_outcome, list_unshown
+from driftgate.spelling import option
 
 _POLICY = POLICIES[0]
 
@@ -31,7 +32,7 @@ def render_unshown(
     """A line for each backend with bounds that the texts do not show to be kept, and what comes of it."""
     lines = list_unshown({one.backend: one.verdicts for one in assessments}, rows)
     if exit_code == UNSHOWN:
-        lines.append(f"{describe_outcome(Outcome.NOT_SHOWN, not_shown)} with --corpus; nothing was published")
+        lines.append(f"{describe_outcome(Outcome.NOT_SHOWN, not_shown)} with {option('corpus')}; nothing was published")
     return lines
 
 
