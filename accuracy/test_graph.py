@@ -10,7 +10,7 @@ def test_nothing_is_wrong_with_the_graph(graph_facts, built, results):
     findings = lint_graph(graph_facts, built.spec.precision)
     entry = results.of(built.spec.name)
     entry.findings = findings
-    entry.checks += 1
+    entry.check(passed=not findings)
     if findings:
         pytest.fail("\n".join([f"{built.spec.name}: the graph is not sound", *map(str, findings)]), pytrace=False)
 
@@ -27,6 +27,6 @@ def test_graph_is_the_locked_one(graph_facts, graph_lock, built, results):
     judge = graph_lock.write if graph_lock.update else graph_lock.describe_break
     broken = judge(name, graph_facts)
     results.of(name).lock = broken.splitlines()
-    results.of(name).checks += 1
+    results.of(name).check(passed=not broken)
     if broken:
         pytest.fail(broken, pytrace=False)

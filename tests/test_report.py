@@ -237,12 +237,17 @@ def test_a_backend_that_was_not_judged_has_no_verdict(results: Results) -> None:
     assert describe_results(results, 0)["backends"]["torch-compile"]["verdict"] is None
 
 
-@pytest.mark.parametrize("field", ["findings", "lock"])
-def test_a_graph_that_is_not_sound_fails_its_backend(field: str) -> None:
-    results = Results(header=HEADER)
-    results.add_verdicts([passed("onnx-fp16")])
-    setattr(results.of("onnx-fp16"), field, ["something"])
-    assert results.of("onnx-fp16").verdict() == "fail"
+def test_a_check_that_failed_fails_its_backend() -> None:
+    results = Results()
+    entry = results.of("onnx-fp16")
+    assert entry.verdict() is None
+    entry.check(passed=True)
+    assert entry.verdict() == "pass"
+    entry.check(passed=False)
+    assert entry.verdict() == "fail"
+    merged = Results()
+    merged.merge(results)
+    assert (merged.of("onnx-fp16").checks, merged.of("onnx-fp16").failed_checks, merged.verdict()) == (2, 1, "fail")
 
 
 def test_what_is_not_shown_is_said_with_the_rows_it_needs() -> None:

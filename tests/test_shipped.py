@@ -318,7 +318,8 @@ def test_a_folder_that_is_used_otherwise_fails_with_everything_that_differs(
     document = json.loads((project / ".driftgate/results.json").read_text(encoding="utf-8"))
     found = {difference["what"] for difference in document["backends"]["mine"]["shipped"]["differences"]}
     assert {"truncation_side", "problem_type", "thresholds.json", "id2label"} < found
-    assert document["backends"]["mine"]["verdicts"] == 1
+    entry = document["backends"]["mine"]
+    assert (entry["checks"], entry["failed_checks"], entry["verdict"]) == (1, 1, "fail")
 
 
 def test_a_model_alone_is_said_to_be_judged_by_its_graph_alone(

@@ -221,7 +221,7 @@ class SpeedGate:
 
     def count_verdict(self, found: CellVerdict) -> None:
         """A new cell counts too: `exit_code` has its own rule for a run of nothing else."""
-        self._session.results.of(found.backend).checks += 1
+        self._session.results.of(found.backend).check(passed=found.verdict is not Verdict.REGRESSION)
 
     def keep_violation(self, said: str) -> None:
         self._session.results.violations.append(said)

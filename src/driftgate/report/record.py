@@ -113,7 +113,7 @@ class BackendResults:
 
     Args:
         measured: what it was judged by. `verdicts`: on metrics. `checks`: how many other verdicts there were, passed or
-            failed: a graph or folder that was checked, a cell that was timed or gated.
+            failed: a graph or folder that was checked, a cell that was timed or gated. `failed_checks`: those that failed.
         searched: the worst value that a search for counterexamples saw of each metric, which is no verdict by itself.
         graph: facts of its file. `findings`: what is wrong with it. `lock`: why it is not the locked one, by line.
         shipped: of a published model, how what lies beside it differs from the encoder.
@@ -128,6 +128,7 @@ class BackendResults:
     measured: Measured = field(default_factory=Measured)
     verdicts: list[MetricVerdict] = field(default_factory=list)
     checks: int = 0
+    failed_checks: int = 0
     searched: dict[str, MetricVerdict] = field(default_factory=dict)
     graph: "DataclassInstance | None" = None
     findings: "Sequence[DataclassInstance] | None" = None
@@ -149,13 +150,18 @@ class BackendResults:
         return bool(self.verdicts or self.checks)
 
     def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome | None:
-        """What its verdicts come to; None where there are none. A counterexample and a graph that is not sound count too."""
+        """What its verdicts and checks come to; None where there are none. A counterexample counts too."""
         searched = [one for one in self.searched.values() if one.verdict is Outcome.FAIL]
-        if self.findings or self.lock:
+        if self.failed_checks:
             return Outcome.FAIL
         if not self.judged and not searched:
             return None
         return conclude([*self.verdicts, *searched], not_shown) if self.verdicts or searched else Outcome.PASS
+
+    def check(self, *, passed: bool) -> None:
+        """Count a verdict that is not on a metric."""
+        self.checks += 1
+        self.failed_checks += not passed
 
     def keep_worst(self, verdict: MetricVerdict) -> None:
         """Keep what a search saw, unless it saw worse before."""
@@ -166,12 +172,13 @@ class BackendResults:
     def merge(self, other: "BackendResults") -> None:
         """Take in what another process of the same run learned."""
         self.checks += other.checks
+        self.failed_checks += other.failed_checks
         self.verdicts += other.verdicts
         self.measured.records |= other.measured.records
         for verdict in other.searched.values():
             self.keep_worst(verdict)
         for name in (each.name for each in fields(self)):
-            if name not in ("checks", "verdicts", "measured", "searched"):
+            if name not in ("checks", "failed_checks", "verdicts", "measured", "searched"):
                 own, theirs = getattr(self, name), getattr(other, name)
                 setattr(self, name, _unite(own, theirs) if isinstance(own, dict) else own or theirs)
 

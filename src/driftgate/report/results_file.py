@@ -119,6 +119,7 @@ def _describe_backend(entry: BackendResults, not_shown: NotShown) -> dict[str, A
         "verdict": entry.verdict(not_shown),
         "verdicts": [_describe_verdict(verdict) for verdict in entry.verdicts],
         "checks": entry.checks,
+        "failed_checks": entry.failed_checks,
         "skipped": entry.skipped,
     }
 
