@@ -33,7 +33,7 @@ def test_an_error_of_logits_that_are_all_zero_has_a_finite_ratio() -> None:
 @pytest.mark.parametrize("shape", [(3, 4), (50, 1), (50,)], ids=str)
 def test_logits_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     other = Logits(np.zeros(shape, dtype=np.float32))
-    with pytest.raises(ValueError, match=r"one shape \(rows, labels\), found \(50, 4\), \(50, 4\)"):
+    with pytest.raises(ValueError, match=r"one shape \(rows, labels\), .*found \(50, 4\), \(50, 4\)"):
         measure_error(EXACT, ROUNDED, other)
 
 

@@ -40,12 +40,12 @@ def test_a_label_nobody_has_is_wrong_by_its_probability(p: float, expected: floa
 
 @pytest.mark.parametrize(("shape", "truth"), [((0, 2), (0, 2)), ((3, 2), (3, 1)), ((3, 2), (2, 2))])
 def test_arrays_that_do_not_fit_are_refused(shape: tuple[int, int], truth: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"expected two arrays of one shape \(rows, labels\)"):
+    with pytest.raises(ValueError, match=r"expected arrays of one shape \(rows, labels\)"):
         measure_calibration(Probabilities(np.zeros(shape)), LabelMatrix(np.zeros(truth, dtype=np.bool_)))
 
 
 @pytest.mark.parametrize("rows", [0, 2], ids=["nothing", "other-rows"])
 def test_prevalence_of_arrays_that_do_not_fit_is_refused(rows: int) -> None:
     p, decisions = Probabilities(np.zeros((rows, 1))), Decisions(np.zeros((0, 1), dtype=np.bool_))
-    with pytest.raises(ValueError, match=rf"four arrays of one shape \(rows, labels\), found \[\({rows}, 1\)"):
+    with pytest.raises(ValueError, match=rf"arrays of one shape \(rows, labels\), .*found \({rows}, 1\)"):
         measure_prevalence(p, p, decisions, decisions, ("joy",))

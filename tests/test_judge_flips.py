@@ -206,5 +206,5 @@ def test_labels_that_become_right_are_not_worse() -> None:
 
 def test_truth_of_another_shape_is_refused() -> None:
     yes = decisions("1..")
-    with pytest.raises(ValueError, match=r"one shape \(rows, labels\), found \[\(1, 3\), \(1, 3\), \(1, 2\)\]"):
+    with pytest.raises(ValueError, match=r"one shape \(rows, labels\), .*found \(1, 3\), \(1, 3\), \(1, 2\)"):
         count_flips(yes, yes, LABELS, truth=LabelMatrix(decisions("1.")))

@@ -48,7 +48,9 @@ def test_one_row_predicts_itself() -> None:
 @pytest.mark.parametrize(
     ("backend", "threshold", "message"),
     [
-        pytest.param(column(1, 2), 0.5, "one shape (rows, labels), found (1, 1) and (2, 1)", id="other-rows"),
+        pytest.param(
+            column(1, 2), 0.5, "one shape (rows, labels), none of them empty, found (1, 1), (2, 1)", id="other-rows"
+        ),
         pytest.param(column(np.nan), 0.5, "expected finite logits", id="nan"),
         pytest.param(column(1), 1.5, "expected thresholds between 0 and 1", id="no-probability"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
+from driftgate.judge.comparable import require_comparable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,7 @@ def _noise_floor(exact: FloatArray, reference: Logits, backend: Logits) -> float
     The reference's error counts as at least what rounding exact logits to float32 can cost (eps / 2 of their size): no float32
     answer is better than that but by chance, and the ratio stays finite.
     """
-    if not exact.shape == reference.shape == backend.shape or exact.ndim != 2 or not exact.size:
-        raise ValueError(
-            f"expected three arrays of one shape (rows, labels), found {exact.shape}, {reference.shape}, {backend.shape}"
-        )
-    if not all(np.isfinite(side).all() for side in (exact, reference, backend)):
-        raise ValueError("expected finite logits, found NaN or infinity")
+    require_comparable(exact, reference, backend)
     rounding = float(np.finfo(np.float32).eps) / 2 * _rms(exact)
     return max(_rms(reference - exact), rounding, float(np.finfo(np.float32).tiny))
 

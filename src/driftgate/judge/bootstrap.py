@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix
+from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.counted_quality import Counts, Metric, RowCounts, count_rows, counted_metrics, ratio, split_totals
 from driftgate.judge.quality import MIN_SUPPORT
 
@@ -60,10 +61,7 @@ def paired_losses(
     Raises:
         ValueError: different shapes, no rows, or no resamples.
     """
-    if not reference.shape == backend.shape == truth.shape or not truth.size:
-        raise ValueError(
-            f"expected three arrays of one shape (rows, labels), found {reference.shape}, {backend.shape}, {truth.shape}"
-        )
+    require_same_shape(reference, backend, truth)
     if resamples < 1:
         raise ValueError(f"expected at least one resample, found {resamples}")
     supported = truth.sum(axis=0) >= MIN_SUPPORT

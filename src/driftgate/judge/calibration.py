@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Decisions, LabelMatrix, Probabilities
+from driftgate.judge.comparable import require_same_shape
 
 BINS = 15
 
@@ -46,10 +47,7 @@ def measure_calibration(probabilities: Probabilities, truth: LabelMatrix) -> Cal
     Raises:
         ValueError: different shapes, no rows, or values outside [0, 1].
     """
-    if probabilities.shape != truth.shape or not truth.size:
-        raise ValueError(
-            f"expected two arrays of one shape (rows, labels), found {probabilities.shape} and {truth.shape}"
-        )
+    require_same_shape(probabilities, truth)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("expected probabilities between 0 and 1")
     rows = len(truth)
@@ -68,9 +66,7 @@ def measure_prevalence(
     Raises:
         ValueError: different shapes, or no rows.
     """
-    shapes = [side.shape for side in (reference, backend, before, after)]
-    if len(set(shapes)) != 1 or not reference.size:
-        raise ValueError(f"expected four arrays of one shape (rows, labels), found {shapes}")
+    require_same_shape(reference, backend, before, after)
     shift = (backend - reference).mean(axis=0)
     was, now = int(before.sum()), int(after.sum())
     return PrevalenceShift(

@@ -15,6 +15,7 @@ import numpy as np
 
 from driftgate.arrays import FloatArray, LabelMatrix, Probabilities
 from driftgate.judge.calibration import BINS
+from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.confidence import Levels, Limits
 from driftgate.judge.mean_limits import mean_limits
 
@@ -30,10 +31,7 @@ def calibration_limits(
     Raises:
         ValueError: different shapes, no rows, or values that are not finite.
     """
-    if not reference.shape == backend.shape == truth.shape or truth.ndim != 2 or not truth.size:
-        raise ValueError(
-            f"expected three arrays of one shape (rows, labels), found {reference.shape}, {backend.shape}, {truth.shape}"
-        )
+    require_same_shape(reference, backend, truth)
     brier = ((backend - truth) ** 2 - (reference - truth) ** 2).mean(axis=1)
     error = mean_limits(_parts_in_error(backend, truth) - _parts_in_error(reference, truth), levels)
     movement = mean_limits(np.abs(backend - reference).mean(axis=1), levels, smallest=0.0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
+from driftgate.judge.comparable import require_comparable
 from driftgate.judge.probabilities import to_probabilities
 
 PERCENTILES = (25, 50, 75, 90, 95, 99, 99.9)
@@ -102,20 +103,6 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
             for row in worst
         ),
     )
-
-
-def require_comparable(reference: Logits, backend: Logits) -> None:
-    """Refuse what cannot be compared row by row: other shapes, nothing in them, NaN or infinity, which never count as small.
-
-    Raises:
-        ValueError: says which.
-    """
-    if reference.shape != backend.shape or reference.ndim != 2 or not reference.size:
-        raise ValueError(
-            f"expected two arrays of one shape (rows, labels), found {reference.shape} and {backend.shape}"
-        )
-    if not (np.isfinite(reference).all() and np.isfinite(backend).all()):
-        raise ValueError("expected finite logits, found NaN or infinity")
 
 
 def summarize(values: FloatArray) -> Distribution:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,11 +36,8 @@ class Head:
     def probabilities(self, logits: Logits) -> Probabilities:
         return to_probabilities(logits, multi_label=self.multi_label)
 
-    def decide(self, logits: Logits, thresholds: Thresholds) -> Decisions:
-        return decide(self.probabilities(logits), thresholds, multi_label=self.multi_label)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """One backend's answers beside the reference's.
 
@@ -65,15 +63,18 @@ class Evidence:
     long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
     past: Logits | None = None
 
+    @cached_property
     def probabilities(self) -> tuple[Probabilities, Probabilities]:
         """Of the reference and of the backend."""
         return self.head.probabilities(self.reference()), self.head.probabilities(self.backend())
 
+    @cached_property
     def largest_drift(self) -> FloatArray:
         """Each row's largest |probability difference| from the reference, float64, (rows,)."""
-        reference, backend = self.probabilities()
+        reference, backend = self.probabilities
         return np.asarray(np.abs(backend - reference).max(axis=1), dtype=np.float64)
 
+    @cached_property
     def all_slices(self) -> dict[str, BoolArray]:
         """The given slices, and the rows whose decisions are closest, bool, (rows,), by name."""
         from driftgate.judge.slices import closest_decisions  # scikit-learn is slow to import
@@ -81,10 +82,14 @@ class Evidence:
         closest = closest_decisions(self.reference(), SLICE_THRESHOLD, multi_label=self.head.multi_label)
         return {**self.slices(), "closest decisions": closest}
 
+    @cached_property
     def decisions(self) -> dict[str, tuple[Decisions, Decisions]]:
         """Of the reference and of the backend, by decision policy."""
-        reference, backend = self.reference(), self.backend()
+        (reference, backend), multi_label = self.probabilities, self.head.multi_label
         return {
-            policy: (self.head.decide(reference, thresholds), self.head.decide(backend, thresholds))
+            policy: (
+                decide(reference, thresholds, multi_label=multi_label),
+                decide(backend, thresholds, multi_label=multi_label),
+            )
             for policy, thresholds in self.head.policies.items()
         }

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from driftgate.arrays import BoolArray, Decisions, LabelMatrix
+from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.intervals import clopper_pearson, holm
 from driftgate.judge.quality import MIN_SUPPORT
 
@@ -80,9 +81,7 @@ def count_flips(
     Raises:
         ValueError: different shapes, or no decisions.
     """
-    if reference.shape != backend.shape or not reference.size or (truth is not None and truth.shape != reference.shape):
-        shapes = [side.shape for side in (reference, backend, truth) if side is not None]
-        raise ValueError(f"expected arrays of one shape (rows, labels), found {shapes}")
+    require_same_shape(reference, backend, *([] if truth is None else [truth]))
     changed = reference != backend
     rows = int(np.count_nonzero(changed.any(axis=1)))
     gained, lost = int((backend & ~reference).sum()), int((reference & ~backend).sum())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Logits
+from driftgate.judge.comparable import require_comparable
 from driftgate.judge.probabilities import to_probabilities
 
 UNMOVED = 1e-5
@@ -49,10 +50,7 @@ def measure_movement(
         ValueError: different shapes, or values that are not finite.
     """
     arrays = (reference_then, reference_now, backend_then, backend_now)
-    if len({array.shape for array in arrays}) != 1:
-        raise ValueError(f"expected four arrays of one shape, found {[array.shape for array in arrays]}")
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise ValueError("expected finite logits, found NaN or infinity")
+    require_comparable(*arrays)
     p = [to_probabilities(array, multi_label=multi_label) for array in arrays]
     largest = np.abs(p[3] - p[2]).max(axis=1)
     reference, backend = float(np.abs(p[1] - p[0]).max()), float(largest.max())

@@ -135,7 +135,7 @@ def _flips(evidence: Evidence) -> Mapping[str, Flips]:
     head = evidence.head
     return {
         policy: count_flips(*sides, head.labels, truth=evidence.truth, multi_label=head.multi_label)
-        for policy, sides in evidence.decisions().items()
+        for policy, sides in evidence.decisions.items()
     }
 
 
@@ -154,10 +154,10 @@ def _agreement(evidence: Evidence) -> Agreement:
 
 @_measures(PREVALENCE)
 def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
-    probabilities = evidence.probabilities()
+    probabilities = evidence.probabilities
     return {
         policy: measure_prevalence(*probabilities, *sides, evidence.head.labels)
-        for policy, sides in evidence.decisions().items()
+        for policy, sides in evidence.decisions.items()
     }
 
 
@@ -165,7 +165,7 @@ def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
 def _calibration(evidence: Evidence) -> Both[Calibration] | None:
     if evidence.truth is None:
         return None
-    reference, backend = evidence.probabilities()
+    reference, backend = evidence.probabilities
     return Both(measure_calibration(reference, evidence.truth), measure_calibration(backend, evidence.truth))
 
 
@@ -176,7 +176,7 @@ def _quality(evidence: Evidence) -> Mapping[str, Both[Quality]] | None:
         return None
     return {
         policy: Both(*(measure_quality(side, truth, head.labels, multi_label=head.multi_label) for side in sides))
-        for policy, sides in evidence.decisions().items()
+        for policy, sides in evidence.decisions.items()
     }
 
 
@@ -186,7 +186,7 @@ def _losses(evidence: Evidence) -> Mapping[str, Mapping[str, PairedLoss]] | None
     if truth is None:
         return None
     return {
-        policy: paired_losses(*sides, truth, multi_label=multi_label) for policy, sides in evidence.decisions().items()
+        policy: paired_losses(*sides, truth, multi_label=multi_label) for policy, sides in evidence.decisions.items()
     }
 
 
@@ -195,13 +195,13 @@ def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] |
     truth = evidence.truth
     if truth is None:
         return None
-    return {policy: compare_subset_accuracy(*sides, truth) for policy, sides in evidence.decisions().items()}
+    return {policy: compare_subset_accuracy(*sides, truth) for policy, sides in evidence.decisions.items()}
 
 
 @_measures(SLICES)
 def _slices(evidence: Evidence) -> Mapping[str, SliceDrift]:
     reference, backend, multi_label = evidence.reference(), evidence.backend(), evidence.head.multi_label
-    return measure_slices(reference, backend, evidence.all_slices(), SLICE_THRESHOLD, multi_label=multi_label)
+    return measure_slices(reference, backend, evidence.all_slices, SLICE_THRESHOLD, multi_label=multi_label)
 
 
 @_measures(NOISE)

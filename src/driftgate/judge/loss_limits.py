@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.arrays import Decisions, FloatArray, IntArray, LabelMatrix
+from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.confidence import Levels, Limits, unknown_limits
 from driftgate.judge.counted_quality import Metric, count_rows, counted_metrics, split_totals
 from driftgate.judge.mean_limits import lower_limit
@@ -54,10 +55,7 @@ def paired_loss_limits(
     Raises:
         ValueError: different shapes, or no rows.
     """
-    if not reference.shape == backend.shape == truth.shape or truth.ndim != 2 or not truth.size:
-        raise ValueError(
-            f"expected three arrays of one shape (rows, labels), found {reference.shape}, {backend.shape}, {truth.shape}"
-        )
+    require_same_shape(reference, backend, truth)
     rows, support = len(truth), truth.sum(axis=0)
     supported = support >= MIN_SUPPORT
     seen = _distinct_rows(reference, backend, truth)

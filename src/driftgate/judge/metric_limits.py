@@ -59,7 +59,7 @@ def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
 
 @_finds(DRIFT)
 def _drift(evidence: Evidence, levels: Levels) -> Found:
-    largest = evidence.largest_drift()
+    largest = evidence.largest_drift
     logits = np.abs(evidence.backend().astype(np.float64) - evidence.reference().astype(np.float64)).max(axis=1)
     found = {
         ("mean_of_largest_probability_drift", ""): mean_limits(largest, levels, smallest=0.0),
@@ -108,7 +108,7 @@ def _error_ratio(evidence: Evidence, levels: Levels) -> Found:
 @_finds(FLIPS)
 def _flips(evidence: Evidence, levels: Levels) -> Found:
     found: Found = {}
-    for policy, (reference, backend) in evidence.decisions().items():
+    for policy, (reference, backend) in evidence.decisions.items():
         if evidence.head.multi_label:
             changed = int((reference != backend).any(axis=1).sum())
             found["row_flip_rate", policy] = proportion_limits(changed, len(reference), levels)
@@ -130,7 +130,7 @@ def _agreement(evidence: Evidence, levels: Levels) -> Found:
 
 @_finds(PREVALENCE)
 def _prevalence(evidence: Evidence, levels: Levels) -> Found:
-    reference, backend = evidence.probabilities()
+    reference, backend = evidence.probabilities
     shifts = (backend - reference).T
     return {("largest_prevalence_shift", ""): _largest([*shifts, *-shifts], levels)}
 
@@ -139,7 +139,7 @@ def _prevalence(evidence: Evidence, levels: Levels) -> Found:
 def _calibration(evidence: Evidence, levels: Levels) -> Found:
     if evidence.truth is None:
         return {}
-    found = calibration_limits(*evidence.probabilities(), evidence.truth, levels)
+    found = calibration_limits(*evidence.probabilities, evidence.truth, levels)
     return {(name, ""): limits for name, limits in found.items()}
 
 
@@ -150,15 +150,15 @@ def _losses(evidence: Evidence, levels: Levels) -> Found:
         return {}
     return {
         (f"{name}_loss", policy): limits
-        for policy, sides in evidence.decisions().items()
+        for policy, sides in evidence.decisions.items()
         for name, limits in paired_loss_limits(*sides, truth, levels, multi_label=evidence.head.multi_label).items()
     }
 
 
 @_finds(SLICES)
 def _slices(evidence: Evidence, levels: Levels) -> Found:
-    largest = evidence.largest_drift()
-    parts = [largest[rows] for rows in evidence.all_slices().values() if rows.sum() >= MIN_SLICE_ROWS]
+    largest = evidence.largest_drift
+    parts = [largest[rows] for rows in evidence.all_slices.values() if rows.sum() >= MIN_SLICE_ROWS]
     if not parts:
         return {}
     return {("mean_of_largest_probability_drift_in_worst_slice", ""): _largest(parts, levels, smallest=0.0)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Logits
+from driftgate.judge.comparable import require_comparable
 from driftgate.judge.probabilities import to_probabilities
 
 
@@ -35,10 +36,7 @@ def measure_noise(answers: Sequence[Logits], *, multi_label: bool) -> Noise:
     """
     if len(answers) < 2:
         raise ValueError(f"expected at least two runs to compare, found {len(answers)}")
-    if len({answer.shape for answer in answers}) != 1 or answers[0].ndim != 2 or not answers[0].size:
-        raise ValueError(f"expected arrays of one shape (rows, labels), found {[answer.shape for answer in answers]}")
-    if not all(np.isfinite(answer).all() for answer in answers):
-        raise ValueError("expected finite logits, found NaN or infinity")
+    require_comparable(*answers)
     logits = np.ptp(np.stack(answers).astype(np.float64), axis=0)
     probabilities = np.ptp(np.stack([to_probabilities(answer, multi_label=multi_label) for answer in answers]), axis=0)
     largest = probabilities.max(axis=1)

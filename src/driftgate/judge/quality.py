@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from driftgate.arrays import Decisions, LabelMatrix
+from driftgate.judge.comparable import require_same_shape
 
 MIN_SUPPORT = 50
 """A label with fewer positive rows has an F1 that one flip moves by percents."""
@@ -44,8 +45,7 @@ def measure_quality(decisions: Decisions, truth: LabelMatrix, labels: tuple[str,
     Raises:
         ValueError: different shapes, or no rows.
     """
-    if decisions.shape != truth.shape or not truth.size:
-        raise ValueError(f"expected decisions and labels of one shape, found {decisions.shape} and {truth.shape}")
+    require_same_shape(decisions, truth)
     columns = truth.shape[1]
     # scikit-learn takes a single column for two classes, no and yes, and would count both.
     options = {"labels": list(range(columns)) if columns > 1 else [1], "zero_division": 0}

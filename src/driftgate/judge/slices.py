@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import logit
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits
-from driftgate.judge.drift import require_comparable
+from driftgate.judge.comparable import require_comparable
 from driftgate.judge.flips import count_flips
 from driftgate.judge.probabilities import decide, to_probabilities
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Decisions, LabelMatrix
+from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.intervals import mcnemar_exact, paired_difference
 
 
@@ -32,10 +33,7 @@ def compare_subset_accuracy(reference: Decisions, backend: Decisions, truth: Lab
     Raises:
         ValueError: different shapes.
     """
-    if not reference.shape == backend.shape == truth.shape:
-        raise ValueError(
-            f"expected three arrays of one shape, found {reference.shape}, {backend.shape} and {truth.shape}"
-        )
+    require_same_shape(reference, backend, truth)
     right, still = (np.all(side == truth, axis=1) for side in (reference, backend))
     lost, gained = int((right & ~still).sum()), int((still & ~right).sum())
     interval = paired_difference(lost, gained, len(truth), confidence=0.9)
