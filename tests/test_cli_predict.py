@@ -259,7 +259,7 @@ def test_a_published_file_and_its_encoder_are_compared(driftgate: Command, tiny_
 def test_a_corrupt_onnx_file_is_refused(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_encoder, tmp_path / "published", ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.onnx").write_bytes(b"these are not the bytes of a graph")
-    assert_refused(driftgate("predict", folder, TEXTS[0]), "model.onnx: not an ONNX file")
+    assert_refused(driftgate("predict", folder, TEXTS[0]), "model.onnx: expected an ONNX file")
 
 
 def test_an_onnx_file_that_is_no_text_classifier_is_refused(

@@ -130,8 +130,8 @@ def test_logits_that_are_not_finite_are_refused(side: str, value: float) -> None
 @pytest.mark.parametrize(
     ("reference", "backend", "labels", "message"),
     [
-        pytest.param((3, 2), (1, 2), LABELS, r"found \(3, 2\) and \(1, 2\)", id="other-rows"),
-        pytest.param((3, 2), (3, 1), LABELS, r"found \(3, 2\) and \(3, 1\)", id="other-labels"),
+        pytest.param((3, 2), (1, 2), LABELS, r"found \(3, 2\), \(1, 2\)", id="other-rows"),
+        pytest.param((3, 2), (3, 1), LABELS, r"found \(3, 2\), \(3, 1\)", id="other-labels"),
         pytest.param((3,), (3,), LABELS, r"\(rows, labels\)", id="one-dimension"),
         pytest.param((0, 2), (0, 2), LABELS, r"\(rows, labels\)", id="no-rows"),
         pytest.param((2, 0), (2, 0), (), r"\(rows, labels\)", id="no-labels"),

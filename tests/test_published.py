@@ -228,7 +228,7 @@ def test_a_graph_with_another_input_is_refused_with_its_name(copy_model: CopyMod
 def test_a_file_that_is_no_model_is_refused(content: bytes, suffix: str, encoder: Encoder, tmp_path: Path) -> None:
     path = tmp_path / f"model.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ArtifactError, match=f"model.{suffix}: not an ONNX file"):
+    with pytest.raises(ArtifactError, match=f"model.{suffix}: expected an ONNX file"):
         open_as(f"mine={path}", encoder)
 
 
@@ -236,7 +236,7 @@ def test_half_a_model_is_refused(copy_model: CopyModel, encoder: Encoder) -> Non
     path = copy_model()
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ArtifactError, match="not an ONNX file"):
+    with pytest.raises(ArtifactError, match="expected an ONNX file"):
         open_as(f"mine={path}", encoder)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import IntArray
+from driftgate.builder.onnx_file import read_model
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows, spread_sample
 from driftgate.inputs.corpus import Corpus
@@ -73,9 +74,7 @@ class FeedReader:
     """Feeds as ONNX Runtime's calibrators take them: one at a time, with the inputs that the graph has."""
 
     def __init__(self, model: Path, feeds: Sequence[Feed]) -> None:
-        import onnx
-
-        names = {value.name for value in onnx.load(model, load_external_data=False).graph.input}
+        names = {value.name for value in read_model(model).graph.input}
         self._feeds = [{name: array for name, array in feed.items() if name in names} for feed in feeds]
         self.set_range(0, len(feeds))
 

@@ -4,11 +4,12 @@ A layer's attention is one node in an exported file, and so is its GELU. Every r
 file runs everywhere as it is; each later step writes that one node in the form that is best for it.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from driftgate.builder.onnx_graph import readers
 
 DOMAIN = "driftgate"
 
@@ -90,10 +91,10 @@ def load_inlined(source: Path, *, weights: bool = True) -> Any:
 def _join_transposes(graph: Any) -> None:
     """A body turns what was turned for its call: one Transpose does both."""
     makers = {node.output[0]: node for node in graph.node if node.op_type == "Transpose"}
-    readers = Counter(name for node in graph.node for name in node.input)
+    reading = readers(graph)
     for node in list(makers.values()):
         first = makers.get(node.input[0])
-        if first is not None and readers[node.input[0]] == 1:
+        if first is not None and len(reading[node.input[0]]) == 1:
             before, after = (turned.attribute[0].ints for turned in (first, node))
             node.input[0] = first.input[0]
             after[:] = [before[axis] for axis in after]

@@ -7,6 +7,7 @@ from typing import Any
 
 from driftgate.builder.graph_constants import type_name
 from driftgate.builder.graph_walk import BLOCK_PRODUCTS, Site, attributes, inline_functions, list_constants, walk
+from driftgate.builder.onnx_file import read_model
 
 _BITS_UNLESS_SAID = 4
 _PACKED_TYPES = frozenset({"int2", "int4"})
@@ -62,7 +63,7 @@ def read_block_products(model: Path) -> BlockProducts:
     """How the products of an ONNX file with weights in blocks are computed. External data is not read."""
     import onnx
 
-    graph = inline_functions(onnx.load(model, format="protobuf", load_external_data=False)).graph
+    graph = inline_functions(read_model(model)).graph
     return BlockProducts(
         in_integers=any(_is_integer(site) for site in walk(graph)),
         in_float16=any(

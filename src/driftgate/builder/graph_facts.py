@@ -18,7 +18,8 @@ from driftgate.builder.graph_constants import (
     type_name,
 )
 from driftgate.builder.graph_walk import Site, inline_functions, list_constants, walk, weight_shape
-from driftgate.errors import ArtifactError, EncoderError
+from driftgate.builder.onnx_file import read_model
+from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder
 
 # One softmax attention in each layer, as wide as the hidden size. Others (Longformer, MobileBERT, ...) count otherwise.
@@ -143,7 +144,7 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
     Raises:
         ArtifactError: not an ONNX file, or external data that is missing.
     """
-    loaded = _load(model)
+    loaded = inline_functions(read_model(model), keep=DOMAIN)
     graph, sites = loaded.graph, list(walk(loaded.graph))
     constants = list_constants(graph)
     sizes = count_bytes(constants)
@@ -173,19 +174,6 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
         unmatched_excludes=tuple(name for name in exclude if name not in kept),
         block_multiply_adds=_count_block_work(sites),
     )
-
-
-def _load(model: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        loaded = onnx.load(model, format="protobuf", load_external_data=False)
-    except (DecodeError, OSError) as error:
-        raise ArtifactError(f"{model}: expected an ONNX file, found one that cannot be read ({error})") from error
-    if not loaded.graph.node:
-        raise ArtifactError(f"{model}: expected an ONNX file, found one without nodes")
-    return inline_functions(loaded, keep=DOMAIN)
 
 
 def _operator(node: Any) -> str:

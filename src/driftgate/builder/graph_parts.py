@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from driftgate.builder.graph_constants import count_bytes
+from driftgate.builder.onnx_file import read_model
+from driftgate.builder.onnx_graph import readers
 
 OTHER = "other"
 
@@ -35,14 +37,9 @@ def count_part_bytes(model: Path) -> dict[str, int]:
 
     A weight belongs to the module that its own name says, or the name of the first node downstream that says one.
     """
-    import onnx
-
-    graph = onnx.load(model, load_external_data=False).graph
-    readers: defaultdict[str, list[Any]] = defaultdict(list)
-    for node in graph.node:
-        for name in node.input:
-            readers[name].append(node)
-    return _sum((_find_part(tensor.name, readers), sum(count_bytes([tensor]).values())) for tensor in graph.initializer)
+    graph = read_model(model).graph
+    reading = readers(graph)
+    return _sum((_find_part(tensor.name, reading), sum(count_bytes([tensor]).values())) for tensor in graph.initializer)
 
 
 def count_stored_bytes(weights: Iterable[Path]) -> dict[str, int]:
@@ -50,13 +47,13 @@ def count_stored_bytes(weights: Iterable[Path]) -> dict[str, int]:
     return _sum((part_of(name) or OTHER, size) for path in weights for name, size in _stored(path))
 
 
-def _find_part(name: str, readers: Mapping[str, list[Any]]) -> str:
+def _find_part(name: str, reading: Mapping[str, list[Any]]) -> str:
     pending, seen = deque([name]), {name}
     while pending:
         current = pending.popleft()
         if part := part_of(current):
             return part
-        read_next = [found for node in readers.get(current, ()) for found in (node.name, *node.output)]
+        read_next = [found for node in reading.get(current, ()) for found in (node.name, *node.output)]
         pending.extend(found for found in read_next if found not in seen)
         seen.update(read_next)
     return OTHER

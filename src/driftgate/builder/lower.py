@@ -1,13 +1,12 @@
 """The operators that an export left whole, written as ONNX Runtime's own: what its GPU kernels and the row layout start from."""
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from driftgate.builder.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute, makers, save_beside
+from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute, makers, readers, save_beside
 
 _SWAP = [0, 2, 1, 3]
 """(batch, sequence, heads, head size) to (batch, heads, sequence, head size), and back."""
@@ -55,10 +54,7 @@ class _Heads:
     def __init__(self, graph: GraphWriter) -> None:
         self._graph = graph
         self._makers = makers(graph.model.graph)
-        self._readers: defaultdict[str, list[Any]] = defaultdict(list)
-        for node in graph.take_nodes():
-            for name in node.input:
-                self._readers[name].append(node)
+        self._readers = readers(graph.model.graph)
 
     def write(self, node: Any, *, for_kernels: bool) -> None:
         graph, (*split, bias), mixed = self._graph, node.input, node.output[0]

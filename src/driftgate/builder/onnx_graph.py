@@ -1,5 +1,6 @@
 """Reading an ONNX graph, and rewriting it node by node."""
 
+from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,15 @@ def makers(graph: Any) -> dict[str, Any]:
     return {name: node for node in graph.node for name in node.output}
 
 
+def readers(graph: Any) -> defaultdict[str, list[Any]]:
+    """The nodes that read each tensor, by the tensor's name, in order; a node as often as it reads it."""
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            found[name].append(node)
+    return found
+
+
 def attribute(node: Any, name: str, default: Any) -> Any:
     """An attribute's value, or `default` where the node does not have it."""
     from onnx import helper
@@ -70,17 +80,17 @@ LARGEST_FILE = 2**30
 
 def save_model(model: Any, target: Path) -> None:
     """Save a model whose weights are in memory: in a file of their own beside it where one file might not hold all of it."""
-    import onnx
-
-    external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE
-    onnx.save(model, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
+    _save(model, target, external=sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE)
 
 
 def save_beside(model: Any, source: Path, target: Path) -> None:
     """Save what was made of `source`: weights go into a file of their own where they did there (over 2 GB they must)."""
+    _save(model, target, external=has_external_data(source))
+
+
+def _save(model: Any, target: Path, *, external: bool) -> None:
     import onnx
 
-    external = has_external_data(source)
     onnx.save(model, target, save_as_external_data=external, location=f"{target.name}_data" if external else None)
 
 

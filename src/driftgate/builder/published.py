@@ -8,6 +8,7 @@ from typing import Any
 from driftgate.backends import BackendSpec, Precision, name_promises
 from driftgate.builder.artifact import Artifact, open_artifact
 from driftgate.builder.graph_precision import infer_precision
+from driftgate.builder.onnx_file import read_model
 from driftgate.builder.onnx_graph import makers
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
@@ -23,7 +24,7 @@ def open_published(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, Ar
         ArtifactError: no ONNX file there, or inputs, labels, vocabulary or precision that do not fit.
     """
     path = find_published_model(spec)
-    model = _load(path)
+    model = read_model(path)
     graph, inferred = model.graph, _infer_precision(path, model)
     _check_precision(spec, path, inferred)
     _check_inputs(path, graph)
@@ -47,19 +48,6 @@ def find_published_model(spec: BackendSpec) -> Path:
         found = ", ".join(model.name for model in models) or ("no .onnx file" if path.is_dir() else "nothing")
         raise ArtifactError(f"backend {spec.name}={path}: expected an ONNX file or a folder with one, found {found}")
     return models[0]
-
-
-def _load(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, format="protobuf", load_external_data=False)
-    except DecodeError as error:
-        raise ArtifactError(f"{path}: not an ONNX file ({error}); its suffix does not fit its content") from error
-    if not model.graph.node:
-        raise ArtifactError(f"{path}: not an ONNX file, or an empty graph")
-    return model
 
 
 def _infer_precision(path: Path, model: Any) -> Precision:

@@ -10,6 +10,7 @@ from typing import Any
 
 from driftgate.builder.calibration import Calibration, FeedReader
 from driftgate.builder.functions import load_inlined
+from driftgate.builder.onnx_file import read_model
 from driftgate.builder.onnx_graph import has_external_data, refuse_quantized, save_beside
 from driftgate.builder.rowwise.tables import quantize_tables
 from driftgate.errors import BackendUnavailableError
@@ -94,7 +95,6 @@ def quantize_with_optimum_avx2(source: Path, target: Path) -> None:
 
 
 def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
-    import onnx
 
     try:
         from optimum.onnxruntime import ORTQuantizer
@@ -111,7 +111,7 @@ def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
         plain = Path(scratch) / "plain" / source.name
         plain.parent.mkdir()
-        onnx.save(load_inlined(source), plain, save_as_external_data=external, location=f"{source.name}_data")
+        save_beside(load_inlined(source), source, plain)
         quantizer = ORTQuantizer(plain, PretrainedConfig())
         quantizer.quantize(
             getattr(AutoQuantizationConfig, preset)(is_static=False),
@@ -125,9 +125,7 @@ def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
 
 def _refuse_quantized_file(source: Path) -> Any:
     """The model, without its external data, unless it is quantized."""
-    import onnx
-
-    model = onnx.load(source, load_external_data=False)
+    model = read_model(source)
     refuse_quantized(model, source)
     return model
 
