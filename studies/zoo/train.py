@@ -29,8 +29,8 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "modernbert": (
         "ModernBert",
         {
-            "hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 288,
-            "max_position_embeddings": 1024, "local_attention": 64, "global_attn_every_n_layers": 3,
+            "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 192,
+            "max_position_embeddings": 1024, "local_attention": 32, "global_attn_every_n_layers": 2,
             "cls_token_id": 0, "sep_token_id": 2,
         },
     ),
