@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix, Logits
 from driftgate.judge import loss_limits
-from driftgate.judge.accuracy_verdicts import AccuracyVerdict, judge_limits, levels_for
+from driftgate.judge.accuracy_verdicts import ALPHA
 from driftgate.judge.bootstrap import paired_losses
+from driftgate.judge.bounds import Outcome
 from driftgate.judge.calibration_limits import calibration_limits
-from driftgate.judge.confidence import Levels, Limits, proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence import SHOW_LEVEL, Levels, Limits
+from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
 from driftgate.judge.loss_limits import paired_loss_limits
 from driftgate.judge.mean_limits import lower_limit, mean_limits, upper_limit
 from driftgate.judge.probabilities import decide, to_probabilities
@@ -61,12 +63,18 @@ class Answers:
         return found | calibration_limits(before, after, truth, levels)
 
 
+def judge(limits: Limits, bound: float) -> Outcome:
+    if not limits.low <= bound:
+        return Outcome.FAIL
+    return Outcome.PASS if limits.high <= bound else Outcome.NOT_SHOWN
+
+
 def judge_good_builds(answers: dict[str, Answers], runs: int, random: np.random.Generator) -> dict[str, Any]:
     """Each metric held to its true value, where a verdict of either kind is an error; and to a bound with room.
 
     With room: twice the true value for drift, flips and calibration; the margin of its class for quality.
     """
-    levels = levels_for(METRICS * len(answers))
+    levels = Levels(low=ALPHA / (METRICS * len(answers)), high=SHOW_LEVEL)
     everything = np.arange(len(next(iter(answers.values())).truth))
     true = {backend: own.limits(everything, levels) for backend, own in answers.items()}
     found: dict[str, Any] = {"metrics of a run": METRICS * len(answers), "fail level": levels.low}
@@ -82,11 +90,11 @@ def judge_good_builds(answers: dict[str, Answers], runs: int, random: np.random.
                     room = MARGINS.get(backend, 0.01) if metric in LOSSES else 2 * abs(value)
                     if metric == "calibration_error_increase":
                         room = 2 * float(true[backend][metric].tends_to or 0.0)
-                    hard = judge_limits(metric, "", limits, value).verdict
+                    hard = judge(limits, value)
                     at_bound[backend].setdefault(metric, Counter())[hard] += 1
-                    easy = judge_limits(metric, "", limits, room).verdict
+                    easy = judge(limits, room)
                     with_room[backend].setdefault(metric, Counter())[easy] += 1
-                    failed |= hard is AccuracyVerdict.FAIL
+                    failed |= hard is Outcome.FAIL
             failed_runs += failed
         found[str(rows)] = {
             "runs": runs,
