@@ -1,6 +1,7 @@
 """Is an encoder as fast from one exporter as from another? The same backends from two builds, in alternating blocks.
 
     python studies/export/speed.py BEFORE AFTER [--encoder FOLDER] [--blocks 30] [--backends onnx-fp32,...]
+        [--plans "batch 1,..."]
 
 BEFORE and AFTER are folders that `driftgate build` wrote with the two versions, each from an environment of its own, with a
 folder for each backend in them. Prints a table of the ratio before/after (above 1: the second build is faster), and writes
@@ -38,7 +39,9 @@ ROWS = {"batch 1": 8, "batch 8": 8, "batch 32": 32, "budget": 16}
 LEVEL = 0.05
 
 
-def compare(encoder: Encoder, before: Path, after: Path, backends: list[str], blocks: int) -> dict[str, Any]:
+def compare(
+    encoder: Encoder, before: Path, after: Path, backends: list[str], plans: list[str], blocks: int
+) -> dict[str, Any]:
     """Ratios of each backend under each plan, with the largest difference between the two builds' logits."""
     every = tokenize(encoder, throughput_corpus("normal").texts)
     settings = RunSettings(available_threads())
@@ -56,7 +59,8 @@ def compare(encoder: Encoder, before: Path, after: Path, backends: list[str], bl
             side: len(onnx.load(backend.spec.published, load_external_data=False).graph.node)
             for side, backend in sides.items()
         }
-        for plan_name, plan in PLANS.items():
+        for plan_name in plans:
+            plan = PLANS[plan_name]
             rows = every.take(spread_sample(every, ROWS[plan_name]))
             workloads = {side: prepare_workload(backend, rows, plan) for side, backend in sides.items()}
             answers = [workload.logits(workload.run()) for workload in workloads.values()]
@@ -96,10 +100,18 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     parser.add_argument("--encoder", type=Path, default=EMBEDDED)
     parser.add_argument("--backends", default=BACKENDS)
+    parser.add_argument("--plans", default=",".join(PLANS))
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--out", type=Path, default=HERE / "speed.json")
     given = parser.parse_args()
-    found = compare(load_encoder(given.encoder), given.before, given.after, given.backends.split(","), given.blocks)
+    found = compare(
+        load_encoder(given.encoder),
+        given.before,
+        given.after,
+        given.backends.split(","),
+        given.plans.split(","),
+        given.blocks,
+    )
     given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
