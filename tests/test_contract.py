@@ -26,6 +26,7 @@ from driftgate.backends import REGISTRY
 from driftgate.builder.layout import Layout, place_of
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
+from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.publish import publish
 from driftgate.run.device import RunSettings
 from driftgate.trial import Trial
@@ -166,7 +167,7 @@ def test_an_encoder_with_segments_is_loaded_by_the_same_means(
     monkeypatch.setattr(publish_module, "measure_speed", made_up_speed)
     source = make_tiny_encoder(tmp_path / "source", "bert", problem_type="single_label_classification")
     encoder = load_encoder(source)
-    trial = Trial(Corpus("mine", TEXTS, tuple("abc"), labels=None), 3, find_bounds(None), RunSettings(1))
+    trial = Trial(Corpus("mine", TEXTS, tuple("abc"), labels=None), 3, find_bounds(None), RunSettings(1), NotShown.WARN)
     folder = publish(encoder, [REGISTRY["onnx-fp32"]], tmp_path / "out", trial).folders["onnx-fp32"]
     card = (folder / "README.md").read_text(encoding="utf-8")
     _, alone = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
