@@ -62,9 +62,7 @@ def build(
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     opset: Annotated[
         int,
-        typer.Option(
-            help="version of ONNX's operators, 14 to 20; FP16 needs 17, row-wise INT8 18", rich_help_panel=_EXPORTING
-        ),
+        typer.Option(help="version of ONNX's operators, 17 to 22; row-wise INT8 needs 18", rich_help_panel=_EXPORTING),
     ] = DEFAULT_OPSET,
     no_shape_inference: Annotated[
         bool,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from driftgate.cli.bench import bench
+from driftgate.cli.bounds import bounds
 from driftgate.cli.build import build
 from driftgate.cli.doctor import doctor
 from driftgate.cli.plot import plot
@@ -160,3 +161,4 @@ app.command(cls=_Command)(verify)
 app.command(cls=_Command)(bench)
 app.command(cls=_Command)(plot)
 app.command(cls=_Command)(doctor)
+app.command(cls=_Command)(bounds)
