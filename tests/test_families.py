@@ -29,7 +29,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings
-from driftgate.run.torch_backend import open_reference
+from driftgate.run.torch_backend import open_reference, predict_exact
 
 SETTINGS = RunSettings(threads=1)
 BACKENDS = (
@@ -281,6 +281,17 @@ def test_a_float32_row_alone_answers_as_in_a_padded_batch(subject: Subject, open
     for backend in (subject.reference, opened):
         moved = np.abs(answer(backend, alone) - answer(backend, [together])) / subject.spread
         assert moved.max() <= MAX_DRIFT[Precision.FP32]
+
+
+def test_the_reference_in_float64_answers_rows_with_much_padding(tmp_path: Path) -> None:
+    """ModernBERT's eager attention has no answer where padding is further from a text than its window, but in the last layer."""
+    layers = ["sliding_attention", "full_attention"]
+    encoder = load_encoder(make_encoder(tmp_path / "modernbert", "modernbert", layer_types=layers))
+    tokens, plan = tokenize(encoder, ["a", " ".join(SENTENCES)]), ArrivalPlan(2)
+    exact = predict_exact(encoder, tokens, plan)
+    rounded = predict(open_reference(encoder, SETTINGS), tokens, plan)
+    assert exact.dtype == np.float64
+    assert 0 < np.abs(rounded - exact).max() < 1e-5
 
 
 @pytest.mark.slow

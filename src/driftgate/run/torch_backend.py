@@ -90,7 +90,8 @@ def predict_exact(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> 
     """The reference in float64, which tells whose rounding a difference is: float64, (rows, labels)."""
     import torch
 
-    module = load_module(encoder, attention="eager").double()
+    # Eager attention of some families takes its softmax in float32, where masks made for float64 are infinite.
+    module = load_module(encoder, attention=None).double()
     inputs = frozenset(inspect.signature(module.forward).parameters)
     logits = np.empty((len(tokens), len(encoder.labels)))
     with torch.inference_mode():
