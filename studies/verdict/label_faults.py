@@ -7,7 +7,6 @@ Without DATA on the embedded comments alone; DATA holds `goemotions/dev.tsv`, of
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.bounds import Outcome
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import AGREEMENT, CALIBRATION, DRIFT, FLIPS, LOSSES, PREVALENCE, SLICES
 from driftgate.pipeline import OpenBackends, choose_backends
 from driftgate.run.device import RunSettings, available_threads
@@ -68,10 +66,7 @@ def judge(corpus: Corpus) -> dict[str, str]:
     good = assessor.judgement(spec)
     found = {}
     for name, fault in faults(encoder.labels).items():
-        logits = fault(assessor.logits(spec))
-        judgement = Judgement(
-            spec.name, good.keys, replace(good.evidence, backend=lambda logits=logits: logits), good.levels
-        )
+        judgement = good.of(fault(assessor.logits(spec)))
         counts = [
             sum(one.verdict is Outcome.FAIL for one in judgement.judge(bounds, parts)) for parts in (QUALITY, DRIFTS)
         ]

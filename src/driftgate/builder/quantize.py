@@ -95,7 +95,6 @@ def quantize_with_optimum_avx2(source: Path, target: Path) -> None:
 
 
 def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
-
     try:
         from optimum.onnxruntime import ORTQuantizer
         from optimum.onnxruntime.configuration import AutoQuantizationConfig

@@ -14,8 +14,6 @@ from driftgate.pipeline import OpenBackends, choose_backends, require_buildable
 from driftgate.report.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
 
-_SEED = 0
-
 
 def bounds(
     encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
@@ -52,7 +50,6 @@ def bounds(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
     whole = load_corpus(corpus, source, Columns(text_column, label_column, label_separator))
-    texts = whole.sample(corpus_rows, _SEED) if corpus_rows else whole
     settings = RunSettings(threads or available_threads(), parse_device(device))
     specs = choose_backends(backend, device=settings.device.kind)
     require_buildable(specs)
@@ -60,8 +57,10 @@ def bounds(
     from driftgate.assessor import Assessor, find_bounds  # SciPy and scikit-learn are slow to import
     from driftgate.judge.proposed_bounds import propose_bounds
     from driftgate.report.bounds_proposal import render_proposal, require_new, write_bounds
+    from driftgate.trial import SEED
 
     require_new(out)
+    texts = whole.sample(corpus_rows, SEED) if corpus_rows else whole
     today = datetime.now().astimezone().date()
     shipped = find_bounds(None)
     with Console(stderr=True, soft_wrap=True).announcing() as announce:

@@ -1,7 +1,7 @@
 """Judging one backend: every part is measured when it is first asked for, and once; then held to its bounds."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from driftgate.arrays import Logits
@@ -73,6 +73,10 @@ class Judgement:
     evidence: Evidence
     levels: Levels
     measured: Measured = field(default_factory=Measured)
+
+    def of(self, logits: Logits) -> "Judgement":
+        """The same judge before other logits of the backend, float32, (rows, labels)."""
+        return Judgement(self.backend, self.keys, replace(self.evidence, backend=lambda: logits), self.levels)
 
     def measure(self, part: Part[T]) -> T | None:
         """The record of a part; None where the evidence has nothing of it.

@@ -2,35 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
-from driftgate.arrays import Logits
-from driftgate.judge.bounds import Bound, Bounds, Outcome
-from driftgate.judge.confidence import Limits, rows_needed
+from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome
+from driftgate.judge.confidence import rows_needed
 from driftgate.judge.faults import make_faults
 from driftgate.judge.judgement import Judgement
-from driftgate.judge.metric_limits import find_limits
-from driftgate.judge.metric_types import policy_metric
+from driftgate.judge.metric_types import Unit
 from driftgate.judge.metrics import METRICS, gated_in
-from driftgate.judge.parts import (
-    AGREEMENT,
-    CALIBRATION,
-    DRIFT,
-    ERROR_RATIO,
-    FLIPS,
-    LOSSES,
-    OF_A_CORPUS,
-    PREVALENCE,
-    SLICES,
-)  # fmt: skip
+from driftgate.judge.parts import OF_A_CORPUS
 
 ROOM = 2.0
 """How many times the upper limit seen a bound is: so many rows show it again, and a build that drifts a little more keeps it."""
 
-_OF_ANSWERS = (DRIFT, ERROR_RATIO, FLIPS, AGREEMENT, PREVALENCE, CALIBRATION, LOSSES, SLICES)
-"""What a fault in the logits changes."""
+_LIMITED = tuple(part for part in OF_A_CORPUS if any(metric.interval for metric in gated_in(part)))
+"""What bounds are proposed of; a fault in the logits changes all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +50,38 @@ def propose_bounds(judgement: Judgement, shipped: Bounds, where: str, today: dat
     Raises:
         BoundsError: a metric without a shipped bound.
     """
-    bounds: list[Bound] = []
+    assessment = judgement.assess(shipped)
+    bounds: dict[str, Bound] = {}
     left_out: dict[str, int | None] = {}
-    for part in OF_A_CORPUS:
-        if judgement.measure(part) is None or not any(metric.interval for metric in gated_in(part)):
+    for verdict in assessment.verdicts:
+        metric, unit = verdict.bound.metric, METRICS[verdict.metric].unit
+        if METRICS[verdict.metric].interval is None:
             continue
-        for (name, policy), limits in find_limits(part, judgement.evidence, judgement.levels).items():
-            metric = policy_metric(name, policy)
-            if math.isfinite(limits.high):
-                bounds.append(_bound(judgement.backend, name, metric, limits, where, today))
-            else:
-                left_out[metric] = rows_needed(limits, METRICS[name].unit.largest)
-    own = {(bound.key, bound.metric): bound for bound in bounds}
-    evidence, caught, caught_before = judgement.evidence, {}, {}
-    for fault, logits in make_faults(evidence.head, evidence.reference(), evidence.backend()).items():
-        faulty = replace(evidence, backend=partial(_same, logits))
-        tried = Judgement(judgement.backend, (judgement.backend, *judgement.keys), faulty, judgement.levels)
-        failed = [one for one in tried.judge([own, *shipped], _OF_ANSWERS) if one.verdict is Outcome.FAIL]
-        caught[fault] = tuple(one.bound.metric for one in failed if (one.bound.key, one.bound.metric) in own)
-        before = Judgement(judgement.backend, judgement.keys, faulty, judgement.levels)
-        caught_before[fault] = sum(one.verdict is Outcome.FAIL for one in before.judge(shipped, _OF_ANSWERS))
-    broken = tuple(map(str, judgement.assess(shipped).failures))
-    return Proposal(judgement.backend, tuple(bounds), left_out, broken, caught, caught_before)
+        if math.isfinite(verdict.limits.high):
+            bounds[metric] = _bound(verdict, unit, where, today)
+        else:
+            left_out[metric] = rows_needed(verdict.limits, unit.largest)
+    caught, caught_before = {}, {}
+    for fault, logits in make_faults(
+        judgement.evidence.head, judgement.evidence.reference(), judgement.evidence.backend()
+    ).items():
+        verdicts = judgement.of(logits).judge(shipped, _LIMITED)
+        metrics = {one.bound.metric: one.limits.low for one in verdicts}
+        caught[fault] = tuple(name for name, low in metrics.items() if name in bounds and not bounds[name].holds(low))
+        caught_before[fault] = sum(one.verdict is Outcome.FAIL for one in verdicts)
+    broken = tuple(map(str, assessment.failures))
+    return Proposal(judgement.backend, tuple(bounds.values()), left_out, broken, caught, caught_before)
 
 
-def _same(logits: Logits) -> Logits:
-    return logits
-
-
-def _bound(backend: str, name: str, metric: str, limits: Limits, where: str, today: date) -> Bound:
+def _bound(verdict: MetricVerdict, unit: Unit, where: str, today: date) -> Bound:
+    limits = verdict.limits
     if limits.high > 0:
         wanted, rule = ROOM * limits.high, f"{ROOM:g} times {limits.high:.2g}, at most which it is"
     else:  # a gain, as far as these rows tell: room for one of them
         wanted, rule = 1 / limits.rows, f"one row of {limits.rows:,}; it is at most {limits.high:.2g}"
     reason = f"{rule} with {1 - limits.high_level:.0%} confidence on {limits.rows:,} rows of {where}; seen {limits.value:.2g}"
-    limit = min(_round_up(wanted), METRICS[name].unit.largest)
-    return Bound(backend, metric, limit, METRICS[name].at_most, reason, today)
+    limit = min(_round_up(wanted), unit.largest)
+    return Bound(verdict.backend, verdict.bound.metric, limit, verdict.bound.at_most, reason, today)
 
 
 def _round_up(value: float) -> float:
