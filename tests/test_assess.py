@@ -16,6 +16,7 @@ from tiny_encoders import LABELS, SENTENCES, SINGLE_LABEL, make_encoder
 
 import driftgate
 from driftgate.assessor import Assessor, find_bounds
+from driftgate.arrays import LabelMatrix
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.errors import BoundsError
 from driftgate.inputs.corpus import Corpus, load_corpus
@@ -77,7 +78,7 @@ def make_labelled(folder: Path) -> tuple[Path, Path]:
     encoder = make_encoder(folder / "encoder")
     thresholds = {"thresholds": dict.fromkeys(LABELS, 0.4)}
     (encoder / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
-    rows = [{"text": SENTENCES[row % len(SENTENCES)], "labels": [LABELS[row % 4]]} for row in range(ROWS)]
+    rows = [{"text": f"{SENTENCES[row % len(SENTENCES)]} {row}", "labels": [LABELS[row % 4]]} for row in range(ROWS)]
     return encoder, write_rows(folder, rows)
 
 
@@ -160,7 +161,7 @@ def encoder(tiny_encoder: Path) -> Encoder:
     return load_encoder(tiny_encoder)
 
 
-TEXTS = tuple(f"{sentence} {number}" for number in range(8) for sentence in SENTENCES)
+TEXTS = tuple(f"{sentence} {number}" for number in range(20) for sentence in SENTENCES)
 CORPUS = Corpus("mine", TEXTS, tuple(map(str, range(len(TEXTS)))), labels=None)
 FEW = Corpus("few", SENTENCES, tuple(map(str, range(len(SENTENCES)))), labels=None)
 
@@ -177,10 +178,43 @@ def test_a_good_build_passes_with_its_measurements(assessment: Assessment) -> No
     assert len(assessment.verdicts) == len(assessment.backends["onnx-fp32"].verdicts) > 5
 
 
-def test_a_few_texts_show_no_drift_and_do_not_pass(encoder: Encoder, module_cache: None) -> None:
-    found = driftgate.assess(encoder, FEW, "onnx-fp32", settings=ONE_THREAD)
+def labelled(texts: tuple[str, ...], *labels: str) -> Corpus:
+    """Texts that have these labels in turn."""
+    own = np.array([[label == labels[row % len(labels)] for label in LABELS] for row in range(len(texts))])
+    return Corpus("labelled", texts, tuple(map(str, range(len(texts)))), LabelMatrix(own))
+
+
+@pytest.mark.parametrize(
+    "corpus",
+    [
+        pytest.param(FEW, id="a few rows"),
+        pytest.param(replace(FEW, texts=FEW.texts[:1], row_ids=FEW.row_ids[:1]), id="one row"),
+        pytest.param(replace(CORPUS, texts=TEXTS[:1] * len(TEXTS)), id="rows that are all equal"),
+        pytest.param(replace(CORPUS, texts=SENTENCES * 20), id="a few rows, many times over"),
+        pytest.param(labelled(TEXTS[:1], *LABELS), id="one row with a label"),
+        pytest.param(labelled(TEXTS[:3], *LABELS), id="more labels than rows"),
+        pytest.param(labelled(TEXTS[:1] * len(TEXTS), *LABELS), id="rows that are all equal, with labels"),
+    ],
+)
+def test_too_few_different_texts_are_neither_passed_nor_failed(
+    corpus: Corpus, encoder: Encoder, module_cache: None
+) -> None:
+    found = driftgate.assess(encoder, corpus, "onnx-fp32", settings=ONE_THREAD)
     assert (found.verdict(), found.passed) == ("not-shown", False)
     assert found.backends["onnx-fp32"].failures == ()
+    (drift,) = (one for one in found.verdicts if one.metric == "mean_of_largest_probability_drift")
+    assert (drift.verdict, drift.rows_needed) == ("not-shown", 99)
+
+
+@pytest.mark.parametrize("labels", [LABELS[:1], LABELS[:3]], ids=["one label", "a label that never occurs"])
+def test_labels_that_never_occur_are_said_to_show_nothing(
+    labels: tuple[str, ...], encoder: Encoder, module_cache: None
+) -> None:
+    found = driftgate.assess(encoder, labelled(TEXTS, *labels), "onnx-fp32", settings=ONE_THREAD)
+    assert found.passed  # drift decides
+    assert found.backends["onnx-fp32"].failures == ()
+    (macro,) = (one for one in found.verdicts if one.metric == "macro_f1_loss")
+    assert macro.verdict == "not-shown"
 
 
 def test_a_file_of_bounds_goes_before_the_suites(encoder: Encoder, module_cache: None, tmp_path: Path) -> None:

@@ -157,11 +157,12 @@ def test_any_other_name_is_refused(name: str) -> None:
 
 
 CLASS_NAMES = [f"{precision}{suffix}" for precision in Precision for suffix in ("", "-cpu", "-cuda")]
+CLASS_NAMES += [f"{name}-single-label" for name in CLASS_NAMES]
 
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
 def test_no_backend_is_called_like_a_class_whose_bounds_it_would_take(name: str) -> None:
-    with pytest.raises(OptionError, match=f"backend name '{name}': it is the name of a precision class"):
+    with pytest.raises(OptionError, match=f"backend name '{name}': bounds of a precision class"):
         BackendSpec(name, Precision.FP32, Runtime.ONNXRUNTIME)
     with pytest.raises(OptionError, match="precision class"):
         parse_backends(f"{name}:fp32=model.onnx")
@@ -171,9 +172,16 @@ def test_no_backend_is_called_like_a_class_whose_bounds_it_would_take(name: str)
 @pytest.mark.parametrize("precision", Precision)
 def test_every_key_that_bounds_of_a_class_are_looked_up_by_is_a_class_name(precision: Precision, device: str) -> None:
     spec = BackendSpec("mine", precision, Runtime.ONNXRUNTIME)
-    name, *keys = bounds_keys(spec, RunSettings(1, Device(device)))
+    name, *keys = bounds_keys(spec, RunSettings(1, Device(device)), multi_label=True)
     assert name == "mine"
     assert set(keys) <= CLASS_KEYS == set(CLASS_NAMES)
+
+
+def test_bounds_of_single_label_encoders_go_before_those_for_all() -> None:
+    spec = BackendSpec("mine", Precision.FP16, Runtime.ONNXRUNTIME)
+    assert bounds_keys(spec, RunSettings(1), multi_label=False) == (
+        "mine-single-label", "mine", "fp16-cpu-single-label", "fp16-cpu", "fp16-single-label", "fp16",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["fp32-", "fp32.", "checkpoint-", "-fp32"])

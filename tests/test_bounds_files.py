@@ -116,7 +116,7 @@ def test_every_bound_is_for_a_metric_that_is_gated(suite: str) -> None:
 @SUITES
 def test_every_bound_is_for_a_backend_or_class_that_is_looked_up(suite: str) -> None:
     devices = [RunSettings(threads=1, device=Device(kind)) for kind in ("cpu", "cuda")]
-    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings)}
+    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings, multi_label=True)}
     keys |= {key for precision in PRECISION_CLASSES for key in (precision, f"{precision}-cpu", f"{precision}-cuda")}
     assert {key for key, _ in bounds_of(suite)} <= keys
 
@@ -127,7 +127,7 @@ def test_a_users_class_goes_before_what_the_suite_says_of_the_class_on_a_device(
     own.write_text('[fp16.max_abs_logit_drift]\nat_most = 0\nreason = "none"\nset_on = 2026-01-31\n', encoding="utf-8")
     suite = ROOT / "accuracy/bounds.toml"
     bounds = run_bounds.RunBounds(own, known_keys()).of(suite) if reader == "pytest" else find_bounds(own)
-    keys = bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1))
+    keys = bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1), multi_label=True)
     assert find_bound([bounds[-1]], keys, "max_abs_logit_drift").key == "fp16-cpu"
     assert find_bound(bounds, keys, "max_abs_logit_drift").key == "fp16"
 

@@ -52,7 +52,7 @@ FP32, FP16, INT8 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"], REGISTRY["onnx-
 ONE_THREAD = RunSettings(1)
 RARE_WORD = "zanzibar"
 WORDS = (f"thank you so much, this made my day {RARE_WORD}", "the bus was late again and it rained", "what a game!")
-TEXTS = tuple(f"{text} {number}" for number in range(11) for text in WORDS)
+TEXTS = tuple(f"{text} {number}" for number in range(33) for text in WORDS)
 CORPUS = Corpus("mine", TEXTS, tuple(map(str, range(len(TEXTS)))), labels=None)
 
 Publish = Callable[..., Published]

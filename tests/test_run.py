@@ -200,7 +200,7 @@ def test_a_backend_of_an_unknown_runtime_is_opened_by_its_own_function(encoder: 
 
 
 def test_bounds_are_looked_up_by_name_then_class_and_device_then_class() -> None:
-    keys = bounds_keys(REGISTRY["onnx-fp16"], RunSettings(1, Device("cuda", 1)))
+    keys = bounds_keys(REGISTRY["onnx-fp16"], RunSettings(1, Device("cuda", 1)), multi_label=True)
     assert keys == ("onnx-fp16", "fp16-cuda", "fp16")
 
 

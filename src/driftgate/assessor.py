@@ -126,7 +126,8 @@ class Assessor:
     def judgement(self, spec: BackendSpec) -> Judgement:
         """The judgement of a backend; nothing is measured before it is asked for."""
         if spec.name not in self._judgements:
-            keys = bounds_keys(self.backends.built(spec).spec, self.backends.settings)
+            built = self.backends.built(spec).spec
+            keys = bounds_keys(built, self.backends.settings, multi_label=self.head.multi_label)
             evidence = Evidence(
                 head=self.head,
                 truth=self.corpus.labels,
@@ -137,6 +138,7 @@ class Assessor:
                 variations=lambda: self._vary(self.backends.open(spec)),
                 long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
                 past=self._past.get(spec.name),
+                different=len(set(self.corpus.texts)),
             )
             self._judgements[spec.name] = Judgement(spec.name, keys, evidence, self._levels)
         return self._judgements[spec.name]

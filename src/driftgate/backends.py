@@ -49,8 +49,20 @@ def class_keys(precision: Precision, device: str) -> tuple[str, str]:
     return f"{precision}-{device}", str(precision)
 
 
+SINGLE_LABEL = "-single-label"
+"""Behind the name of a class or backend: bounds for encoders whose texts have one label each, before those for all."""
+
+
+def keys_for_head(keys: tuple[str, ...], *, multi_label: bool) -> tuple[str, ...]:
+    """Where bounds are looked up, first match first, for an encoder with this kind of head."""
+    return keys if multi_label else tuple(found for key in keys for found in (key + SINGLE_LABEL, key))
+
+
 CLASS_KEYS = frozenset(
-    key for precision in Precision for device in DEVICE_KINDS for key in class_keys(precision, device)
+    key
+    for precision in Precision
+    for device in DEVICE_KINDS
+    for key in keys_for_head(class_keys(precision, device), multi_label=False)
 )
 """No backend is called like one of them: its name would give it the bounds of that class."""
 
@@ -162,9 +174,9 @@ class BackendSpec:
                 f"backend name {self.name!r}: expected lower-case letters, digits, dots and hyphens, none of the last two at "
                 "either end, such as 'onnx-fp32'"
             )
-        if self.name in CLASS_KEYS:
+        if self.name in CLASS_KEYS or self.name.endswith(SINGLE_LABEL):
             raise OptionError(
-                f"backend name {self.name!r}: it is the name of a precision class, whose bounds it would take; choose another, "
+                f"backend name {self.name!r}: bounds of a precision class, or of one kind of head, are called so; choose another, "
                 f"such as 'my-{self.name}'"
             )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, parse_backends
+from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, keys_for_head, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
@@ -220,14 +220,18 @@ def build(
     return folders
 
 
-def bounds_keys(spec: BackendSpec, settings: RunSettings) -> tuple[str, ...]:
-    """Where bounds for a backend are looked up, first match first: its name, its class on this device, its class."""
-    return (spec.name, *class_keys(spec.precision, settings.device.kind))
+def bounds_keys(spec: BackendSpec, settings: RunSettings, *, multi_label: bool) -> tuple[str, ...]:
+    """Where bounds for a backend are looked up, first match first: its name, its class on this device, its class.
+
+    Each with the mark of single-label encoders first, where the encoder is one.
+    """
+    return keys_for_head((spec.name, *class_keys(spec.precision, settings.device.kind)), multi_label=multi_label)
 
 
 def known_keys(specs: Iterable[BackendSpec] = ()) -> frozenset[str]:
     """What bounds may be for: classes, registered backends, and those of the run."""
-    return CLASS_KEYS.union(REGISTRY, (spec.name for spec in specs))
+    names = keys_for_head((*REGISTRY, *(spec.name for spec in specs)), multi_label=False)
+    return CLASS_KEYS.union(names)
 
 
 def describe_head(encoder: Encoder) -> Head:

@@ -21,6 +21,9 @@ SHOW_LEVEL = 0.05
 LEAST_ROWS = 29
 """From here on a fault of a tenth of the rows, or more, is among the rows with a probability of 95%."""
 
+DRIFT_ROWS = 99
+"""From here on, too, a fault of three in a hundred rows: drift of fewer different texts is not shown, however little it is."""
+
 _MOST_ROWS = 10**9
 _MORE_ROWS = 1.5  # 1 - 0.05 ** (1 / rows), what no success in so many rows leaves, is nearly 3 / (rows + 1.5)
 

@@ -49,6 +49,7 @@ class Drift:
         per_label_bias: mean signed probability difference of each label: drift that has a direction.
         max_abs_logit: largest |logit difference|; |Δp| <= |Δz| / 4 under a sigmoid.
         rms_logit: root mean square logit difference.
+        relative_logit_error: see `squared_relative_errors`; None where the reference gives all rows the same logits.
         worst: the rows that moved most, worst first.
     """
 
@@ -62,6 +63,7 @@ class Drift:
     per_label_bias: dict[str, float]
     max_abs_logit: float
     rms_logit: float
+    relative_logit_error: float | None
     worst: tuple[WorstRow, ...]
 
 
@@ -80,6 +82,7 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
     moved = np.abs(signed)
     logit_moved = np.abs(backend.astype(np.float64) - reference.astype(np.float64))
     largest = moved.max(axis=1)
+    squares = squared_relative_errors(reference, backend, multi_label=multi_label)
     worst = np.argsort(-largest, kind="stable")[:WORST_ROWS].tolist()
     return Drift(
         rows=len(reference),
@@ -92,6 +95,7 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
         per_label_bias=dict(zip(labels, signed.mean(axis=0).tolist(), strict=True)),
         max_abs_logit=float(logit_moved.max()),
         rms_logit=float(np.sqrt((logit_moved**2).mean())),
+        relative_logit_error=None if squares is None else float(np.sqrt(squares.mean())),
         worst=tuple(
             WorstRow(
                 row,
@@ -103,6 +107,22 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
             for row in worst
         ),
     )
+
+
+def squared_relative_errors(reference: Logits, backend: Logits, *, multi_label: bool) -> FloatArray | None:
+    """Each row's mean square logit difference, in multiples of the variance of the reference's logits, float64, (rows,).
+
+    Their variance is that of a label over the rows, the mean over labels: what tells one text from another, whatever an encoder's
+    logits are as such. Under softmax only differences between the labels of a row count, so that the row's mean is taken off.
+
+    Returns:
+        None where the variance is 0: there is nothing to compare with.
+    """
+    before, after = reference.astype(np.float64), backend.astype(np.float64)
+    if not multi_label:
+        before, after = (side - side.mean(axis=1, keepdims=True) for side in (before, after))
+    variance = float(before.var(axis=0).mean())
+    return ((after - before) ** 2).mean(axis=1) / variance if variance > 0 else None
 
 
 def summarize(values: FloatArray) -> Distribution:

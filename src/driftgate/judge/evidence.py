@@ -50,6 +50,7 @@ class Evidence:
         exact: some rows by number, and the reference's logits for them in float64, (those rows, labels).
         variations: logits of the same rows in several runs, by what was varied ("batch", "padding").
         long_texts: answers to texts of some lengths up to the encoder's limit, and why other lengths were left out.
+        different: how many of the texts are different; None for all.
         past: the backend's own logits at an earlier time, float32, (rows, labels); None where they were not kept.
     """
 
@@ -62,6 +63,7 @@ class Evidence:
     variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
     long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
     past: Logits | None = None
+    different: int | None = None
 
     @cached_property
     def probabilities(self) -> tuple[Probabilities, Probabilities]:

@@ -15,8 +15,9 @@ from driftgate.arrays import FloatArray, Logits
 from driftgate.judge.agreement import top_changed
 from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.calibration_limits import calibration_limits
-from driftgate.judge.confidence import Levels, Limits, largest_limits
+from driftgate.judge.confidence import DRIFT_ROWS, Levels, Limits, largest_limits
 from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.loss_limits import paired_loss_limits
 from driftgate.judge.mean_limits import mean_limits
@@ -60,12 +61,19 @@ def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
 @_finds(DRIFT)
 def _drift(evidence: Evidence, levels: Levels) -> Found:
     largest = evidence.largest_drift
-    logits = np.abs(evidence.backend().astype(np.float64) - evidence.reference().astype(np.float64)).max(axis=1)
+    mean, p90 = mean_limits(largest, levels, smallest=0.0), quantile_limits(largest, 0.9, levels)
+    different = len(largest) if evidence.different is None else evidence.different
+    if different < DRIFT_ROWS:
+        mean, p90 = (
+            replace(one, high=math.inf, rows=different, least_rows=max(DRIFT_ROWS, one.least_rows)) for one in (mean, p90)
+        )
     found = {
-        ("mean_of_largest_probability_drift", ""): mean_limits(largest, levels, smallest=0.0),
-        ("p90_of_largest_probability_drift", ""): quantile_limits(largest, 0.9, levels),
-        ("p90_of_largest_logit_drift", ""): quantile_limits(logits, 0.9, levels),
+        ("mean_of_largest_probability_drift", ""): mean,
+        ("p90_of_largest_probability_drift", ""): p90,
     }
+    squares = squared_relative_errors(evidence.reference(), evidence.backend(), multi_label=evidence.head.multi_label)
+    if squares is not None:
+        found["relative_logit_error", ""] = _root(mean_limits(squares, levels, smallest=0.0))
     for percent in (95, 99):
         if len(largest) >= rows_for_quantile(percent / 100):
             name = f"p{percent}_of_largest_probability_drift"
@@ -92,17 +100,19 @@ def _error_ratio(evidence: Evidence, levels: Levels) -> Found:
         return {}
     rows, exact = found
     squares = squared_error_ratios(exact, Logits(evidence.reference()[rows]), Logits(evidence.backend()[rows]))
-    limits = mean_limits(squares, levels, smallest=0.0)
+    return {("error_ratio_to_float32", ""): _root(mean_limits(squares, levels, smallest=0.0))}
+
+
+def _root(limits: Limits) -> Limits:
+    """Of a mean square, as a root mean square."""
     value = math.sqrt(limits.value)
-    return {
-        ("error_ratio_to_float32", ""): replace(
-            limits,
-            value=value,
-            low=math.sqrt(limits.low),
-            high=math.sqrt(limits.high),
-            spread=limits.spread / (2 * value) if value else 0.0,  # to first order
-        )
-    }
+    return replace(
+        limits,
+        value=value,
+        low=math.sqrt(limits.low),
+        high=math.sqrt(limits.high),
+        spread=limits.spread / (2 * value) if value else 0.0,  # to first order
+    )
 
 
 @_finds(FLIPS)

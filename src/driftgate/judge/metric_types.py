@@ -36,6 +36,7 @@ COUNT = Unit("count", 1e6, ",.0f")
 EXPECTED_COUNT = Unit("expected count", 1e6, ",.1f")
 P_VALUE = Unit("p-value", 1.0, ".2g")
 FACTOR = Unit("ratio", 1e4, ".3g")
+SPREAD = Unit("multiple of the spread of the reference's logits", 1e4, ".1e")
 NOISE_FACTOR = Unit("multiple of float32's own error", 1e9, ".3g")
 BYTES = Unit("bytes", 1e12, ",.0f")
 

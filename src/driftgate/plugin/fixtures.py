@@ -196,7 +196,8 @@ def _hold(
     driftgate: DriftgateSession, request: pytest.FixtureRequest, built: Built, values: Mapping[str, float]
 ) -> list[MetricVerdict]:
     __tracebackhide__ = True
-    name, keys = built.spec.name, bounds_keys(built.spec, driftgate.options.settings)
+    name = built.spec.name
+    keys = bounds_keys(built.spec, driftgate.options.settings, multi_label=driftgate.multi_label)
     with reported():
         bounds = suite_bounds(driftgate, request)
         return [hold_to_bound(bounds, name, keys, metric, exact_limits(value)) for metric, value in values.items()]

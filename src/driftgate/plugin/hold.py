@@ -83,7 +83,7 @@ class Hold:
         self._answers = answers
         self._reference = reference
         self._bounds = bounds
-        self._keys = bounds_keys(built.spec, session.options.settings)
+        self._keys = bounds_keys(built.spec, session.options.settings, multi_label=session.multi_label)
         self._property = ""
         self._example = ""
         self._measured: dict[str, Searched] = {}
