@@ -166,6 +166,32 @@ def test_rows_keep_the_order_asked_for() -> None:
     assert batch.input_ids.tolist() == [[104, 105], [100, 101]]
 
 
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "int32": lambda array: array.astype(np.int32),
+    "big-endian": lambda array: array.astype(">i8"),
+    "column-major": np.asfortranarray,
+    "sliced": lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+    "reversed": lambda array: array[:, ::-1].copy()[:, ::-1],
+    "read-only": lambda array: np.frombuffer(array.tobytes(), dtype=array.dtype).reshape(array.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_arrays_laid_out_otherwise_are_copied(layout: str) -> None:
+    """No backend sees another layout: torch refuses some of them, and ONNX Runtime reads them as they lie."""
+    batch, change = pad_rows(tokens_of(2, 4, segments=True), [0, 1]), LAYOUTS[layout]
+    assert batch.token_type_ids is not None
+    changed = TokenBatch(
+        batch.rows, change(batch.input_ids), change(batch.attention_mask), change(batch.token_type_ids)
+    )
+    for name in ("input_ids", "attention_mask", "token_type_ids"):
+        array, expected = getattr(changed, name), getattr(batch, name)
+        assert array.tobytes() == expected.tobytes()
+        assert array.dtype == np.dtype("int64")
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+
+
 def test_every_array_of_a_batch_is_int64() -> None:
     batch = pad_rows(tokens_of(2, 4, segments=True), [0, 1])
     assert {array.dtype for array in (batch.input_ids, batch.attention_mask, batch.token_type_ids)} == {
