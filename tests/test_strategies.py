@@ -10,6 +10,7 @@ from driftgate.strategies import (
     EDGE_TEXTS,
     EMOJI,
     FRAGMENTS,
+    SHORT_TEXTS,
     SPACES,
     SPECIAL_TOKENS,
     CorpusText,
@@ -172,3 +173,22 @@ def test_batches_have_as_many_texts_as_asked_for(texts: list[str]) -> None:
 
 def test_batches_mix_corpus_rows_and_generated_texts() -> None:
     examples_of(text_batches(), lambda texts: {type(text) for text in texts} == {str, CorpusText})
+
+
+@settings(same_every_time, suppress_health_check=[HealthCheck.too_slow])
+@given(text_batches())
+def test_rows_of_a_batch_are_of_unequal_lengths(texts: list[str | CorpusText]) -> None:
+    """Counted in words: more of the long one than any cut leaves, a few characters of the short one."""
+    lengths = [len(resolve(text, ROWS).split()) for text in texts]
+    assert 3 <= len(texts) <= 4
+    assert min(lengths) <= 1
+    assert max(lengths) >= 40
+    assert any(resolve(text, ROWS) in SHORT_TEXTS for text in texts)
+
+
+def test_the_long_row_of_a_batch_stands_anywhere() -> None:
+    for place in range(3):
+        examples_of(
+            text_batches(),
+            lambda texts, place=place: isinstance(texts[place], CorpusText) and "repeat" in str(texts[place].changes),
+        )

@@ -31,6 +31,9 @@ SPECIAL_TOKENS = (
 EDGE_TEXTS = ("", " ", "\t\n", ".", "a", "é", "🎉", "\x00", "\u200b")
 """Nothing, only whitespace, one character."""
 
+SHORT_TEXTS = ("the", "I", "not", *EDGE_TEXTS)
+"""No more than a few tokens, under any tokenizer."""
+
 _WORDS = ("the", "I", "not", "sure", "really", "LOL", "don't", "naïve", "3.14", "https://a.b/c?d=e", "r/aww", "so...")
 _ROWS = 10_000
 
@@ -168,7 +171,14 @@ def generated_batches(min_size: int = 1, max_size: int = 8) -> st.SearchStrategy
     return st.lists(generated_texts(), min_size=min_size, max_size=max_size)
 
 
-def text_batches(min_size: int = 2, max_size: int = 5) -> st.SearchStrategy[list[str | CorpusText]]:
-    """Texts of one batch: rows of the corpus, changed rows and generated ones mixed."""
-    texts: st.SearchStrategy[str | CorpusText] = st.one_of(corpus_texts(), generated_texts())
-    return st.lists(texts, min_size=min_size, max_size=max_size)
+def text_batches(more: int = 1) -> st.SearchStrategy[list[str | CorpusText]]:
+    """Texts of one batch, in any order, of unequal lengths by construction: a word or nothing, a text of the usual length, one
+    longer than any cut, and up to `more` others.
+
+    Rows that are equal, or equally long, hide what a backend does with padding and with the order of rows; the simplest batch
+    that Hypothesis knows, which it always tries first, would be nothing else.
+    """
+    short = st.sampled_from(SHORT_TEXTS)
+    middling, others = corpus_texts() | wordy_texts(4, 8), st.lists(corpus_texts() | generated_texts(), max_size=more)
+    parts = st.tuples(short, middling, long_corpus_texts(), others)
+    return parts.map(lambda drawn: [*drawn[:3], *drawn[3]]).flatmap(st.permutations)

@@ -14,24 +14,23 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Guarantee, Invariance
 from driftgate.errors import DriftgateError
-from driftgate.inputs.batches import BatchPlan, TokenBatch, pad_rows
+from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome, find_bound, hold_to_bound
+from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
 from driftgate.judge.changes import CHANGES, GENERATED
 from driftgate.judge.confidence import exact_limits
 from driftgate.judge.metric_types import Metric
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.session import DriftgateSession, reported
-from driftgate.run.backend import predict
 
 if TYPE_CHECKING:
     from driftgate.strategies import CorpusText
 
-SHORT_TOKENS = 32
-"""Properties hold at any length; short rows are tried many times in the time of one long one."""
+SHORT_TOKENS = 20
+"""Properties hold at any length; short rows are tried many times in the time of one long one. Some examples go to the limit."""
 SHRINK_SECONDS = 20.0
 """How long a counterexample is made smaller on a model."""
 
@@ -98,8 +97,12 @@ class Hold:
         from driftgate.strategies import resolve
 
         cut = replace(self.encoder, max_tokens=min(max_tokens, self.encoder.max_tokens))
+        key = tuple(resolve(text, self.rows) for text in texts), cut.max_tokens
+        tokenized = self._reference.tokenized
         try:
-            return tokenize(cut, [resolve(text, self.rows) for text in texts])
+            if key not in tokenized:
+                tokenized[key] = tokenize(cut, key[0])
+            return tokenized[key]
         except Exception as error:
             if not self._hides_texts:
                 raise
@@ -111,10 +114,9 @@ class Hold:
         __tracebackhide__ = True
         return pad_rows(self.tokens(texts, max_tokens), range(len(texts)))
 
-    def batches(self, texts: "Sequence[str | CorpusText]") -> list[TokenBatch]:
+    def batches(self, tokens: TokenizedTexts) -> list[TokenBatch]:
         """The texts as one batch, or as one a row where the backend refuses mixed batches."""
         __tracebackhide__ = True
-        tokens = self.tokens(texts)
         groups = [range(len(tokens))] if self.takes_batches else [[row] for row in range(len(tokens))]
         return [pad_rows(tokens, rows) for rows in groups]
 
@@ -133,15 +135,21 @@ class Hold:
         __tracebackhide__ = True
         return self._answers.anew(batch)
 
-    def answer_alone(self, tokens: TokenizedTexts) -> Logits:
-        """Logits of every row, each in a batch of its own."""
+    def answer_in_batches(self, tokens: TokenizedTexts, rows_per_batch: int) -> Logits:
+        """Logits of every row, so many in a batch, each batch padded to its own longest row."""
         __tracebackhide__ = True
-        return Logits(np.concatenate([self.answer(pad_rows(tokens, [row])) for row in range(len(tokens))]))
+        starts = range(0, len(tokens), rows_per_batch)
+        batches = [pad_rows(tokens, range(len(tokens))[start : start + rows_per_batch]) for start in starts]
+        return Logits(np.concatenate([self.answer(batch) for batch in batches]))
 
-    def answer_by_plan(self, tokens: TokenizedTexts, plan: BatchPlan) -> Logits:
-        """Logits of every row, in the order of the texts whatever the plan."""
+    def answer_unless_refused(self, batch: TokenBatch) -> Logits | None:
+        """The backend's logits, or None where it refuses such a batch with an error of ours, which is counted."""
         __tracebackhide__ = True
-        return predict(self.backend, tokens, plan)
+        try:
+            return self.answer(batch)
+        except DriftgateError:
+            self._count_refusal()
+            return None
 
     @property
     def takes_batches(self) -> bool:
@@ -169,21 +177,17 @@ class Hold:
                 f"{self.spec.name}: invariance {str(invariance)!r} is declared exact, and logits moved by up to {changes[0]:.3g}"
             )
 
-    def agrees(self, tokens: TokenizedTexts) -> tuple[Logits, Logits]:
-        """The reference's logits and the backend's, both float32, (rows, labels), after holding their drift to its bounds.
-
-        The search goes towards texts that drift more.
-        """
+    def agrees(self, tokens: TokenizedTexts) -> None:
+        """Hold the backend's drift from the reference to its bounds. The search goes towards texts that drift more."""
         __tracebackhide__ = True
-        groups = [range(len(tokens))] if self.takes_batches else [[row] for row in range(len(tokens))]
-        return self._agrees([pad_rows(tokens, rows) for rows in groups])
+        self._agrees(self.batches(tokens))
 
-    def agrees_on(self, batch: TokenBatch) -> tuple[Logits, Logits]:
+    def agrees_on(self, batch: TokenBatch) -> None:
         """The same for one batch as it is."""
         __tracebackhide__ = True
-        return self._agrees([batch])
+        self._agrees([batch])
 
-    def _agrees(self, batches: Sequence[TokenBatch]) -> tuple[Logits, Logits]:
+    def _agrees(self, batches: Sequence[TokenBatch]) -> None:
         __tracebackhide__ = True
         from hypothesis import target
 
@@ -192,33 +196,11 @@ class Hold:
         changes = self._changes(expected, found)
         target(changes[0], label="largest logit drift")
         self._within(GENERATED, changes, "differential drift from the reference")
-        return expected, found
 
     def reference(self, batch: TokenBatch) -> Logits:
         """The reference's logits, float32, (batch, labels)."""
         __tracebackhide__ = True
         return self._reference.of(batch)
-
-    def logit_bound(self, name: str) -> Bound:
-        """The bound on the largest logit change called `name`."""
-        __tracebackhide__ = True
-        logit, _ = CHANGES[name]
-        with reported():
-            return find_bound(self._bounds, self._keys, logit.name)
-
-    def clear_best_labels(self, tokens: TokenizedTexts, logits: Logits) -> tuple[list[str], list[str]] | None:
-        """Names of the reference's best labels and of the backend's, on rows where the reference's choice is clear.
-
-        Clear: further ahead of the second best than twice the bound on drift. None where there is only one label.
-        """
-        expected = np.concatenate([self._reference.of(pad_rows(tokens, [row])) for row in range(len(tokens))])
-        if expected.shape[1] < 2:
-            return None
-        best = np.sort(expected, axis=1)
-        clear = best[:, -1] - best[:, -2] > 2 * self.logit_bound(GENERATED).limit
-        labels = self.encoder.labels
-        both = ([labels[column] for column in answers[clear].argmax(1)] for answers in (expected, logits))
-        return next(both), next(both)
 
     @contextmanager
     def example(self, name: str, values: Mapping[str, Any]) -> Iterator[None]:
@@ -288,9 +270,12 @@ class Hold:
             expected()
             found()
         except DriftgateError:
-            self._measured.setdefault(self._property, Searched()).refusals += 1
+            self._count_refusal()
             return
         raise AssertionError(
             f"{self.spec.name}: invariance {str(invariance)!r} is declared refused, and the backend answered; "
             "it should raise a DriftgateError"
         )
+
+    def _count_refusal(self) -> None:
+        self._measured.setdefault(self._property, Searched()).refusals += 1

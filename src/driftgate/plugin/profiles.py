@@ -5,12 +5,12 @@ This module imports Hypothesis. Only property tests import it, and the plugin wh
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
@@ -18,8 +18,8 @@ from hypothesis.strategies import SearchStrategy
 from driftgate.plugin.hold import Hold
 
 TOKENIZER_EXAMPLES = 100
-MODEL_EXAMPLES = 4
-"""Each is a batch, and runs the model several times."""
+MODEL_EXAMPLES = 12
+"""Each is a batch, and runs the model several times. What a property always tries counts."""
 
 _DATABASE = Path(".hypothesis/examples")
 PROFILES: dict[str, dict[str, Any]] = {
@@ -77,8 +77,15 @@ def tokenizer_property(examples: int = TOKENIZER_EXAMPLES, **strategies: SearchS
     return decorate
 
 
-def model_property(examples: int = MODEL_EXAMPLES, **strategies: SearchStrategy[Any]) -> Callable[..., Any]:
-    """`@model_property(texts=text_batches())`: a property of a backend; the test takes `hold`."""
+def model_property(
+    *always: Mapping[str, Any], examples: int = MODEL_EXAMPLES, **strategies: SearchStrategy[Any]
+) -> Callable[..., Any]:
+    """`@model_property(texts=text_batches())`: a property of a backend; the test takes `hold`.
+
+    Args:
+        always: examples that are tried under every profile, in this order and before any is drawn. They count: so many fewer
+            are drawn.
+    """
 
     def decorate(function: Callable[..., None]) -> Any:
         @functools.wraps(function)
@@ -88,6 +95,9 @@ def model_property(examples: int = MODEL_EXAMPLES, **strategies: SearchStrategy[
             with hold.example(function.__name__, drawn):
                 function(hold=hold, **given_values)
 
-        return pytest.mark.property(profile_settings(examples)(given(**strategies)(run)))
+        tried = profile_settings(max(1, examples - len(always)))(given(**strategies)(run))
+        for values in reversed(always):
+            tried = example(**values)(tried)
+        return pytest.mark.property(tried)
 
     return decorate

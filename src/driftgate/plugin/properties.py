@@ -44,6 +44,7 @@ def hold(
     with reported():
         corpus = driftgate.corpus if driftgate.options.corpus else throughput_corpus("normal")
         bounds = suite_bounds(driftgate, request)
-    held = Hold(driftgate, built, Answers(backend, len(driftgate.encoder.labels)), reference_answers, corpus, bounds)
+    answers = Answers(backend, len(driftgate.encoder.labels))
+    held = Hold(driftgate, built, answers, reference_answers, corpus, bounds)
     yield held
     held.record_violations()
