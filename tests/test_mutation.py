@@ -1,5 +1,6 @@
 """Faults of `studies/mutation`: the quick ones are caught here and now, and the table of all says what the results say."""
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -31,7 +32,7 @@ def mutants() -> Iterator[ModuleType]:
         import mutants
 
         yield mutants
-        for name in ("mutants", "changed_graphs", "changed_weights", "wrong_answers"):
+        for name in ("mutants", "changed_folders", "changed_modules", "changed_weights", "wrong_answers"):
             sys.modules.pop(name, None)
 
 
@@ -105,15 +106,79 @@ def test_order_that_is_not_restored_is_caught(
 
 
 def test_the_table_lists_every_mutant_and_the_scores_of_its_results(mutants: ModuleType) -> None:
-    results = json.loads((STUDY / "results.json").read_text(encoding="utf-8"))["mutants"]
+    import changed_folders
+
+    document = json.loads((STUDY / "results.json").read_text(encoding="utf-8"))
+    results = document["mutants"]
     table = (REPOSITORY / "docs/mutation.md").read_text(encoding="utf-8")
     judged = {(entry["mutant"], entry["class"]) for entry in results}
+    left_out = {(name, precision) for name, precision in document.get("not_judged", [])}
     expected = {(mutant.name, precision) for mutant in mutants.MUTANTS for precision in mutant.classes}
-    assert judged == expected | {(fault.name, "pipeline") for fault in mutants.PIPELINE_FAULTS}
+    expected |= {(folder.name, "published") for folder in changed_folders.FOLDERS}
+    assert judged | left_out == expected | {(fault.name, "pipeline") for fault in mutants.PIPELINE_FAULTS}
     assert all(f"| {name} | {precision} |" in table for name, precision in judged)
-    for precision in (*mutants.BASES, "pipeline"):
+    assert all(f"{name} ({precision})" in table for name, precision in left_out)
+    for precision in (*mutants.BASES, "published", "pipeline"):
         own = [entry for entry in results if entry["class"] == precision and not entry["control"]]
         assert f"| {precision} | {sum(bool(entry['killed_by']) for entry in own)} | {len(own)} |" in table
+
+
+@pytest.fixture(scope="module")
+def run(mutants: ModuleType) -> Iterator[ModuleType]:
+    """`studies/mutation/run.py`, beside whose modules it is imported."""
+    before = set(sys.modules)
+    spec = importlib.util.spec_from_file_location("mutation_run", STUDY / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        spec.loader.exec_module(module)
+        yield module
+    for name in {"table", "changed_folders"} - before:
+        sys.modules.pop(name, None)
+
+
+def test_mutants_are_chosen_with_the_controls_of_their_classes(run: ModuleType) -> None:
+    pairs, folders, faults = run.choose(["holes-filled", "shipped-later", "truncation-leaked"], ["fp32", "rowwise"])
+    assert {(mutant.name, precision) for mutant, precision in pairs} == {
+        (name, precision) for name in ("good", "holes-filled") for precision in ("fp32", "rowwise")
+    }
+    assert [folder.name for folder in folders] == ["shipped-good", "shipped-later"]
+    assert [fault.name for fault in faults] == ["truncation-leaked"]
+    pairs, folders, faults = run.choose(["saturated"], list(run.BASES))
+    assert [(mutant.name, precision) for mutant, precision in pairs] == [
+        ("good", "int8"),
+        ("emulated", "int8"),
+        ("saturated", "int8"),
+    ]
+    assert (folders, faults) == ([], [])
+
+
+def test_a_mutant_that_nobody_knows_is_refused(run: ModuleType) -> None:
+    with pytest.raises(SystemExit, match=r"no mutant is called sideways; known: .*holes-filled"):
+        run.choose(["sideways"], ["fp32"])
+
+
+def test_later_results_take_the_place_of_their_mutants_only(run: ModuleType) -> None:
+    def entry(name: str, killer: str, *, control: bool = False) -> dict[str, Any]:
+        return {"mutant": name, "class": "fp32", "control": control, "killed_by": [killer] if killer else []}
+
+    before = {
+        "rows": 10,
+        "emulation": {"emulated": 1.0},
+        "mutants": [entry("good", "", control=True), entry("softmax", "old"), entry("no-more", "old")],
+    }
+    later = {"rows": 20, "emulation": {}, "mutants": [entry("good", "", control=True), entry("holes-filled", "new")]}
+    merged = run.put_among(later, before)
+    assert [(found["mutant"], found.get("later_rows")) for found in merged["mutants"]] == [
+        ("good", None),
+        ("holes-filled", 20),
+        ("softmax", None),
+    ]
+    assert ["mask-weak", "fp32"] in merged["not_judged"]
+    assert ["softmax", "fp32"] not in merged["not_judged"]
+    assert (merged["rows"], merged["emulation"]) == (10, {"emulated": 1.0})
 
 
 def test_every_survivor_is_explained(mutants: ModuleType) -> None:

@@ -14,6 +14,9 @@ Change = Callable[[Path], None]
 
 LAYER = ".encoder.layer.1."
 """A middle layer: the first to see attention's output, and both encoders that are mutated have it."""
+HEAD_SIZE = 32
+"""Of the embedded encoder."""
+DEAD_LABEL = 1
 
 
 def set_config(**values: object) -> Change:
@@ -28,6 +31,12 @@ def set_config(**values: object) -> Change:
         path.write_text(json.dumps(config | values), encoding="utf-8")
 
     return change
+
+
+def halve_heads(folder: Path) -> None:
+    """Half the heads, each twice as wide: what a fusion makes of a layer whose number of heads it is told wrong."""
+    heads = json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_attention_heads"]
+    set_config(num_attention_heads=heads // 2)(folder)
 
 
 def edit_tensors(edit: Callable[[Tensors], None]) -> Change:
@@ -64,6 +73,24 @@ def shift_positions(tensors: Tensors) -> None:
     """Every token takes the position before its own, as if positions were counted from the padding id, not behind it."""
     (name,) = (name for name in tensors if name.endswith("position_embeddings.weight"))
     tensors[name] = np.roll(tensors[name], 1, axis=0)
+
+
+def repeat_early_positions(tensors: Tensors) -> None:
+    """The second half of the position table is the first again, as where a table for short texts was made longer by copying."""
+    (name,) = (name for name in tensors if name.endswith("position_embeddings.weight"))
+    half = len(tensors[name]) // 2
+    tensors[name][-half:] = tensors[name][:half]
+
+
+def kill_head(tensors: Tensors) -> None:
+    """What one head of a middle layer found is not handed on, as where heads are pruned by a mask that is off by one."""
+    (name,) = (name for name in tensors if f"{LAYER}attention.output.dense.weight" in name)
+    tensors[name][:, :HEAD_SIZE] = 0
+
+
+def kill_label(tensors: Tensors) -> None:
+    """One label answers the same to every text: its bias."""
+    tensors["classifier.out_proj.weight"][DEAD_LABEL] = 0
 
 
 def draw_all_anew(tensors: Tensors) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import changed_graphs as graphs
+import changed_modules as modules
 import changed_weights as weights
 import wrong_answers as wrong
 
@@ -79,17 +79,13 @@ def changed(change: weights.Change) -> Open:
     return open_with
 
 
-def rebuilt(make_step: Callable[[Encoder], Any], *, fuses: bool = False) -> Open:
-    """The backend built with one more step, before quantization; fused graphs are quantized by a step of their own."""
+def biased(bias: "modules.Bias") -> Open:
+    """The encoder in torch with other attention than its own."""
 
     def open_with(
-        own: BackendSpec, base: BackendSpec, _: Path, encoder: Encoder, __: Any, settings: RunSettings
+        own: BackendSpec, _: BackendSpec, __: Path, encoder: Encoder, ___: Any, settings: RunSettings
     ) -> Backend:
-        quantization = base.steps[2:]
-        if fuses and quantization:
-            quantization = (graphs.quantize_fused_step(encoder),)
-        steps = (*base.steps[:2], make_step(encoder), *quantization)
-        return open_onnx(encoder, own, build_artifact(encoder, replace(base, steps=steps)), settings)
+        return modules.Biased(own, encoder, settings, bias)
 
     return open_with
 
@@ -109,43 +105,40 @@ def _emulated(*, saturates: bool) -> Open:
     return open_with
 
 
-_NO_FAULT = "no fault in this arithmetic: exp(-1e4) is 0 in float32, and so is the weight of a masked token"
 _UNDER_NOISE = (
     "moves answers far less than this class of INT8 does itself. In the float32 graph that INT8 is made from, the same fault "
     "breaks float32's bounds: judge both artifacts of a release"
 )
 _OF_ITS_SIZE = (
     "moves answers no further than INT8 does itself, and costs no quality that the corpus could show. In float32 the same "
-    "weights break nearly every bound. The manifest of an artifact names its encoder's digest, which tells; no test compares it"
+    "weights break nearly every bound. The manifest of a published model names its encoder's digest, which tells: see "
+    "`shipped-later`"
 )
-_BESIDE_QUANTIZATION = (
-    "answers move from the unsaturated emulation's, but no further from the reference than INT8 itself: of this encoder's pairs "
-    "of weights, with a scale for each output, two in a hundred could add up to more than 16 bits hold, and few of those meet "
-    "inputs that do it. `onnx-int8-dynamic` on such a processor is another backend than here, within the same bounds on this "
-    "encoder; other encoders must be judged there"
-)
-
-_FUSED = ("fp32", "int8")  # row-wise INT8 lowers attention itself
 
 MUTANTS = (
     Mutant("good", "nothing: the control", asked(), control=True),
-    Mutant("o2-raw-mask", "nothing: fused as it should be, the control of the fused graphs",
-           rebuilt(graphs.fused_step, fuses=True), _FUSED, control=True),
     Mutant("emulated", "nothing: the control of the saturation", _emulated(saturates=False), ("int8",), control=True),
     Mutant("mask-dropped", "the attention mask is not fed: padding is read as text", asked(wrong.drop_mask)),
-    Mutant("mask-1e4", "masked scores get -1e4 instead of the smallest float", rebuilt(graphs.mask_value_step), _FUSED,
-           why_survives={"fp32": _NO_FAULT, "int8": _NO_FAULT}),
-    Mutant("o2-as-shipped", "a graph fused for right padding meets padding in front",
-           rebuilt(graphs.right_padding_step, fuses=True), _FUSED),
+    Mutant("mask-weak", "masked scores get -8 instead of the smallest float", biased(modules.weak_mask), ("fp32",)),
+    Mutant("lengths-for-mask", "a graph fused for padding behind the text, as Optimum's O2 ships it, counts the tokens of a row",
+           asked(wrong.take_lengths_for_mask)),
+    Mutant("holes-filled", "the mask of a row is taken for its first and last token", asked(wrong.fill_holes)),
+    Mutant("windows-when-long", "a branch on the length of texts went another way when the model was traced",
+           biased(modules.windows_in_long_texts), ("fp32",)),
     Mutant("padded-in-front", "texts are padded on the other side than in training", asked(wrong.pad_left)),
     Mutant("positions-shifted", "position ids off by one", changed(weights.edit_tensors(weights.shift_positions))),
-    Mutant("half-the-heads", "graph fusion is told a wrong number of heads",
-           rebuilt(graphs.wrong_heads_step, fuses=True), _FUSED),
+    Mutant("positions-repeated", "a position table made longer by copying it: wrong late in a text only",
+           changed(weights.edit_tensors(weights.repeat_early_positions))),
+    Mutant("half-the-heads", "graph fusion is told a wrong number of heads", changed(weights.halve_heads)),
+    Mutant("head-dead", "one attention head of a layer is not handed on", changed(weights.edit_tensors(weights.kill_head))),
+    Mutant("label-dead", "one label answers the same to every text", changed(weights.edit_tensors(weights.kill_label))),
     Mutant("labels-swapped", "two labels change places in a re-export", asked(hand_on=wrong.swap_two_labels)),
     Mutant("softmax", "softmax where the encoder was trained with sigmoids", asked(hand_on=wrong.softmax)),
     Mutant("sigmoid-twice", "probabilities handed on as logits", asked(hand_on=wrong.sigmoid)),
     Mutant("rows-reversed", "rows of a batch come back in another order", asked(hand_on=wrong.reverse_rows)),
     Mutant("truncated-128", "texts are cut at 128 tokens", asked(wrong.truncate)),
+    Mutant("truncated-384", "texts are cut at three quarters of the limit",
+           asked(partial(wrong.truncate, tokens=wrong.LATE_TOKENS))),
     Mutant("tensor-x1.01", "one weight tensor times 1.01", changed(weights.edit_tensors(weights.scale_one_tensor)),
            why_survives={"int8": _UNDER_NOISE, "rowwise": _UNDER_NOISE}),
     Mutant("layer-4-bits", "one layer's weights in 4 bits", changed(weights.edit_tensors(weights.round_one_layer_to_4_bits))),
@@ -159,8 +152,7 @@ MUTANTS = (
     Mutant("later-checkpoint", "an artifact of the same model, trained a little longer",
            changed(weights.edit_tensors(weights.train_on)),
            why_survives={"int8": _OF_ITS_SIZE}),
-    Mutant("saturated", "INT8 kernels of a CPU without VNNI saturate at 16 bits", _emulated(saturates=True), ("int8",),
-           why_survives={"int8": _BESIDE_QUANTIZATION}),
+    Mutant("saturated", "INT8 kernels of a CPU without VNNI saturate at 16 bits", _emulated(saturates=True), ("int8",)),
 )  # fmt: skip
 
 

@@ -8,15 +8,19 @@ _HEAD = """# Faults that the suites must catch
 
 Each mutant is a good pipeline with one fault, put there by `python studies/mutation/run.py`; the suite ran on the {rows:,}
 embedded comments, with the embedded encoder. A mutant is killed where at least one test fails; good pipelines (the controls) ran
-beside them and failed none. Class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, rowwise is `onnx-int8`; faults in the
-pipeline are shared by reference and backend, so that tests of their own must catch them.
+beside them and failed none. Class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, rowwise is `onnx-int8`; published is a folder
+as `driftgate build` writes it; faults in the pipeline are shared by reference and backend, so that tests of their own must catch
+them. Mutants are faults of weights, inputs, modules and folders, not of nodes of a graph, so that they outlive an exporter.
+
+For every property of `accuracy/test_invariance.py` there is a fault that it finds and no other that is not like it:
+`tests/faulty_backends.py`.
 
 Drift is the largest difference of a label's probability on a text from the reference, its mean and its largest over texts;
 flips are label decisions at 0.5 that changed, of {decisions}; a macro-F1 loss below zero is a gain. "Over" is how many times the
 bound that is broken most was reached: little more than 1 is a narrow kill, which other texts may not repeat; without a number,
 the broken claim is exact or refuses something.
 
-Run on {date}: {versions}; instruction sets {instruction_sets}; {seconds} s.
+{note}Run on {date}: {versions}; instruction sets {instruction_sets}; {seconds} s.{later}
 
 """
 
@@ -47,6 +51,8 @@ def write_document(document: dict[str, Any], path: Path) -> None:
             instruction_sets=", ".join(document["instruction_sets"]),
             seconds=document["seconds"],
             decisions=f"{document['rows'] * document['labels']:,}",
+            note=document.get("note", ""),
+            later=_later(document),
         ),
         "| class | killed | of |\n|---|---|---|\n",
         *(f"| {name} | {score(mutants, name)[0]} | {score(mutants, name)[1]} |\n" for name in classes),
@@ -61,6 +67,19 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         lines += [_survivor(entry, good[entry["class"]]) for entry in survivors]
     lines.append(_EMULATION.format(**document["emulation"]))
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def _later(document: dict[str, Any]) -> str:
+    """Which mutants were judged by themselves since, and which were not yet."""
+    later = [entry for entry in document["mutants"] if "later_rows" in entry]
+    said = ""
+    if later:
+        names = ", ".join(f"{entry['mutant']} ({entry['class']})" for entry in later)
+        rows = max(entry["later_rows"] for entry in later)
+        said += f" Judged by themselves since, by the suite of then{f' on {rows:,} comments' if rows else ''}: {names}."
+    if document.get("not_judged"):
+        said += f" Not judged yet: {', '.join(f'{name} ({precision})' for name, precision in document['not_judged'])}."
+    return said
 
 
 def _survivor(entry: dict[str, Any], good: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ Ask = Callable[[TokenBatch], TokenBatch]
 HandOn = Callable[[Logits, TokenBatch], Logits]
 
 TRUNCATED_TOKENS = 128
+LATE_TOKENS = 384
+"""Three quarters of what the embedded encoder takes."""
 
 
 class Wrapped:
@@ -61,16 +63,29 @@ def drop_mask(batch: TokenBatch) -> TokenBatch:
     return replace(batch, attention_mask=np.ones_like(batch.attention_mask))
 
 
-def truncate(batch: TokenBatch) -> TokenBatch:
-    """Every row cut to `TRUNCATED_TOKENS`, with its own closing token last, as a tokenizer would."""
-    if batch.input_ids.shape[1] <= TRUNCATED_TOKENS:
+def truncate(batch: TokenBatch, tokens: int = TRUNCATED_TOKENS) -> TokenBatch:
+    """Every row cut to `tokens`, with its own closing token last, as a tokenizer would."""
+    if batch.input_ids.shape[1] <= tokens:
         return batch
-    ids, mask = batch.input_ids[:, :TRUNCATED_TOKENS].copy(), batch.attention_mask[:, :TRUNCATED_TOKENS].copy()
+    ids, mask = batch.input_ids[:, :tokens].copy(), batch.attention_mask[:, :tokens].copy()
     for row, length in enumerate(batch.attention_mask.sum(axis=1).tolist()):
-        if length > TRUNCATED_TOKENS:
+        if length > tokens:
             ids[row, -1] = batch.input_ids[row, length - 1]
-    types = None if batch.token_type_ids is None else batch.token_type_ids[:, :TRUNCATED_TOKENS].copy()
+    types = None if batch.token_type_ids is None else batch.token_type_ids[:, :tokens].copy()
     return TokenBatch(batch.rows, ids, mask, types)
+
+
+def take_lengths_for_mask(batch: TokenBatch) -> TokenBatch:
+    """As many tokens of each row as its mask counts, from the first on: right where padding stands behind the text only."""
+    lengths = batch.attention_mask.sum(axis=1, keepdims=True)
+    return replace(batch, attention_mask=(np.arange(batch.input_ids.shape[1]) < lengths).astype(np.int64))
+
+
+def fill_holes(batch: TokenBatch) -> TokenBatch:
+    """All tokens from the first that the mask keeps to the last: right for padding on either side."""
+    from_front = np.maximum.accumulate(batch.attention_mask, axis=1)
+    from_behind = np.maximum.accumulate(batch.attention_mask[:, ::-1], axis=1)[:, ::-1]
+    return replace(batch, attention_mask=from_front * from_behind)
 
 
 def pad_left(batch: TokenBatch) -> TokenBatch:
