@@ -11,7 +11,7 @@ from nested_pytest import run_pytest
 from tiny_encoders import LABELS, SENTENCES
 
 from driftgate.assessor import find_bounds
-from driftgate.backends import PRECISION_CLASSES, REGISTRY, Precision
+from driftgate.backends import CLASS_KEYS, PRECISION_CLASSES, REGISTRY, Precision
 from driftgate.judge import bounds as judge_bounds
 from driftgate.judge.bounds import Bound, Bounds, find_bound
 from driftgate.judge.bounds_file import load_bounds
@@ -114,8 +114,8 @@ def test_every_bound_is_for_a_metric_that_is_gated(suite: str) -> None:
 @SUITES
 def test_every_bound_is_for_a_backend_or_class_that_is_looked_up(suite: str) -> None:
     devices = [RunSettings(threads=1, device=Device(kind)) for kind in ("cpu", "cuda")]
-    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings, multi_label=True)}
-    keys |= {key for precision in PRECISION_CLASSES for key in (precision, f"{precision}-cpu", f"{precision}-cuda")}
+    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings, multi_label=False)}
+    keys |= CLASS_KEYS
     assert {key for key, _ in bounds_of(suite)} <= keys
 
 

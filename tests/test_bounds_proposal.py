@@ -88,9 +88,9 @@ def test_where_the_backend_is_the_better_one_it_has_room_for_a_row() -> None:
 
 def test_too_few_rows_leave_a_metric_to_the_shipped_bounds() -> None:
     proposal = propose(evidence(20))
-    assert proposal.left_out["mean_of_largest_probability_drift"] == 29
+    assert proposal.left_out["mean_of_largest_probability_drift"] == 99
     assert "mean_of_largest_probability_drift" not in {bound.metric for bound in proposal.bounds}
-    assert "takes about 29 rows" in render_proposal(proposal, 120)
+    assert "takes about 99 rows" in render_proposal(proposal, 120)
 
 
 def test_a_build_that_breaks_shipped_bounds_is_named() -> None:

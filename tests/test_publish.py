@@ -52,7 +52,7 @@ FP32, FP16, INT8 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"], REGISTRY["onnx-
 ONE_THREAD = RunSettings(1)
 RARE_WORD = "zanzibar"
 WORDS = (f"thank you so much, this made my day {RARE_WORD}", "the bus was late again and it rained", "what a game!")
-TEXTS = tuple(f"{text} {number}" for number in range(33) for text in WORDS)
+TEXTS = tuple(f"{text} {number}" for number in range(40) for text in WORDS)
 CORPUS = Corpus("mine", TEXTS, tuple(map(str, range(len(TEXTS)))), labels=None)
 
 Publish = Callable[..., Published]
@@ -181,7 +181,7 @@ def test_the_card_shows_what_was_measured_and_no_text(single: Path, encoder: Enc
     assert RARE_WORD not in text
     assert CORPUS.sha256 in text
     assert encoder.sha256 in text
-    assert "33 texts of `mine` (without labels)" in text
+    assert "120 texts of `mine` (without labels)" in text
     assert f"{(single / 'model.onnx').stat().st_size:,} bytes" in text
 
 
@@ -530,19 +530,19 @@ def assert_refused(result: Any, *words: str) -> None:
 
 
 def test_build_says_what_was_judged_on_standard_error(build: Callable[..., Any], tmp_path: Path) -> None:
-    result = build("--corpus-rows", 30)
+    result = build("--corpus-rows", 99)
     assert result.exit_code == 0, result.output
-    assert "judged on encoder tiny-roberta, corpus mine (30 rows)" in result.stderr
+    assert "judged on encoder tiny-roberta, corpus mine (99 rows)" in result.stderr
     assert "onnx-fp32: largest probability difference" in result.stderr
     assert result.stdout.splitlines() == [f"onnx-fp32: {tmp_path / 'out'} (0.1 MB)"]
-    assert "30 texts drawn from 33 with seed 0 of `mine`" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
+    assert "99 texts drawn from 120 with seed 0 of `mine`" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
 
 
 def test_too_few_texts_to_show_drift_end_with_7_and_write_nothing(build: Callable[..., Any], tmp_path: Path) -> None:
     result = build("--corpus-rows", 10)
     assert (result.exit_code, result.stdout) == (7, ""), result.output
     assert "bounds not shown on 10 rows: " in result.stderr
-    assert "mean_of_largest_probability_drift needs about 29 rows" in result.stderr
+    assert "mean_of_largest_probability_drift needs about 99 rows" in result.stderr
     assert (
         "drift is not shown to be kept: exit code 7; give more rows with --corpus; nothing was published"
         in result.stderr
@@ -574,7 +574,7 @@ def test_a_broken_bound_ends_with_1_and_says_by_how_much(build: Callable[..., An
     )
     result = build("--bounds", bounds)
     assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert "1 bound is broken on encoder tiny-roberta, corpus mine (33 rows); nothing was published:" in result.stderr
+    assert "1 bound is broken on encoder tiny-roberta, corpus mine (120 rows); nothing was published:" in result.stderr
     assert "none at all); beyond it by " in result.stderr
     assert not (tmp_path / "out").exists()
 

@@ -10,6 +10,7 @@ from driftgate.judge.probabilities import to_probabilities
 
 PERCENTILES = (25, 50, 75, 90, 95, 99, 99.9)
 WORST_ROWS = 10
+_ALIKE = 1e-4  # the spread of logits, relative to their size, below which rows do not differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,13 @@ def squared_relative_errors(reference: Logits, backend: Logits, *, multi_label: 
     logits are as such. Under softmax only differences between the labels of a row count, so that the row's mean is taken off.
 
     Returns:
-        None where the variance is 0: there is nothing to compare with.
+        None where the rows do not differ, or by rounding alone: there is nothing to compare with.
     """
     before, after = reference.astype(np.float64), backend.astype(np.float64)
     if not multi_label:
         before, after = (side - side.mean(axis=1, keepdims=True) for side in (before, after))
     variance = float(before.var(axis=0).mean())
-    return ((after - before) ** 2).mean(axis=1) / variance if variance > 0 else None
+    return ((after - before) ** 2).mean(axis=1) / variance if variance > _ALIKE**2 * (before**2).mean() else None
 
 
 def summarize(values: FloatArray) -> Distribution:
