@@ -15,8 +15,8 @@ from onnx import numpy_helper
 from tiny_encoders import LABELS, SENTENCES, SINGLE_LABEL, make_encoder
 
 import driftgate
-from driftgate.assessor import Assessor, find_bounds
 from driftgate.arrays import LabelMatrix
+from driftgate.assessor import Assessor, find_bounds
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.errors import BoundsError
 from driftgate.inputs.corpus import Corpus, load_corpus

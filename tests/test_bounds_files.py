@@ -114,7 +114,12 @@ def test_every_bound_is_for_a_metric_that_is_gated(suite: str) -> None:
 @SUITES
 def test_every_bound_is_for_a_backend_or_class_that_is_looked_up(suite: str) -> None:
     devices = [RunSettings(threads=1, device=Device(kind)) for kind in ("cpu", "cuda")]
-    keys = {key for spec in REGISTRY.values() for settings in devices for key in bounds_keys(spec, settings, multi_label=False)}
+    keys = {
+        key
+        for spec in REGISTRY.values()
+        for settings in devices
+        for key in bounds_keys(spec, settings, multi_label=False)
+    }
     keys |= CLASS_KEYS
     assert {key for key, _ in bounds_of(suite)} <= keys
 

@@ -293,7 +293,9 @@ KEYS = ("onnx-fp16", "fp16-cuda", "fp16")
 
 
 def test_bounds_are_looked_up_by_name_then_class_on_the_device_then_class() -> None:
-    assert bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1, device=Device("cuda", 1)), multi_label=True) == KEYS
+    assert (
+        bounds_keys(REGISTRY["onnx-fp16"], RunSettings(threads=1, device=Device("cuda", 1)), multi_label=True) == KEYS
+    )
 
 
 @pytest.mark.parametrize("present", [KEYS, KEYS[1:], KEYS[2:]], ids=["name", "class-on-device", "class"])

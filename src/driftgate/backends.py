@@ -176,8 +176,8 @@ class BackendSpec:
             )
         if self.name in CLASS_KEYS or self.name.endswith(SINGLE_LABEL):
             raise OptionError(
-                f"backend name {self.name!r}: bounds of a precision class, or of one kind of head, are called so; choose another, "
-                f"such as 'my-{self.name}'"
+                f"backend name {self.name!r}: bounds of a precision class, or of one kind of head, are called so; choose "
+                f"another, such as 'my-{self.name}'"
             )
 
 

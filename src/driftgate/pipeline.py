@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, keys_for_head, parse_backends
+from driftgate.backends import (
+    CLASS_KEYS,
+    DEFAULT_OPSET,
+    REGISTRY,
+    BackendSpec,
+    Runtime,
+    class_keys,
+    keys_for_head,
+    parse_backends,
+)
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint

@@ -65,7 +65,8 @@ def _drift(evidence: Evidence, levels: Levels) -> Found:
     different = len(largest) if evidence.different is None else evidence.different
     if different < DRIFT_ROWS:
         mean, p90 = (
-            replace(one, high=math.inf, rows=different, least_rows=max(DRIFT_ROWS, one.least_rows)) for one in (mean, p90)
+            replace(one, high=math.inf, rows=different, least_rows=max(DRIFT_ROWS, one.least_rows))
+            for one in (mean, p90)
         )
     found = {
         ("mean_of_largest_probability_drift", ""): mean,
