@@ -212,7 +212,7 @@ class SpeedGate:
         """
         if "verdicts" in vars(self):
             self.report = self._make_report()
-            self._session.results.gate = self.report
+            self._session.results.gate = self.report.to_json()
             for path in self.options.reports:
                 write_gate_report(self.report, path)
                 self.said.append(f"report: {path}")

@@ -1,6 +1,6 @@
 """What a run learned, as records; `results_file` writes them down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from driftgate.judge.speed import Ratio
-    from driftgate.report.gate import GateReport
     from driftgate.report.ledger import Stage
 
 REFERENCE = "reference"
@@ -188,7 +187,8 @@ class Results:
     """The results of one run, by backend name."""
 
     header: Header | None = None
-    gate: "GateReport | None" = None
+    gate: Mapping[str, Any] | None = None
+    """What the speed gate says of the run, JSON-ready."""
     backends: dict[str, BackendResults] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 

@@ -65,7 +65,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def describe_results(results: Results, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> dict[str, Any]:
     """The document, as JSON has it."""
-    gate = {"gate": results.gate.to_json()} if results.gate else {}
+    gate = {"gate": results.gate} if results.gate else {}
     verdict = _verdict_of_run(results, exit_code, not_shown)
     head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, "verdict": str(verdict), **gate}
     backends = {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()}
