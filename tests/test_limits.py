@@ -88,7 +88,7 @@ def test_a_list_of_anything_but_different_counts_is_refused(text: str) -> None:
 
 
 def gate_options(seconds: float) -> GateOptions:
-    return GateOptions(True, False, Path(), "", "", False, SpeedRule(), seconds, True, False, ())
+    return GateOptions(True, False, Path(), "", "", SpeedRule(), seconds, True, False, ())
 
 
 DOORS: dict[str, Callable[[Any], object]] = {

@@ -21,8 +21,6 @@ from driftgate.inputs.model_folder import is_own_file, own_files
 from driftgate.spelling import option
 
 FILE_NAME = "baseline.json"
-RATIOS_NAME = "ratios.json"
-"""Written beside it by the gate that compares ratios; no part of what is verified here."""
 SCHEMA = 1
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ARTIFACTS, _TOKENIZER = "artifacts", "tokenizer"
@@ -212,5 +210,5 @@ def _prune(folder: Path, named: set[str]) -> None:
 
 
 def _foreign(folder: Path) -> Iterable[Path]:
-    ours = {".gitignore", RATIOS_NAME, _ARTIFACTS, _TOKENIZER}
+    ours = {".gitignore", _ARTIFACTS, _TOKENIZER}
     return (path for path in folder.iterdir() if path.name not in ours and not path.name.endswith(".partial"))

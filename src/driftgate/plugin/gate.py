@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from driftgate.builder.baseline import (
-    RATIOS_NAME,
     BaselineBackend,
     GateBaseline,
     read_gate_baseline,
@@ -243,12 +242,7 @@ class SpeedGate:
             return "gate baseline not saved: no backend of this run has an artifact to keep"
         about, tokenizer_files = describe_sides(self._session), self._session.encoder.tokenizer_files
         write_gate_baseline(self.options.baseline, backends, tokenizer_files, about)
-        self._keep_ratios()
         return f"gate baseline saved: {self.options.baseline} ({', '.join(backends)}); later runs compare with it"
-
-    def _keep_ratios(self) -> None:
-        """Ratios that are there are of the baseline before."""
-        (self.options.baseline / RATIOS_NAME).unlink(missing_ok=True)
 
     def _all_cells(self, name: str) -> list[CellSpec]:
         return [cell for cell in gated_cells(self._session) if cell.backend.name == name]

@@ -37,7 +37,7 @@ _CHOICES = (
     "--driftgate-label-column", "--driftgate-label-separator",
 )  # fmt: skip
 # Of that commit's ini file: what it asks of the whole suite has nothing to do with a build.
-_UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_ratios=false", "driftgate_gate_baseline_python=")
+_UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_baseline_python=")
 _PACKAGE = Path("src/driftgate/__init__.py")
 _TEST_NAME = "test_driftgate_builds_its_baseline.py"
 _TEST = """\

@@ -36,9 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     refuse_distortions(config, "--gate" if options.wanted else "--gate-accept")
     from driftgate.plugin.gate import SpeedGate
-    from driftgate.plugin.gate_ratios import RatioGate
 
-    config.stash[GATE] = (RatioGate if options.ratios else SpeedGate)(config.stash[SESSION], options)
+    config.stash[GATE] = SpeedGate(config.stash[SESSION], options)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -26,9 +26,6 @@ GATE_OPTIONS = (
         "--gate-baseline-python", "Python whose environment runs the baseline's side, in a worker process", "PYTHON"
     ),
     Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones"),
-    Option(
-        "--gate-ratios", "compare speed relative to torch (or onnx-fp32) with that of the baseline, not its artifacts"
-    ),
     Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
     Option("--gate-alpha", "false alarms of a run, over all its cells", "PERCENT", "1%"),
     Option("--gate-beta", "slowdowns of that size that may pass", "PERCENT", "5%"),
@@ -52,7 +49,6 @@ class GateOptions:
         wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
         baseline: folder of the artifacts; not used where `reference`, a commit to build them from, is given.
         baseline_python: program that runs the baseline's side; "" for this process.
-        ratios: compare, and keep, ratios to an anchor.
     """
 
     wanted: bool
@@ -60,7 +56,6 @@ class GateOptions:
     baseline: Path
     reference: str
     baseline_python: str
-    ratios: bool
     rule: "SpeedRule"
     budget_seconds: float
     not_measurable_fails: bool
@@ -98,10 +93,6 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
             raise OptionError("--gate-baseline git:: expected a commit after the colon, such as git:main")
         if values["gate_accept"]:
             raise OptionError(f"--gate-accept: nowhere to keep this run's artifacts; give a folder instead of {given}")
-    if values["gate_ratios"] and (reference or values["gate_baseline_python"]):
-        raise OptionError(
-            "--gate-ratios: compares saved numbers; leave out --gate-baseline git:REF and --gate-baseline-python"
-        )
     try:
         rule = SpeedRule(**shares)
     except ValueError as error:
@@ -112,7 +103,6 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
         baseline=base / given,
         reference=reference,
         baseline_python=_program(base, values["gate_baseline_python"]),
-        ratios=bool(values["gate_ratios"]),
         rule=rule,
         budget_seconds=_seconds(values["gate_budget"]),
         not_measurable_fails=policy == "fail",

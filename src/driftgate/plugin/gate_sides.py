@@ -100,19 +100,6 @@ def list_encoder_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> lis
     return _list_changes((then, now), ("encoder",), ignored=("name",))
 
 
-def list_machine_changes(then: Mapping[str, Any], now: Mapping[str, Any], anchor: str) -> list[str]:
-    """What keeps ratios to `anchor` from being comparable: another machine, or another release of what runs the anchor.
-
-    The other arguments are those of `list_software_changes`.
-    """
-    changes = _list_changes((then, now), ("environment", "settings"), ignored=("python", "platform", "versions"))
-    runtime = "torch" if anchor == "torch" else "onnxruntime"
-    releases = [
-        {"release": {runtime: side.get("environment", {}).get("versions", {}).get(runtime)}} for side in (then, now)
-    ]
-    return changes + _list_changes((releases[0], releases[1]), ("release",))
-
-
 def _list_changes(
     sides: tuple[Mapping[str, Any], Mapping[str, Any]], parts: Iterable[str], ignored: Sequence[str] = ()
 ) -> list[str]:

@@ -37,7 +37,6 @@ class GateReport:
         seconds: that timing took. `budget_seconds`: that it might take. `seed`: of the order of pairs.
         notes: sentences for below the table.
         environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
-        anchor: backend to which saved ratios are; "" where artifacts were timed side by side.
     """
 
     rule: SpeedRule
@@ -49,7 +48,6 @@ class GateReport:
     notes: Sequence[str]
     environment: Mapping[str, Any]
     baseline: Mapping[str, Any]
-    anchor: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,7 +60,6 @@ class GateReport:
                 {**asdict(found), **(asdict(self.times[found.cell]) if found.cell in self.times else {})}
                 for found in self.verdicts
             ],
-            "anchor": self.anchor,
             "notes": list(self.notes),
             "environment": dict(self.environment),
             "baseline": dict(self.baseline),
@@ -139,11 +136,6 @@ def _percent(share: float) -> str:
 
 def _promise(report: GateReport) -> str:
     rule = report.rule
-    if report.anchor:
-        return (
-            f"speed relative to {report.anchor} against the baseline's, in blocks with fresh loads; judged where "
-            f"{100 * rule.detect:g}% could be seen; interval: {1 - 2 * rule.beta:.0%} of the mean slowdown"
-        )
     return (
         f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, an equal artifact fails in "
         f"{100 * rule.alpha:g}% of runs at most; interval: {1 - 2 * rule.beta:.0%} confidence sequence of the median slowdown"
