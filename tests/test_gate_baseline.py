@@ -12,8 +12,8 @@ from tiny_models import save_adder
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import digest_files, open_artifact
-from driftgate.builder.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
 from driftgate.errors import BaselineError
+from driftgate.gate.baseline import BaselineBackend, GateBaseline, read_gate_baseline, write_gate_baseline
 
 ABOUT = {"software": {"onnxruntime": "1.2.3"}}
 
@@ -74,7 +74,7 @@ def test_a_write_that_fails_keeps_the_old_baseline_whole(
         raise OSError(28, "No space left on device")
 
     new = {"y": make_backend(tmp_path / "new", b"two", ("y-b1",))}
-    monkeypatch.setattr("driftgate.builder.baseline.shutil.copy2", full)
+    monkeypatch.setattr("driftgate.gate.baseline.shutil.copy2", full)
     with pytest.raises(BaselineError, match=r"No space left on device.*the one before, if any, is kept"):
         write_gate_baseline(saved, new, tokenizer, ABOUT)
     assert set(read_gate_baseline(saved).backends) == {"x"}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from driftgate.judge.sequential import wins_needed
-from driftgate.measure.pairs import Contest, Load, Pair, log_ratios, time_pairs
-from driftgate.measure.units import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND
+from driftgate.gate.pairs import Contest, Load, Pair, log_ratios, time_pairs
+from driftgate.gate.sequential import wins_needed
+from driftgate.gate.units import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND
 
 MS = 1_000_000
 

@@ -19,8 +19,8 @@ from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytes
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.gate.rule import Verdict
 from driftgate.inputs.encoder import load_encoder
-from driftgate.judge.speed_rule import Verdict
 from driftgate.measure.software import timed_software
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec

@@ -8,17 +8,17 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binom
 
-from driftgate.judge.decisions import regression_rounds
-from driftgate.judge.intervals import clopper_pearson
-from driftgate.judge.sequential import (
+from driftgate.gate.decisions import regression_rounds
+from driftgate.gate.rule import SpeedRule, Verdict, exit_code
+from driftgate.gate.sequential import (
     confidence_sequence,
     detectable_effect,
     log_evidence,
     rounds_needed,
     wins_needed,
 )
-from driftgate.judge.speed_rule import SpeedRule, Verdict, exit_code
-from driftgate.judge.verdicts import TimedBackend, judge_cells, undecided
+from driftgate.gate.verdicts import TimedBackend, judge_cells, undecided
+from driftgate.judge.intervals import clopper_pearson
 
 RULE = SpeedRule()
 BACKENDS, CELLS, ROUNDS, PAIRS = 5, 4, 60, 4

@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from driftgate.judge.speed_rule import SpeedRule
-from driftgate.measure.pairs import Contest, Pair
+from driftgate.gate.pairs import Contest, Pair
+from driftgate.gate.rule import SpeedRule
 
 STUDY = Path(__file__).parents[1] / "studies/gate"
 MODULES = (

@@ -10,12 +10,12 @@ import pytest
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.gate.worker import read_batches, write_batches
 from driftgate.inputs.batches import ArrivalPlan, make_batches
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.remote import RemoteCalls, start_worker
 from driftgate.measure.software import timed_software
-from driftgate.measure.worker import read_batches, write_batches
 
 TEXTS = ["thank you", "the bus was late again", "ok"]
 

@@ -23,8 +23,8 @@ sys.path.insert(0, str(HERE))
 from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, INJECTED, WIDE_BACKENDS  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
+from driftgate.gate.pairs import Clock, Contest, log_ratios, time_pairs  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
-from driftgate.measure.pairs import Clock, Contest, log_ratios, time_pairs  # noqa: E402
 from driftgate.plugin.gate import draw_seed  # noqa: E402
 
 ENCODER = REPOSITORY / "fixtures/encoders/goemotions-roberta-mini"

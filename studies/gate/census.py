@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.judge.sequential import robust_spread
-from driftgate.measure.pairs import Pair
+from driftgate.gate.pairs import Pair
+from driftgate.gate.sequential import robust_spread
 
 _MEDIAN_VARIANCE = {2: 0.5, 4: 0.298}
 """Of the median of so many normal values of variance 1; a load has so many pairs."""

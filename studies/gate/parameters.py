@@ -1,6 +1,6 @@
 """Everything that is chosen before the speed gate is studied. Changed after a recording, the recording is void."""
 
-from driftgate.judge.speed_rule import SpeedRule
+from driftgate.gate.rule import SpeedRule
 
 RULE = SpeedRule()
 """The promise as shipped: 10% found, 1% false alarms a run, 5% misses a cell."""

@@ -26,8 +26,8 @@ from parameters import BACKENDS, COPIES, PART_SECONDS, SAME  # noqa: E402
 from recording import Recording  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
+from driftgate.gate.pairs import Contest, Pair, time_pairs  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
-from driftgate.measure.pairs import Contest, Pair, time_pairs  # noqa: E402
 from driftgate.plugin.gate import draw_seed  # noqa: E402
 from driftgate.report.environment import describe_environment  # noqa: E402
 

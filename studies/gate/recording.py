@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from parameters import MOST_ROUNDS
 
-from driftgate.judge.speed_rule import SpeedRule, exit_code
-from driftgate.judge.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
-from driftgate.measure.pairs import Pair, log_ratios
+from driftgate.gate.pairs import Pair, log_ratios
+from driftgate.gate.rule import SpeedRule, exit_code
+from driftgate.gate.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
 
 
 @dataclass

@@ -25,9 +25,9 @@ from recording import Recording, Run, control_as_candidate, load_recording, repl
 from stock_rules import STOCK_RULES, score_runs  # noqa: E402
 from tables import draw_roc, write_document  # noqa: E402
 
+from driftgate.gate.pairs import Pair  # noqa: E402
+from driftgate.gate.verdicts import TimedBackend  # noqa: E402
 from driftgate.judge.intervals import clopper_pearson  # noqa: E402
-from driftgate.judge.verdicts import TimedBackend  # noqa: E402
-from driftgate.measure.pairs import Pair  # noqa: E402
 
 CONTROLS = "controls"
 """Replayed A/A runs of one cell: each contest's second load of the baseline as a candidate."""

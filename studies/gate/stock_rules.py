@@ -9,7 +9,7 @@ from recording import blocks_of_rounds
 from scipy.stats import mannwhitneyu, ttest_ind
 
 from driftgate.arrays import FloatArray
-from driftgate.measure.pairs import Pair
+from driftgate.gate.pairs import Pair
 
 Score = Callable[[FloatArray, FloatArray], float]
 """Of baseline and candidate times, float64, (times,); larger is slower."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from parameters import CELL_ROWS, NATURAL, PADDED_TOKENS, SAME
 
+from driftgate.gate.pairs import Contest, Load
 from driftgate.inputs.batches import TokenBatch, pad_rows, spread_sample
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.measure.pairs import Contest, Load
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads

@@ -14,7 +14,7 @@ from driftgate.errors import WorkerError, quote_lines
 from driftgate.processes import Process, start_python
 
 TIMEOUT_SECONDS = 120.0
-_MODULE = "driftgate.measure.worker"
+_MODULE = "driftgate.gate.worker"
 
 
 class Worker:

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.builder.baseline import (
+from driftgate.errors import BaselineError, OptionError, WorkerError
+from driftgate.gate.baseline import (
     BaselineBackend,
     GateBaseline,
     read_gate_baseline,
     require_baseline_folder,
     write_gate_baseline,
 )
-from driftgate.errors import BaselineError, OptionError, WorkerError
-from driftgate.judge.decisions import regression_rounds
-from driftgate.judge.speed_rule import Verdict, exit_code
-from driftgate.judge.verdicts import CellVerdict, judge_cells, undecided
-from driftgate.measure.pairs import Contest, Pair, Timing, time_pairs
-from driftgate.measure.units import Clock
+from driftgate.gate.decisions import regression_rounds
+from driftgate.gate.pairs import Contest, Pair, Timing, time_pairs
+from driftgate.gate.rendering import GateReport, write_gate_report
+from driftgate.gate.rule import Verdict, exit_code
+from driftgate.gate.units import Clock
+from driftgate.gate.verdicts import CellVerdict, judge_cells, undecided
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec
 from driftgate.plugin.gate_git import build_commit, find_commit
@@ -38,7 +39,6 @@ from driftgate.plugin.gate_sides import (
 )
 from driftgate.plugin.gate_workers import OpenSide, describe_worker, open_sides
 from driftgate.plugin.session import DriftgateSession
-from driftgate.report.gate import GateReport, write_gate_report
 
 CLOCK: Clock = time.perf_counter_ns
 

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 
 import driftgate
 from driftgate.builder.artifact import digest_files, model_files
-from driftgate.builder.baseline import FILE_NAME
 from driftgate.builder.build import library_versions
 from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.errors import BaselineError, quote_lines
+from driftgate.gate.baseline import FILE_NAME
 from driftgate.inputs.model_folder import own_files
 from driftgate.measure.software import timed_software
 from driftgate.plugin.options import Option

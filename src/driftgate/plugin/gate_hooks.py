@@ -18,7 +18,7 @@ from driftgate.plugin.options import add_options
 from driftgate.plugin.session import DriftgateSession, reported
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
-    from driftgate.judge.verdicts import CellVerdict
+    from driftgate.gate.verdicts import CellVerdict
     from driftgate.plugin.gate import SpeedGate
 
 GATE: "pytest.StashKey[SpeedGate | None]" = pytest.StashKey()
@@ -86,8 +86,8 @@ class GatedCell:
     def require(self) -> None:
         """Fail on a regression, and on a cell that could not be measured unless that only warns; skip a new cell."""
         __tracebackhide__ = True
-        from driftgate.judge.speed_rule import Verdict
-        from driftgate.report.gate import explain
+        from driftgate.gate.rendering import explain
+        from driftgate.gate.rule import Verdict
 
         said = explain(self.verdict)
         self.gate.count_verdict(self.verdict)
@@ -146,7 +146,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("driftgate speed gate")
     if gate.report is not None:
-        from driftgate.report.gate import render_gate
+        from driftgate.gate.rendering import render_gate
 
         terminalreporter.write(render_gate(gate.report, terminalreporter._tw.fullwidth))  # noqa: SLF001
     for line in gate.said:

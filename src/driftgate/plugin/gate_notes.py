@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.judge.speed_rule import Verdict
-from driftgate.judge.verdicts import CellVerdict
-from driftgate.measure.pairs import Timing
+from driftgate.gate.pairs import Timing
+from driftgate.gate.rule import Verdict
+from driftgate.gate.verdicts import CellVerdict
 from driftgate.plugin.gate_options import GateOptions
 
 

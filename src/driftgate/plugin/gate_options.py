@@ -12,7 +12,7 @@ from driftgate.limits import GATE_SECONDS
 from driftgate.plugin.options import Option, read_values
 
 if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
-    from driftgate.judge.speed_rule import SpeedRule
+    from driftgate.gate.rule import SpeedRule
 
 GATE_OPTIONS = (
     Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
@@ -75,7 +75,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     values = read_values(config, GATE_OPTIONS)
     if not (values["gate"] or values["gate_accept"]):
         return None
-    from driftgate.judge.speed_rule import SpeedRule
+    from driftgate.gate.rule import SpeedRule
 
     policy = values["gate_not_measurable"]
     if policy not in ("fail", "warn"):

@@ -10,15 +10,15 @@ import numpy as np
 
 from driftgate.backends import BackendSpec, Runtime
 from driftgate.builder.artifact import digest_files
-from driftgate.judge.verdicts import TimedBackend
-from driftgate.measure.pairs import Contest, Load, Pair, log_ratios
+from driftgate.gate.pairs import Contest, Load, Pair, log_ratios
+from driftgate.gate.rendering import CellTimes
+from driftgate.gate.verdicts import TimedBackend
 from driftgate.measure.software import timed_software
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import Built, open_built
 from driftgate.plugin.cells import CellSpec, sample_tokens
 from driftgate.plugin.session import DriftgateSession
 from driftgate.report.environment import describe_environment
-from driftgate.report.gate import CellTimes
 
 
 def is_gateable(spec: BackendSpec) -> bool:

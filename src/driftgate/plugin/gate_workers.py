@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from driftgate.errors import ArtifactError
+from driftgate.gate.pairs import Load
+from driftgate.gate.worker import write_batches
 from driftgate.inputs.batches import make_batches
-from driftgate.measure.pairs import Load
 from driftgate.measure.remote import RemoteCalls, Worker, start_worker
-from driftgate.measure.worker import write_batches
 from driftgate.pipeline import Built
 from driftgate.plugin.cells import CellSpec, sample_tokens
 from driftgate.plugin.gate_sides import load_side

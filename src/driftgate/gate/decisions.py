@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from driftgate.arrays import BoolArray, FloatArray
-from driftgate.judge.sequential import fewest_rounds, has_crossed
-from driftgate.judge.speed_rule import SpeedRule, Verdict
+from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.sequential import fewest_rounds, has_crossed
 
 Decision = tuple[Verdict, int]
 """A verdict, and after how many rounds it was reached; NOT MEASURABLE after all there are."""

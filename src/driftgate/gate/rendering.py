@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from driftgate.escape import for_terminal
-from driftgate.judge.speed_rule import SpeedRule
-from driftgate.judge.verdicts import CellVerdict
+from driftgate.gate.rule import SpeedRule
+from driftgate.gate.verdicts import CellVerdict
 from driftgate.report.markdown import Markdown, table
 from driftgate.report.terminal import render
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from driftgate.judge.sequential import fewest_rounds
+from driftgate.gate.sequential import fewest_rounds
 
 
 class Verdict(StrEnum):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftgate.measure.units import PAIRS_A_ROUND, Calls, Clock, Units, cut_units, time_calls
+from driftgate.gate.units import PAIRS_A_ROUND, Calls, Clock, Units, cut_units, time_calls
 
 MAX_ROUNDS = 200
 

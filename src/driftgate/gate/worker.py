@@ -1,4 +1,4 @@
-"""One side of a comparison in a process of its own: `python -m driftgate.measure.worker`, asked in lines of JSON.
+"""One side of a comparison in a process of its own: `python -m driftgate.gate.worker`, asked in lines of JSON.
 
 `{"do": "describe"}` answers what is installed; `"load"` opens a model in a fresh session; `"run"` makes some of a cell's calls.
 """

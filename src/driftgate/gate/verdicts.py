@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.judge.decisions import decide_cells, split_alpha
-from driftgate.judge.sequential import confidence_sequence, detectable_effect, robust_spread, rounds_needed
-from driftgate.judge.speed_rule import SpeedRule, Verdict
+from driftgate.gate.decisions import decide_cells, split_alpha
+from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.sequential import confidence_sequence, detectable_effect, robust_spread, rounds_needed
 
 CONTROL_ALPHA = 0.01
 """At which a control differs from itself beyond doubt, over all controls of a run together."""
