@@ -19,6 +19,7 @@ from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytes
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.gate.pairs import Load
 from driftgate.gate.rule import Verdict
 from driftgate.inputs.encoder import load_encoder
 from driftgate.measure.software import timed_software
@@ -44,16 +45,17 @@ class Machine:
     def clock(self) -> int:
         return self.now
 
-    def load_side(self, session: object, built: Built, cells: Sequence[CellSpec]) -> Callable[[], Mapping[str, Any]]:
+    def load_side(self, session: object, built: Built, cells: Sequence[CellSpec]) -> Load:
         assert built.artifact is not None
         factor = 1.0 if "artifacts" in built.artifact.model.parts else self.slower
 
         def call() -> None:
             self.now += int(30 * MS * factor * np.exp(self.noise * self.generator.standard_normal()))
 
-        def load() -> Mapping[str, Any]:
+        @contextmanager
+        def load() -> Iterator[Mapping[str, Any]]:
             self.loads += 1
-            return {cell.id: [call] for cell in cells}
+            yield {cell.id: [call] for cell in cells}
 
         return load
 
@@ -193,7 +195,7 @@ def test_what_the_noise_hides_is_not_measurable_and_says_what_it_would_take(proj
 def test_a_budget_too_small_for_any_verdict_ends_at_once(project: Project, machine: Machine) -> None:
     run = project.pytest(BOTH, "--gate", "--gate-measure-identical", "--gate-budget=5", "--gate-accept")
     assert run.code == 7, run.output
-    assert machine.loads == 6  # one round of two backends: two sides and a control each
+    assert machine.loads == 8  # one round of two backends: two sides and two of the control each
     needed = re.search(r"would take about \d+ rounds, \d+\.\d s each: --gate-budget (\d+)", run.output)
     assert needed
     assert int(needed[1]) > 5

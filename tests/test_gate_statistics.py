@@ -232,7 +232,7 @@ def test_the_control_alone_voids_verdicts_and_only_its_backends() -> None:
     timed = {"dirty": TimedBackend({"dirty-1": slow}, [0.02] * 30), "clean": TimedBackend({"clean-1": slow}, even)}
     verdicts = judge_cells(timed, RULE)
     assert verdicts["dirty-1"].verdict is Verdict.NOT_MEASURABLE
-    assert "beside itself is +2.0% slower" in verdicts["dirty-1"].reason
+    assert "A/A control failed: biased by +2.0%" in verdicts["dirty-1"].reason
     assert verdicts["clean-1"].verdict is Verdict.REGRESSION
 
 

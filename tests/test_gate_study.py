@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -159,7 +160,7 @@ def test_calibration_reaches_its_target_on_a_synthetic_clock(study: Any, target:
             def call() -> None:
                 now[0] += round(5_000_000 * (1 + share))
 
-            return lambda: {"cell": [call]}
+            return lambda: nullcontext({"cell": [call]})
 
         contest = Contest("tried", side(0.0), side(columns / 3000), ("cell",), "cell")
         found: float = study.calibrate.measure_slowdown(contest, 1.0, clock=lambda: now[0])

@@ -58,7 +58,7 @@ def take_carry_over(pairs: Sequence[Pair], same: Sequence[str]) -> dict[str, flo
     """
     leads: dict[bool, list[float]] = {False: [], True: []}
     for then, now in pairwise(pairs):
-        is_next = (then.backend, then.round) == (now.backend, now.round)
+        is_next = (then.backend, then.round, then.is_control) == (now.backend, now.round, now.is_control)
         if is_next and (now.is_control or now.backend in same):
             leads[_sides(then)[-1] != _sides(now)[0]].append(_lead(now))
     if min(map(len, leads.values())) < 2:
@@ -70,7 +70,7 @@ def take_carry_over(pairs: Sequence[Pair], same: Sequence[str]) -> dict[str, flo
 
 def _sides(pair: Pair) -> list[str]:
     """In the order of their turns."""
-    sides = ["control" if pair.is_control else "candidate", "baseline"]
+    sides = ["candidate", "baseline"]
     return sides if pair.candidate_first else sides[::-1]
 
 

@@ -1,6 +1,7 @@
 """An artifact made slower without another answer: real work in its graph, or a session opened worse."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,9 +41,10 @@ def make_cells(encoder: Encoder, width: int | None = None) -> Batches:
 def load_with(open_side: Open, batches: Batches) -> Load:
     """What the gate loads afresh in every round."""
 
-    def load() -> dict[str, list[Callable[[], object]]]:
+    @contextmanager
+    def load() -> Iterator[dict[str, list[Callable[[], object]]]]:
         backend = open_side()
-        return {cell: [backend.prepare(batch) for batch in own] for cell, own in batches.items()}
+        yield {cell: [backend.prepare(batch) for batch in own] for cell, own in batches.items()}
 
     return load
 
@@ -81,13 +83,13 @@ class Family:
         label = label or variant
         renamed = {f"{label}/{cell}": own for cell, own in batches.items()}
         candidate = self.load(variant, batches)
-        return Contest(
-            label,
-            self.load(SAME, renamed),
-            lambda: {f"{label}/{cell}": calls for cell, calls in candidate().items()},
-            tuple(renamed),
-            control=next(iter(renamed)),
-        )
+
+        @contextmanager
+        def load() -> Iterator[dict[str, Sequence[Callable[[], object]]]]:
+            with candidate() as cells:
+                yield {f"{label}/{cell}": calls for cell, calls in cells.items()}
+
+        return Contest(label, self.load(SAME, renamed), load, tuple(renamed), control=next(iter(renamed)))
 
     def _opener(self, variant: str) -> Open:
         if variant in self.columns:

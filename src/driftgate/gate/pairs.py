@@ -1,8 +1,10 @@
 """Time two versions of the same cells side by side: pairs in random order, over several fresh loads of both.
 
 A stored time does not carry from one minute to the next, let alone between machines; the ratio of two times taken
-milliseconds apart does. What could favour one side is drawn by lot: which is loaded first, which cell is next, which side
-of a pair goes first (commit against itself, in fixed order, differs by a quarter elsewhere).
+milliseconds apart does. A match loads two sides, which get the same loads, turns and predecessors by construction
+(`schedule`; commit against itself, in fixed order, differs by a quarter elsewhere). The control is a match of its own, of two
+loads that nothing else uses: a baseline's session that served both was called more often than the candidate's, and was
+faster for it in 65% of rounds.
 """
 
 import gc
@@ -10,17 +12,19 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.gate.units import PAIRS_A_ROUND, Calls, Clock, Units, cut_units, time_calls
+from driftgate.gate.bill import Bill
+from driftgate.gate.schedule import plan_pairs, toss
+from driftgate.gate.units import Calls, Clock, Units, cut_units, time_calls
 
 MAX_ROUNDS = 200
 
-Load = Callable[[], Mapping[str, Calls]]
-"""Opens a fresh session and prepares every cell: its calls, one a batch, by cell id."""
+Load = Callable[[], AbstractContextManager[Mapping[str, Calls]]]
+"""Opens a fresh session, closed at exit, and prepares every cell: its calls, one a batch, by cell id."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +34,7 @@ class Contest:
     Args:
         baseline, candidate: the i-th call of a cell does the same work on both sides.
         cells: ids of the cells to time.
-        control: one of the baseline's cells; a second load of the baseline is timed on it beside the first.
+        control: one of the baseline's cells, on which two further loads of the baseline are timed beside each other.
     """
 
     backend: str
@@ -46,7 +50,7 @@ class Pair:
 
     Args:
         round: of fresh loads, counted from 0.
-        is_control: the candidate was a second load of the baseline.
+        is_control: both sides were loads of the baseline.
     """
 
     backend: str
@@ -101,7 +105,7 @@ def time_pairs(
     started = clock()
     pairs: list[Pair] = []
     units: dict[tuple[str, str], Units] = {}
-    bill = _Bill({cell: contest.backend for contest in contests for cell in contest.cells})
+    bill = Bill({cell: contest.backend for contest in contests for cell in contest.cells})
     wanted, left_out = set(bill.backends), False
     for number in range(MAX_ROUNDS):
         if number:
@@ -141,82 +145,74 @@ def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]]
     return dict(cells), controls
 
 
-@dataclass(slots=True)
-class _Bill:
-    """What the last round of each cell cost, in nanoseconds, and for each backend its loads and its control.
-
-    Args:
-        backends: by cell id.
-    """
-
-    backends: Mapping[str, str]
-    cells_ns: dict[str, int] = field(default_factory=dict)
-    fixed_ns: dict[str, int] = field(default_factory=dict)
-
-    def seconds_a_round(self) -> dict[str, float]:
-        """Of each cell alone."""
-        return {cell: (took_ns + self.fixed_ns[self.backends[cell]]) / 1e9 for cell, took_ns in self.cells_ns.items()}
-
-    def affordable(self, wanted: Collection[str], rounds: int, left_ns: float) -> set[str]:
-        """The cells, cheapest first, of which so many rounds take no longer than what is left."""
-        chosen: set[str] = set()
-        loaded: set[str] = set()
-        spent = 0
-        for cell in sorted(wanted, key=self.cells_ns.__getitem__):
-            backend = self.backends[cell]
-            more = self.cells_ns[cell] + (0 if backend in loaded else self.fixed_ns[backend])
-            if (spent + more) * rounds <= left_ns:
-                chosen.add(cell)
-                loaded.add(backend)
-                spent += more
-        return chosen
-
-
 def _time_round(
     contest: Contest,
     cells: Sequence[str],
     number: int,
     units: dict[tuple[str, str], Units],
-    bill: _Bill,
+    bill: Bill,
     generator: np.random.Generator,
     clock: Clock,
 ) -> list[Pair]:
-    """Load both sides and the control anew, in random order, and time every cell's pairs, in random order too."""
-    started = clock()
-    loads = {"baseline": contest.baseline, "candidate": contest.candidate, "control": contest.baseline}
-    sides = {side: loads[side]() for side in generator.permutation(list(loads)).tolist()}
-    fixed_ns, cells_ns = clock() - started, dict.fromkeys(cells, 0)
-    pairs = []
-    with _no_collection():
-        tasks = [*((cell, "candidate") for cell in cells), (contest.control, "control")]
-        drawn = {}
-        for cell, side in tasks:
-            key = contest.backend, cell
-            if key not in units:  # on the side loaded first: which one it is was drawn by lot
-                units[key] = cut_units(next(iter(sides.values()))[cell], clock)
-            drawn[cell, side] = units[key].draw(generator)
-        turns = [(index, task) for index in range(PAIRS_A_ROUND) for task in generator.permutation(len(tasks)).tolist()]
-        for index, task in turns:
-            cell, side = tasks[task]
-            if index >= len(drawn[cell, side]):
-                continue
-            part = drawn[cell, side][index]
-            primes = units[contest.backend, cell].primes(first=part not in drawn[cell, side][:index])
-            began, times = clock(), {}
-            order = ("baseline", side) if generator.random() < 0.5 else (side, "baseline")
-            for name in order:
-                times[name] = time_calls(sides[name][cell][part], clock, primes=primes)
-            is_control = side == "control"
-            pairs.append(
-                Pair(contest.backend, cell, number, times["baseline"], times[side], order[0] == side, is_control)
-            )
-            if is_control:
-                fixed_ns += clock() - began
-            else:
-                cells_ns[cell] += clock() - began
+    """A match of both sides, and one of the baseline with itself on the control's cell, in random order."""
+    pairs: list[Pair] = []
+    fixed_ns = 0
+    for is_control in generator.permutation([False, True]).tolist():
+        chosen = [contest.control] if is_control else cells
+        match = _time_match(contest, chosen, number, units, generator, clock, is_control=is_control)
+        pairs += match.pairs
+        fixed_ns += match.loads_ns
+        if is_control:
+            fixed_ns += sum(match.cells_ns.values())
+        else:
+            bill.cells_ns |= match.cells_ns
     bill.fixed_ns[contest.backend] = fixed_ns
-    bill.cells_ns |= cells_ns
     return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Pairs of two loads, and nanoseconds that their loads and each cell took."""
+
+    pairs: Sequence[Pair]
+    loads_ns: int
+    cells_ns: Mapping[str, int]
+
+
+def _time_match(
+    contest: Contest,
+    cells: Sequence[str],
+    number: int,
+    units: dict[tuple[str, str], Units],
+    generator: np.random.Generator,
+    clock: Clock,
+    *,
+    is_control: bool,
+) -> _Match:
+    """Load both sides anew and time every cell's pairs.
+
+    Sides are told apart only by `names`, which the coin decides: all else is the same whichever sits where.
+    """
+    loads = {"baseline": contest.baseline, "candidate": contest.baseline if is_control else contest.candidate}
+    names = ("candidate", "baseline") if toss(generator) else ("baseline", "candidate")
+    pairs, cells_ns, started = [], dict.fromkeys(cells, 0), clock()
+    with ExitStack() as stack:
+        seats = [stack.enter_context(loads[name]()) for name in names]
+        loads_ns = clock() - started
+        stack.enter_context(_no_collection())
+        for cell in cells:
+            if (contest.backend, cell) not in units:
+                units[contest.backend, cell] = cut_units([seat[cell] for seat in seats], clock)
+        for planned in plan_pairs({cell: units[contest.backend, cell] for cell in cells}, generator):
+            began, cell = clock(), planned.cell
+            times = {
+                names[seat]: time_calls(seats[seat][cell][planned.part], clock, primes=planned.primes)
+                for seat in planned.order
+            }
+            first = names[planned.first] == "candidate"
+            pairs.append(Pair(contest.backend, cell, number, times["baseline"], times["candidate"], first, is_control))
+            cells_ns[cell] += clock() - began
+    return _Match(pairs, loads_ns, cells_ns)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """An always-valid sign test: look after every round, stop when you like, and the error rate still holds.
 
-A round is one fresh load of both sides; its log ratio is log(candidate time / baseline time). Sides are loaded and timed in
-random order, so that where they are equal, the sign of every log ratio is a fair coin given all that went before, whatever
-drift, autocorrelation, heavy tails or luck of a load the machine has.
+A round is one fresh load of both sides; its log ratio is log(candidate time / baseline time). A coin decides which side takes
+which place in a plan that is drawn before (`schedule`), so that where they are equal, the sign of every log ratio is a fair
+coin given all that went before, whatever drift, autocorrelation, heavy tails or luck of a load the machine has.
 
 One sign a round, not one a pair: pairs of one load share its luck (memory placement, threads), and their signs are no
 independent coins. In simulation, loads that differ by 4% raise the alarms of 20 equal cells to 6% of runs with a sign a

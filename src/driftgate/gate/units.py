@@ -47,11 +47,14 @@ class Units:
         return [self.slices[index] for index in np.concatenate(turns).tolist()[: self.pairs]]
 
 
-def cut_units(calls: Calls, clock: Clock) -> Units:
-    """Consecutive calls of at least `UNIT_NS` together, as far as there are enough."""
-    slices, start, spent, total = [], 0, 0, 0
-    for index, call in enumerate(calls):
-        took = time_calls([call], clock, primes=False)
+def cut_units(sides: Sequence[Calls], clock: Clock) -> Units:
+    """Consecutive calls of at least `UNIT_NS` together, as far as there are enough; of the mean over sides, which make each call
+    once, in turn.
+    """
+    calls = list(zip(*sides, strict=True))
+    slices, start, spent, total = [], 0, 0.0, 0.0
+    for index, of_sides in enumerate(calls):
+        took = sum(time_calls([call], clock, primes=False) for call in of_sides) / len(of_sides)
         spent, total = spent + took, total + took
         if spent >= UNIT_NS:
             slices.append(slice(start, index + 1))

@@ -24,7 +24,7 @@ class TimedBackend:
 
     Args:
         cells: by cell id. A decided cell is no longer timed, so that its list is shorter than others.
-        control: of the baseline against a second load of itself.
+        control: of two loads of the baseline.
     """
 
     cells: Mapping[str, Sequence[float]]
@@ -103,7 +103,7 @@ def _contamination(control: Sequence[float], rule: SpeedRule, level: float) -> s
     for certainty, size in sides:
         bounds = confidence_sequence(control, certainty)
         if not bounds.low <= 0 <= bounds.high and not abs(estimate) < size:
-            return f"the baseline beside itself is {np.expm1(estimate):+.1%} slower: something favours one side"
+            return f"A/A control failed: biased by {np.expm1(estimate):+.1%}, so something favours one side"
     return ""
 
 

@@ -1,7 +1,8 @@
 """What the gate times: cells with an artifact, and both sides of them, opened anew whenever asked."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -37,9 +38,10 @@ def load_side(session: DriftgateSession, built: Built, cells: Sequence[CellSpec]
     """A function that opens the artifact in a fresh session and prepares the cells' batches."""
     samples = {cell.corpus: sample_tokens(session, cell.corpus) for cell in cells}
 
-    def load() -> Mapping[str, Sequence[Any]]:
+    @contextmanager
+    def load() -> Iterator[Mapping[str, Sequence[Any]]]:
         backend = open_built(built, session.options.settings)
-        return {cell.id: prepare_workload(backend, samples[cell.corpus], cell.plan).prepared for cell in cells}
+        yield {cell.id: prepare_workload(backend, samples[cell.corpus], cell.plan).prepared for cell in cells}
 
     return load
 

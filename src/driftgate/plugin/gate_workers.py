@@ -81,8 +81,9 @@ def _load_remote(
         "batches": str(path),
     }
 
-    def load() -> dict[str, RemoteCalls]:
+    @contextmanager
+    def load() -> Iterator[dict[str, RemoteCalls]]:
         number = worker.ask(request)
-        return {cell: RemoteCalls(worker, number, cell, 0, len(of_cell)) for cell, of_cell in batches.items()}
+        yield {cell: RemoteCalls(worker, number, cell, 0, len(of_cell)) for cell, of_cell in batches.items()}
 
     return load
