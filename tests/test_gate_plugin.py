@@ -360,6 +360,10 @@ def test_a_gate_is_refused_together_with_what_distorts_times(
     [
         (["--gate", "--gate-detect=0.1"], "--gate-detect '0.1': expected a percentage such as 10%"),
         (["--gate", "--gate-detect=0%"], "--gate-detect 0.0: expected a share above 0 and up to 1"),
+        (
+            ["--gate", "--gate-tolerance=10%"],
+            "--gate-tolerance 0.1: expected a share from 0 to below what is to be detected",
+        ),
         (["--gate", "--gate-alpha=60%"], "--gate-alpha 0.6: expected a share between 0 and 0.5"),
         (["--gate", "--gate-budget=soon"], "--gate-budget 'soon': expected a positive number of seconds"),
         (["--gate", "--gate-not-measurable=ignore"], "expected fail or warn"),

@@ -212,6 +212,24 @@ def test_the_fewest_rounds_of_a_regression_are_those_the_documentation_names() -
     assert regression_rounds([1], RULE) == 9
 
 
+@pytest.mark.parametrize("noise", NOISES)
+def test_runs_slower_by_the_tolerance_raise_no_more_alarms_than_promised(noise: Noise) -> None:
+    generator = np.random.default_rng(21)
+    slower = lambda: simulate(generator, noise, RULE.tolerance, BACKENDS * CELLS)  # noqa: E731
+    runs = [judge_cells(slower(), RULE).values() for _ in range(60)]
+    alarms = sum(any(found.verdict is Verdict.REGRESSION for found in run) for run in runs)
+    assert clopper_pearson(alarms, len(runs)).low <= RULE.alpha
+    assert alarms <= 1
+
+
+def test_evidence_of_a_regression_is_what_lies_beyond_the_tolerance() -> None:
+    """Every round is positive, and the estimate is large enough: but only half of the rounds exceed 2%."""
+    assert judge_one([0.015, 0.3] * 20) is Verdict.NOT_MEASURABLE
+    lax = SpeedRule(tolerance=0)
+    timed = {"b": TimedBackend({"cell": [0.015, 0.3] * 20}, [])}
+    assert judge_cells(timed, lax)["cell"].verdict is Verdict.REGRESSION
+
+
 def test_a_small_slowdown_however_certain_is_no_regression() -> None:
     assert judge_one([0.02] * 60) is Verdict.PASS
 
@@ -290,7 +308,17 @@ def test_a_run_is_green_only_if_something_was_compared_and_all_of_it_passed(verd
 
 
 @pytest.mark.parametrize(
-    "rule", [{"detect": 0.0}, {"detect": math.nan}, {"alpha": 0.0}, {"beta": 0.5}, {"alpha": math.nan}]
+    "rule",
+    [
+        {"tolerance": -0.01},
+        {"tolerance": 0.10},
+        {"tolerance": math.nan},
+        {"detect": 0.0},
+        {"detect": math.nan},
+        {"alpha": 0.0},
+        {"beta": 0.5},
+        {"alpha": math.nan},
+    ],
 )
 def test_a_promise_that_cannot_be_kept_is_refused(rule: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected a"):

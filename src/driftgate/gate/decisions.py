@@ -35,7 +35,7 @@ def decide_cells(
 def _decide(ratios: Sequence[float], rule: SpeedRule, level: float) -> Decision:
     """The first verdict the cell's own rounds reach, and after how many."""
     values = np.asarray(ratios, dtype=np.float64)
-    slower = has_crossed(values > 0, level) & _medians_reach(values, rule.least_effect)
+    slower = has_crossed(values > rule.log_tolerance, level) & _medians_reach(values, rule.least_effect)
     fast_enough = has_crossed(values < rule.log_detect, rule.beta)
     after = {Verdict.REGRESSION: _first(slower), Verdict.PASS: _first(fast_enough)}
     reached = {verdict: rounds for verdict, rounds in after.items() if rounds}
@@ -58,7 +58,7 @@ def _decide_backend(
     )
     if not np.isfinite(medians).all():
         return {}
-    rounds = _first(has_crossed(medians > 0, level) & _medians_reach(medians, rule.least_effect))
+    rounds = _first(has_crossed(medians > rule.log_tolerance, level) & _medians_reach(medians, rule.least_effect))
     if not rounds:
         return {}
     return {

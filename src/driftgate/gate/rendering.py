@@ -137,8 +137,9 @@ def _percent(share: float) -> str:
 def _promise(report: GateReport) -> str:
     rule = report.rule
     return (
-        f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, an equal artifact fails in "
-        f"{100 * rule.alpha:g}% of runs at most; interval: {1 - 2 * rule.beta:.0%} confidence sequence of the median slowdown"
+        f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, one of "
+        f"{100 * rule.tolerance:g}% or less fails in {100 * rule.alpha:g}% of runs at most; "
+        f"interval: {1 - 2 * rule.beta:.0%} confidence sequence of the median slowdown"
     )
 
 

@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     PASS = "PASS"  # noqa: S105
     """Timed beside its baseline: a slowdown of `detect` is ruled out."""
     REGRESSION = "REGRESSION"
-    """Slower than its baseline, by half of `detect` or more."""
+    """Slower than its baseline by more than `tolerance`, as far as can be told by half of `detect` or more."""
     NOT_MEASURABLE = "NOT MEASURABLE"
     """Undecided when the time was up, or timed on a machine that cannot tell a backend from itself."""
     NEW = "NEW"
@@ -35,19 +35,27 @@ class SpeedRule:
 
     Args:
         detect: relative slowdown that has to be found, 0.1 for 10%; at most 1, a backend that takes twice as long.
-        alpha: false alarms, a run. `beta`: slowdowns of `detect` called a pass, a cell.
+        tolerance: relative slowdown that nobody minds, 0.02 for 2%.
+        alpha: false alarms, a run: slowdowns of `tolerance` or less called a regression. `beta`: slowdowns of `detect` called a
+            pass, a cell.
 
     Raises:
-        ValueError: `detect` is not between 0 and 1, or an error rate not between 0 and a half.
+        ValueError: `detect` is not between 0 and 1, `tolerance` not between 0 and `detect`, or an error rate not between 0 and a
+            half.
     """
 
     detect: float = 0.10
+    tolerance: float = 0.02
     alpha: float = 0.01
     beta: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.detect <= 1:
             raise ValueError(f"detect {self.detect}: expected a share above 0 and up to 1, such as 0.1 for 10%")
+        if not 0 <= self.tolerance < self.detect:
+            raise ValueError(
+                f"tolerance {self.tolerance}: expected a share from 0 to below what is to be detected, {self.detect}"
+            )
         for name in ("alpha", "beta"):
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 0.5, such as 0.01")
@@ -55,6 +63,10 @@ class SpeedRule:
     @property
     def log_detect(self) -> float:
         return float(np.log1p(self.detect))
+
+    @property
+    def log_tolerance(self) -> float:
+        return float(np.log1p(self.tolerance))
 
     @property
     def least_effect(self) -> float:

@@ -1,8 +1,13 @@
 """Is a cell slower than its baseline? Verdicts on paired log ratios, corrected over cells, with a control that can void them.
 
 The promise is a detection guarantee, not a threshold: a slowdown of `detect` is found with probability 1 - `beta` at least
-where the cell is decided at all; no slowdown is called one with probability `alpha` at most, over all cells of the run
-together. Between half of `detect` and `detect` either verdict can come.
+where the cell is decided at all; one of `tolerance` or less is called a regression with probability `alpha` at most, over all
+cells of the run together. Between `tolerance` and `detect` either verdict can come; a regression is estimated at half of
+`detect` or more.
+
+For equal artifacts that rests on nothing but exchangeable sides: a sign beyond `tolerance` is rarer still than a positive one.
+For a slowdown it needs an assumption besides: that it multiplies the times of a pair that is exchangeable otherwise, so that
+dividing them by it leaves a fair coin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -120,12 +125,13 @@ def _describe(
         what = "a time is not positive and finite" if len(ratios) else "no round was timed"
         return CellVerdict(cell, backend, Verdict.NOT_MEASURABLE, what, rounds=len(ratios))
     bounds, spread = confidence_sequence(ratios, rule.beta), robust_spread(ratios)
-    detectable = float(np.expm1(detectable_effect(spread, len(ratios), level, 1 - rule.beta)))
+    beyond = detectable_effect(spread, len(ratios), level, 1 - rule.beta)
+    detectable = float(np.expm1(rule.log_tolerance + beyond))
     needed = None
     if contamination:
         verdict, reason = Verdict.NOT_MEASURABLE, contamination
     elif verdict is Verdict.NOT_MEASURABLE:
-        needed = rounds_needed(spread, rule.log_detect, level, 1 - rule.beta)
+        needed = rounds_needed(spread, rule.log_detect - rule.log_tolerance, level, 1 - rule.beta)
         reason = f"undecided after {len(ratios)} round{'s' * (len(ratios) > 1)}"
     else:
         reason = ""

@@ -27,7 +27,8 @@ GATE_OPTIONS = (
     ),
     Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones"),
     Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
-    Option("--gate-alpha", "false alarms of a run, over all its cells", "PERCENT", "1%"),
+    Option("--gate-tolerance", "the slowdown that nobody minds: as much may not fail a run", "PERCENT", "2%"),
+    Option("--gate-alpha", "slowdowns within the tolerance that may fail a run, over all its cells", "PERCENT", "1%"),
     Option("--gate-beta", "slowdowns of that size that may pass", "PERCENT", "5%"),
     Option("--gate-budget", "seconds to time pairs for", "SECONDS", "600"),
     Option(
@@ -85,7 +86,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     for report in reports:
         if report.suffix not in _REPORT_SUFFIXES:
             raise OptionError(f"--gate-report {report.name}: expected a file that ends in .md or .json")
-    shares = {name: _share(name, values[f"gate_{name}"]) for name in ("detect", "alpha", "beta")}
+    shares = {name: _share(name, values[f"gate_{name}"]) for name in ("detect", "tolerance", "alpha", "beta")}
     given, reference = values["gate_baseline"], ""
     if given.startswith(_GIT):
         reference = given.removeprefix(_GIT)
