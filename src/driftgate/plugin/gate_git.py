@@ -24,18 +24,10 @@ from driftgate.errors import BaselineError, quote_lines
 from driftgate.gate.baseline import FILE_NAME
 from driftgate.inputs.model_folder import own_files
 from driftgate.measure.software import timed_software
-from driftgate.plugin.options import Option
+from driftgate.plugin.option_table import TABLE, Decides
 from driftgate.plugin.session import DriftgateSession
 from driftgate.processes import run_git, run_python
 
-_PATHS = ("--encoder", "--corpus", "--driftgate-calibration")
-# What decides which artifacts are built, and which cells they have. Outputs and checks of this run are not handed on.
-_CHOICES = (
-    "--backends", "--allow-pickle", "--driftgate-trust-remote-code", "--driftgate-problem-type", "--driftgate-revision",
-    "--driftgate-device", "--driftgate-threads", "--driftgate-batch-sizes", "--driftgate-token-budget",
-    "--driftgate-sample-rows", "--driftgate-throughput-corpus", "--driftgate-corpus-rows", "--driftgate-text-column",
-    "--driftgate-label-column", "--driftgate-label-separator",
-)  # fmt: skip
 # Of that commit's ini file: what it asks of the whole suite has nothing to do with a build.
 _UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_baseline_python=")
 _PACKAGE = Path("src/driftgate/__init__.py")
@@ -198,19 +190,21 @@ def _ini_file(session: DriftgateSession, commit: Commit, tree: Path) -> list[str
 
 def _choices(session: DriftgateSession) -> list[str]:
     """What this run's command line chose. What an ini file or a hook chooses is the commit's own affair."""
-    given = {flag: session.config.getoption(f"driftgate_{Option(flag, '').name}") for flag in _CHOICES}
+    chosen = (option for option in TABLE if option.decides is Decides.BUILD and not option.is_path)
+    given = {option.flag: session.config.getoption(option.dest) for option in chosen}
     return [flag if value is True else f"{flag}={value}" for flag, value in given.items() if value]
 
 
 def _paths(session: DriftgateSession, commit: Commit, tree: Path) -> list[str]:
     config, found = session.config, []
-    for flag in _PATHS:
-        name = f"driftgate_{Option(flag, '').name}"
-        given = config.getoption(name) or config.getini(name)
+    for option in TABLE:
+        if option.decides is not Decides.BUILD or not option.is_path:
+            continue
+        given = config.getoption(option.dest) or config.getini(option.ini)
         bases = (config.invocation_params.dir, config.rootpath)
         here = next((base / given for base in bases if given and (base / given).exists()), None)
         if given:
-            found.append(f"{flag}={_counterpart(here, commit, tree) if here else given}")
+            found.append(f"{option.flag}={_counterpart(here, commit, tree) if here else given}")
     return found
 
 

@@ -11,9 +11,10 @@ from driftgate.escape import for_terminal
 from driftgate.plugin.cells import CellSpec
 from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions
-from driftgate.plugin.gate_options import GATE_OPTIONS, read_gate_options
+from driftgate.plugin.gate_options import read_gate_options
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
+from driftgate.plugin.option_table import GATE_OPTIONS
 from driftgate.plugin.options import add_options
 from driftgate.plugin.session import DriftgateSession, reported
 

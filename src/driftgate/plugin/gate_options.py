@@ -9,34 +9,12 @@ import pytest
 
 from driftgate.errors import OptionError
 from driftgate.limits import GATE_SECONDS
-from driftgate.plugin.options import Option, read_values
+from driftgate.plugin.option_table import GATE_OPTIONS
+from driftgate.plugin.options import read_values
 
 if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
     from driftgate.gate.rule import SpeedRule
 
-GATE_OPTIONS = (
-    Option("--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower"),
-    Option(
-        "--gate-baseline",
-        "folder of the baseline's artifacts, or git:REF to build them from that commit",
-        "DIR|git:REF",
-        ".driftgate-baseline",
-    ),
-    Option(
-        "--gate-baseline-python", "Python whose environment runs the baseline's side, in a worker process", "PYTHON"
-    ),
-    Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones"),
-    Option("--gate-detect", "the slowdown that has to be found", "PERCENT", "10%"),
-    Option("--gate-tolerance", "the slowdown that nobody minds: as much may not fail a run", "PERCENT", "2%"),
-    Option("--gate-alpha", "slowdowns within the tolerance that may fail a run, over all its cells", "PERCENT", "1%"),
-    Option("--gate-beta", "slowdowns of that size that may pass", "PERCENT", "5%"),
-    Option("--gate-budget", "seconds to time pairs for", "SECONDS", "600"),
-    Option(
-        "--gate-not-measurable", "what becomes of cells left undecided: fail (exit code 7) or warn", "POLICY", "fail"
-    ),
-    Option("--gate-measure-identical", "time artifacts that are the baseline's byte for byte too"),
-    Option("--gate-report", "write the verdicts to these files, .md or .json, separated by commas", "FILES"),
-)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _GIT = "git:"
 _REPORT_SUFFIXES = (".md", ".json")

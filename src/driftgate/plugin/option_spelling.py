@@ -6,11 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from driftgate.errors import DriftgateError
-from driftgate.plugin.gate_options import GATE_OPTIONS
-from driftgate.plugin.options import OPTIONS
+from driftgate.plugin.option_table import TABLE
 from driftgate.spelling import spell_flag, spelled_by
 
-_KNOWN = {option.name: option for option in (*OPTIONS, *GATE_OPTIONS)}
+_KNOWN = {option.name: option for option in TABLE}
 
 
 def spelled_as_pytest(config: pytest.Config) -> AbstractContextManager[None]:
@@ -20,7 +19,7 @@ def spelled_as_pytest(config: pytest.Config) -> AbstractContextManager[None]:
         option = _KNOWN.get(name)
         if option is None:
             return None
-        if config.inipath is not None and config.getini(option.ini) and not config.getoption(f"driftgate_{name}"):
+        if config.inipath is not None and config.getini(option.ini) and not config.getoption(option.dest):
             given = "" if value == "" else f" = {'true' if value is True else value}"
             return f"{option.ini}{given} in {config.inipath.name}"
         return spell_flag(option.flag, value)

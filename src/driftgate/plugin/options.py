@@ -7,97 +7,13 @@ from typing import Any
 
 import pytest
 
-from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, parse_backends
+from driftgate.backends import REGISTRY, BackendSpec, parse_backends
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.limits import BATCH_SIZE, CORPUS_ROWS, SAMPLE_ROWS, TOKEN_BUDGET
+from driftgate.plugin.option_table import OPTIONS, Option
 from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: `--encoder` has the ini twin `driftgate_encoder`, `--driftgate-threads` has `driftgate_threads`."""
-
-    flag: str
-    help: str
-    metavar: str = ""
-    default: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.flag.removeprefix("--driftgate-").removeprefix("--").replace("-", "_")
-
-    @property
-    def ini(self) -> str:
-        return f"driftgate_{self.name}"
-
-    @property
-    def is_switch(self) -> bool:
-        return not self.metavar
-
-
-OPTIONS = (
-    Option("--encoder", "folder or hub id of the encoder to judge", "DIR|ID"),
-    Option(
-        "--corpus",
-        "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz), .parquet, or hub:NAME[@REVISION][:CONFIG][:SPLIT]",
-        "FILE",
-    ),
-    Option(
-        "--backends",
-        "comma-separated backends, or published artifacts as name[:class]=PATH",
-        "NAMES",
-        ",".join(DEFAULT_BACKENDS),
-    ),
-    Option("--bounds", "bounds of your own; they go before the suite's", "FILE"),
-    Option(
-        "--driftgate-not-shown",
-        "what ends a run with 7 where the rows do not show that bounds are kept: drift, fail (any bound), or warn (none)",
-        "WHAT",
-        "drift",
-    ),
-    Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", "FILE"),
-    Option("--accuracy-baseline", "compare each backend with its own past; the first run saves it here", "DIR"),
-    Option("--accuracy-baseline-update", "take this run as the new baseline if it passes, instead of comparing"),
-    Option("--graph-lock", "hold the facts of each ONNX graph to this file, such as graphs.lock.json", "FILE"),
-    Option("--graph-lock-update", "write the facts of this run's graphs to that file; the run fails all the same"),
-    Option("--ledger", "ask the file after each build step, and table what the step adds in drift, flips and bytes"),
-    Option("--allow-pickle", "load pickled weights, which can run code"),
-    Option("--driftgate-device", "cpu, cuda or cuda:N", "DEVICE", "cpu"),
-    Option(
-        "--driftgate-calibration",
-        "texts that calibrated build steps watch the graph on; default: embedded ones",
-        "FILE",
-    ),
-    Option(
-        "--driftgate-threads", "intra-op threads of every backend; 0 means every core this process may use", "N", "0"
-    ),
-    Option("--driftgate-batch-sizes", "batch sizes of the benchmark", "N,N", "1,8,32"),
-    Option(
-        "--driftgate-token-budget", "padded tokens a batch of the budget plan may hold", "N", str(DEFAULT_TOKEN_BUDGET)
-    ),
-    Option("--driftgate-sample-rows", "texts in each benchmark cell", "N", "32"),
-    Option("--driftgate-throughput-corpus", "normal, long, or corpus for the texts of --corpus", "NAME", "normal"),
-    Option(
-        "--driftgate-corpus-rows",
-        "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all",
-        "N",
-        "0",
-    ),
-    Option(
-        "--driftgate-text-column", "column of the texts: a name, or a position where the file has no header", "COLUMN"
-    ),
-    Option("--driftgate-label-column", "column of the labels, likewise", "COLUMN"),
-    Option("--driftgate-label-separator", "what separates several labels in one field", "TEXT", ","),
-    Option("--driftgate-problem-type", "single_label_classification or multi_label_classification", "TYPE"),
-    Option("--driftgate-revision", "revision of a hub encoder", "REVISION"),
-    Option("--driftgate-results", "folder for results.json", "DIR", ".driftgate"),
-    Option("--driftgate-rebuild", "build every artifact anew"),
-    Option("--driftgate-show-texts", "print texts of the corpus in failures; by default row ids stand for them"),
-    Option("--driftgate-trust-remote-code", "run code that the encoder brings; read it first"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +65,10 @@ def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> N
             "%", "%%"
         )  # argparse fills in help texts with the % operator; pytest's ini help is plain
         if option.is_switch:
-            group.addoption(
-                option.flag, action="store_true", default=None, dest=f"driftgate_{option.name}", help=escaped
-            )
+            group.addoption(option.flag, action="store_true", default=None, dest=option.dest, help=escaped)
             parser.addini(option.ini, option.help, type="bool", default=False)
         else:
-            group.addoption(
-                option.flag, metavar=option.metavar, default=None, dest=f"driftgate_{option.name}", help=escaped
-            )
+            group.addoption(option.flag, metavar=option.metavar, default=None, dest=option.dest, help=escaped)
             parser.addini(option.ini, option.help, type="string", default="")
 
 
@@ -211,7 +123,7 @@ def read_values(config: pytest.Config, options: Iterable[Option]) -> dict[str, A
 
 def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, Any]) -> Any:
     candidates: tuple[Callable[[], Any], ...] = (
-        lambda: config.getoption(f"driftgate_{option.name}"),
+        lambda: config.getoption(option.dest),
         lambda: config.getini(option.ini),
         lambda: hook_defaults.get(option.name),
     )
