@@ -128,7 +128,10 @@ def test_a_block_is_as_long_as_its_slowest_share(stand_in: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        (DIES, r"(?s)stand-in, worker 2 of 2: it died at 'run', exit code 3; its last words:\nout of luck"),
+        (
+            DIES,
+            r"(?s)stand-in, worker 2 of 2: it died at 'run', exit code 3; the last lines of its standard error:\nout of luck",
+        ),
         (FAILS, r"(?s)worker 2 of 2: 'run' failed:.*an answer that cannot be given"),
         (BREAKS, r"(?s)worker 2 of 2: 'run' failed:\n1 rows have NaN"),
         (SHORT, r"expected answers for 2 rows, found 1"),

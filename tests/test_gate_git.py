@@ -1,18 +1,25 @@
 """pytest inside pytest: `--gate-baseline git:REF` in a scratch repository, whose commits bring their own driftgate."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nested_pytest import run_pytest
+from running_processes import processes_of, wait_until
 from tiny_models import save_adder
 
 import driftgate
-from driftgate.plugin import gate_git
+from driftgate.gate import commit
+from driftgate.measure.remote import Worker
+from driftgate.plugin import gate_invocation
+from driftgate.plugin.option_table import TABLE, Decides, Option
 
 REPOSITORY = Path(__file__).parents[1]
 HOOK = """\
@@ -114,10 +121,10 @@ def test_a_commit_s_artifacts_are_built_by_its_own_code_once(project: Project) -
 
 def test_what_was_published_counts_with_its_weights(tmp_path: Path) -> None:
     model = save_adder(tmp_path / "model.onnx", [1, 2])
-    before = gate_git.digest_published([model, tmp_path])
+    before = commit.digest_published([model, tmp_path])
     assert len(set(before)) == 1
     save_adder(model, [1, 3])
-    assert not set(before) & set(gate_git.digest_published([model, tmp_path]))
+    assert not set(before) & set(commit.digest_published([model, tmp_path]))
 
 
 @pytest.mark.parametrize(
@@ -153,13 +160,16 @@ def test_a_build_that_is_broken_off_leaves_no_worktree_and_imports_from_where_th
     as_a_module: bool, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[Path, list[str]]] = []
+    ask = Worker.ask
 
-    def break_off(*_: object, folder: Path, environment: dict[str, str], **__: object) -> None:
-        started.append((folder, environment["PYTHONPATH"].split(":")))
+    def break_off(worker: Worker, request: dict[str, Any], *patience: float) -> Any:
+        if request["do"] != "build":
+            return ask(worker, request, *patience)
+        started.append((Path(request["folder"]), request["environment"]["PYTHONPATH"].split(":")))
         assert len(worktrees(project)) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gate_git, "run_python", break_off)
+    monkeypatch.setattr(Worker, "ask", break_off)
     if as_a_module:
         monkeypatch.syspath_prepend(project.folder)
     code, output = project.pytest("--backends=onnx-int8-dynamic", "--gate-baseline=git:whole")
@@ -169,6 +179,103 @@ def test_a_build_that_is_broken_off_leaves_no_worktree_and_imports_from_where_th
     assert len(worktrees(project)) == 1
     assert paths[0] == str(tree / "src")
     assert (str(tree) in paths) is as_a_module
+
+
+def test_a_session_that_is_killed_in_the_midst_of_a_build_leaves_no_worktree_and_no_half_baseline(
+    project: Project, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    command = [
+        *(sys.executable, "-P", "-m", "pytest", "benchmarks", "--encoder=encoder", "--import-mode=importlib"),
+        *("-pno:cacheprovider", "--backends=onnx-fp32", "--gate", "--gate-baseline=git:whole"),
+    ]
+    environment = {**os.environ, "DRIFTGATE_CACHE": str(cache)}
+    with subprocess.Popen(command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL) as session:
+        wait_until(lambda: len(worktrees(project)) == 2 or session.poll() is not None)
+        tree = worktrees(project)[1].split()[1]
+        wait_until(lambda: processes_of("pytest", tree))
+        assert processes_of("driftgate.gate.commit_builder", folder=project.folder)
+        session.kill()
+    wait_until(lambda: not Path(tree).exists() and len(worktrees(project)) == 1)
+    wait_until(lambda: not processes_of("pytest", tree))
+    wait_until(lambda: not processes_of("driftgate.gate.commit_builder", folder=project.folder))
+    assert not list(cache.rglob("baseline.json"))
+
+
+# Which options a build is given
+
+
+class Config:
+    """Everything was given on the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.invocation_params = SimpleNamespace(dir=folder)
+        self.rootpath = folder
+
+    def getoption(self, dest: str) -> object:
+        (option,) = (option for option in gate_invocation.TABLE if option.dest == dest)
+        return True if option.is_switch else "given"
+
+    def getini(self, name: str) -> str:
+        raise AssertionError(name)
+
+
+def handed_on(folder: Path) -> set[str]:
+    config: Any = Config(folder)
+    return {
+        *(choice.partition("=")[0] for choice in gate_invocation.list_choices(config)),
+        *(flag for flag, _, _ in gate_invocation.list_files(config)),
+    }
+
+
+def test_every_option_that_decides_what_is_built_is_handed_on_and_no_other(tmp_path: Path) -> None:
+    assert handed_on(tmp_path) == {option.flag for option in TABLE if option.decides is Decides.BUILD}
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"metavar": "N"}, {"metavar": "FILE", "is_path": True}], ids=["switch", "value", "file"]
+)
+def test_a_new_option_that_decides_what_is_built_cannot_be_missed(
+    how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_invocation, "TABLE", (*TABLE, Option("--new", "of tomorrow", Decides.BUILD, **how)))
+    assert "--new" in handed_on(tmp_path)
+
+
+def test_an_option_cannot_be_declared_without_saying_what_it_decides() -> None:
+    with pytest.raises(TypeError, match="decides"):
+        Option("--new", "of tomorrow")  # type: ignore[call-arg] - that is the claim
+
+
+def test_what_decides_nothing_of_a_build_was_looked_at() -> None:
+    """An option that is new here: does the commit build the same artifact without it?"""
+    assert {option.flag for option in TABLE if option.decides is Decides.RUN} == {
+        *(
+            "--accuracy-baseline",
+            "--accuracy-baseline-update",
+            "--bounds",
+            "--driftgate-not-shown",
+            "--driftgate-rebuild",
+        ),
+        *(
+            "--driftgate-results",
+            "--driftgate-show-texts",
+            "--gate",
+            "--gate-accept",
+            "--gate-alpha",
+            "--gate-baseline",
+        ),
+        *("--gate-baseline-python", "--gate-beta", "--gate-budget", "--gate-detect", "--gate-measure-identical"),
+        *(
+            "--gate-not-measurable",
+            "--gate-report",
+            "--gate-tolerance",
+            "--graph-lock",
+            "--graph-lock-update",
+            "--ledger",
+        ),
+        "--save-predictions",
+    }
 
 
 def test_outside_of_a_repository_or_without_git_it_is_refused(

@@ -1,31 +1,39 @@
 """pytest inside pytest: `--gate` on a tiny encoder, on a machine whose clock only moves when work is done."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytest
+from running_processes import processes_of, wait_until
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.gate.comparison import Outcome
+from driftgate.gate.options import GateOptions
 from driftgate.gate.pairs import Load
-from driftgate.gate.rule import Verdict
+from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.sides import Terms
+from driftgate.gate.state import GateState
+from driftgate.gate.verdicts import CellVerdict
+from driftgate.gate.worker import PROTOCOL
 from driftgate.inputs.encoder import load_encoder
 from driftgate.measure.software import timed_software
+from driftgate.measure.workload import CellSpec
 from driftgate.pipeline import Built
-from driftgate.plugin.cells import CellSpec
-from driftgate.plugin.gate import SpeedGate
 
 MS = 1_000_000
 FP32, BOTH = "--backends=onnx-fp32", "--backends=onnx-fp32,onnx-int8-dynamic"
@@ -45,7 +53,7 @@ class Machine:
     def clock(self) -> int:
         return self.now
 
-    def load_side(self, session: object, built: Built, cells: Sequence[CellSpec]) -> Load:
+    def load_here(self, built: Built, cells: Sequence[CellSpec], terms: Terms) -> Load:
         assert built.artifact is not None
         factor = 1.0 if "artifacts" in built.artifact.model.parts else self.slower
 
@@ -110,7 +118,7 @@ def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr("driftgate.plugin.gate_workers.load_side", machine.load_side)
+    monkeypatch.setattr("driftgate.gate.sides.load_here", machine.load_here)
     monkeypatch.setattr("driftgate.plugin.gate.CLOCK", machine.clock)
     monkeypatch.setattr("driftgate.plugin.gate.draw_seed", lambda: 5)
     return machine
@@ -295,8 +303,12 @@ def test_a_baseline_of_another_tokenizer_is_refused_by_field(
             lambda at: at.write_text(at.read_text(encoding="utf-8")[:100], encoding="utf-8"),
             "not a readable gate baseline",
         ),
+        (
+            lambda at: change_json(at, lambda content: content.update(schema=1)),
+            "accept a new one with: pytest --pyargs driftgate.suites.benchmarks --gate-accept",
+        ),
     ],
-    ids=["missing", "truncated"],
+    ids=["missing", "truncated", "of the former schema"],
 )
 def test_a_baseline_that_cannot_be_read_is_refused_before_anything_is_timed(
     project: Project, machine: Machine, damage: Callable[[Path], object], words: str
@@ -398,17 +410,17 @@ class Worker:
         if request["do"] == self.dies_at:
             raise WorkerError(f"{self.name}: it died at {request['do']!r}")
         if request["do"] == "describe":
-            return timed_software() | {"onnxruntime": "1.0.0"}
+            return {"protocol": PROTOCOL, "software": timed_software() | {"onnxruntime": "1.0.0"}}
         self.machine.now += int(30 * MS * self.factor) if request["do"] == "run" else 0
         return 1
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, machine: Machine, **how: Any) -> None:
     @contextmanager
-    def start_worker(python: str | Path, name: str) -> Iterator[Worker]:
+    def start_worker(python: str | Path, name: str, *, module: str) -> Iterator[Worker]:
         yield Worker(machine, name, **(how if python == sys.executable else {}))
 
-    monkeypatch.setattr("driftgate.plugin.gate_workers.start_worker", start_worker)
+    monkeypatch.setattr("driftgate.gate.remote_side.start_worker", start_worker)
 
 
 def test_a_slower_runtime_is_a_regression_of_the_same_bytes(
@@ -439,6 +451,27 @@ def test_a_worker_that_dies_leaves_its_cells_not_measurable(
     assert f"this run's worker: it died at '{request_name}'" in run.output
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="processes are looked up in /proc")
+def test_a_session_that_is_killed_in_the_midst_of_timing_leaves_no_worker_and_the_baseline_as_it_was(
+    project: Project,
+) -> None:
+    before = project.manifest.read_bytes()
+    command = [
+        *(sys.executable, "-P", "-m", "pytest", "benchmarks/test_gate.py", FP32, f"--encoder={project.encoder}"),
+        *("--driftgate-sample-rows=4", "--driftgate-batch-sizes=1,2", "--import-mode=importlib", "-pno:cacheprovider"),
+        *("--gate", "--gate-accept", "--gate-measure-identical", f"--gate-baseline-python={sys.executable}"),
+    ]
+    environment = {**os.environ, "DRIFTGATE_CACHE": str(project.cache)}
+    workers = partial(processes_of, "driftgate.gate.worker", folder=project.folder)
+    with subprocess.Popen(command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL) as session:
+        wait_until(lambda: len(workers()) == 2 or session.poll() is not None)
+        assert session.poll() is None, "the session ended before it was killed"
+        session.kill()
+    wait_until(lambda: not workers())
+    assert project.manifest.read_bytes() == before
+    assert not [path for path in project.manifest.parent.rglob("*") if "partial" in path.name]
+
+
 def test_a_python_that_is_not_there_is_refused(project: Project) -> None:
     run = project.pytest(BOTH, "--gate", "--gate-baseline-python=elsewhere/bin/python")
     assert run.code == 4, run.output
@@ -458,10 +491,8 @@ def test_a_folder_of_something_else_is_refused_as_a_baseline_before_anything_is_
     [(Verdict.PASS, 7), (Verdict.NOT_MEASURABLE, 7), (Verdict.REGRESSION, 1), (Verdict.VANISHED, 1)],
 )
 def test_what_accuracy_does_not_show_stays_so_and_hides_no_slower_cell(verdict: Verdict, code: int) -> None:
-    gate = SpeedGate.__new__(SpeedGate)
-    gate.options = SimpleNamespace(wanted=True, not_measurable_fails=True)
-    gate.failed_as_not_measurable = 0
-    vars(gate)["verdicts"] = {"cell": SimpleNamespace(verdict=verdict)}
-    assert gate.exit_code(7, failed_tests=0, failed_otherwise=False) == code
-    del vars(gate)["verdicts"]  # nothing was timed
-    assert gate.exit_code(7, failed_tests=0, failed_otherwise=False) == 7
+    options = GateOptions(True, False, Path(), "", "", SpeedRule(), 600, True, False, ())
+    state = GateState(options, seed=1)
+    assert state.exit_code(7, failed_tests=0, failed_otherwise=False) == 7, "nothing was timed"
+    state.outcome = Outcome({"cell": CellVerdict("cell", "backend", verdict)}, None)
+    assert state.exit_code(7, failed_tests=0, failed_otherwise=False) == code

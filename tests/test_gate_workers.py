@@ -10,11 +10,12 @@ import pytest
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
-from driftgate.gate.worker import read_batches, write_batches
+from driftgate.gate.remote_side import MODULE, RemoteCalls, describe_worker
+from driftgate.gate.worker import PROTOCOL, read_batches, write_batches
 from driftgate.inputs.batches import ArrivalPlan, make_batches
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.measure.remote import RemoteCalls, start_worker
+from driftgate.measure.remote import start_worker
 from driftgate.measure.software import timed_software
 
 TEXTS = ["thank you", "the bus was late again", "ok"]
@@ -35,7 +36,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_worker_that_cannot_be_started_is_an_error_that_names_it(tmp_path: Path) -> None:
     with (
         pytest.raises(WorkerError, match=r"other: .*python cannot be started"),
-        start_worker(tmp_path / "python", "other"),
+        start_worker(tmp_path / "python", "other", module=MODULE),
     ):
         pass
 
@@ -49,7 +50,10 @@ def test_an_environment_without_driftgate_shows_its_own_error() -> None:
 def test_a_worker_that_dies_on_the_way_shows_its_last_words(module: Any) -> None:
     code = "import sys\nfor line in sys.stdin:\n    print('out of memory', file=sys.stderr)\n    sys.exit(9)\n"
     with start_worker(sys.executable, "other", module=module(code)) as worker:
-        with pytest.raises(WorkerError, match=r"(?s)it died at 'load', exit code 9; its last words:\nout of memory"):
+        with pytest.raises(
+            WorkerError,
+            match=r"(?s)it died at 'load', exit code 9; the last lines of its standard error:\nout of memory",
+        ):
             worker.ask({"do": "load"})
         with pytest.raises(WorkerError, match="it died at 'run'"):
             worker.ask({"do": "run"})
@@ -69,19 +73,19 @@ def test_a_slice_of_a_cell_is_one_request() -> None:
         def ask(self, request: dict[str, Any]) -> None:
             asked.append(request)
 
-    calls = RemoteCalls(Recorder(), 7, "x-b1", 0, 10)  # type: ignore[arg-type] - stands in for a worker
+    calls = RemoteCalls(Recorder(), "x-b1", 0, 10)  # type: ignore[arg-type] - stands in for a worker
     assert len(calls) == 10
     for call in (*calls[2:5], calls[9], calls[-10]):
         call()
     assert [(request["start"], request["stop"]) for request in asked] == [(2, 5), (9, 10), (0, 1)]
-    assert all((request["load"], request["cell"]) == (7, "x-b1") for request in asked)
+    assert all(request["cell"] == "x-b1" for request in asked)
     assert len(list(calls)) == 10
 
 
 def test_a_worker_answers_what_it_is_asked_and_survives_a_bad_request(
     tiny_encoder: Path, warm_cache: Path, tmp_path: Path
 ) -> None:
-    """A real one: it loads two sessions, keeps as many as it is told, and makes calls of the batches it was given."""
+    """A real one: it loads a session, and makes calls of the batches it was given."""
     encoder = load_encoder(tiny_encoder)
     artifact = build_artifact(encoder, REGISTRY["onnx-fp32"])
     batches = {"x-b2": list(make_batches(tokenize(encoder, TEXTS), ArrivalPlan(2)))}
@@ -92,7 +96,6 @@ def test_a_worker_answers_what_it_is_asked_and_survives_a_bad_request(
         assert (wrote.token_type_ids is None) == (read.token_type_ids is None)
     load = {
         "do": "load",
-        "keep": 2,
         "encoder": {"source": str(tiny_encoder)},
         "backend": "x",
         "precision": "fp32",
@@ -101,13 +104,46 @@ def test_a_worker_answers_what_it_is_asked_and_survives_a_bad_request(
         "device": "cpu",
         "batches": str(tmp_path / "batches.npz"),
     }
-    with start_worker(sys.executable, "other") as worker:
-        assert worker.ask({"do": "describe"}) == timed_software()
-        first, second = worker.ask(load), worker.ask(load)
+    with start_worker(sys.executable, "other", module=MODULE) as worker:
+        assert worker.ask({"do": "describe"}) == {"protocol": PROTOCOL, "software": timed_software()}
+        assert worker.ask(load) is None
         run = {"do": "run", "cell": "x-b2", "start": 0, "stop": 2}
-        assert worker.ask({**run, "load": first}) is None
-        third = worker.ask(load)
+        assert worker.ask(run) is None
         with pytest.raises(WorkerError, match=r"(?s)'run' failed:.*KeyError"):
-            worker.ask({**run, "load": first})
-        for number in (second, third):
-            assert worker.ask({**run, "load": number}) is None
+            worker.ask({**run, "cell": "y"})
+        assert worker.ask(run) is None
+
+
+ANSWERS = """\
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({{"found": {found}}}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"driftgate": "0.0.9", "onnxruntime": "1.20"}, r"\(driftgate 0\.0\.9, protocol 1\)"),
+        ({"protocol": PROTOCOL + 1, "software": {"driftgate": "9.0"}}, rf"\(driftgate 9\.0, protocol {PROTOCOL + 1}\)"),
+    ],
+    ids=["before protocols had numbers", "later"],
+)
+def test_a_driftgate_of_another_protocol_is_refused_by_name(
+    found: dict[str, Any], words: str, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftgate.gate.remote_side.MODULE", module(ANSWERS.format(found=found)))
+    with pytest.raises(WorkerError, match=rf"--gate-baseline-python .*expected a driftgate whose .*{words}; install"):
+        describe_worker(sys.executable)
+
+
+def test_a_driftgate_from_before_there_were_such_workers_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "driftgate").mkdir()
+    (tmp_path / "driftgate/__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(
+        WorkerError, match=r"found an older or a newer one \(driftgate, protocol none\); install driftgate \d"
+    ):
+        describe_worker(sys.executable)

@@ -15,6 +15,7 @@ from driftgate import limits
 from driftgate.bench.sweep import Sweep
 from driftgate.builder.archive import unpacked
 from driftgate.errors import OptionError
+from driftgate.gate.options import GateOptions
 from driftgate.gate.rule import SpeedRule
 from driftgate.grid import open_grid, parse_grid
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
@@ -22,7 +23,6 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.synthetic import Shape
 from driftgate.limits import Limit
-from driftgate.plugin.gate_options import GateOptions
 from driftgate.run.device import Device, RunSettings, available_threads
 from driftgate.streaming.job import PredictionJob
 

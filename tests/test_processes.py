@@ -13,6 +13,7 @@ import pytest
 from command_line import run_driftgate
 
 from driftgate.errors import WorkerError
+from driftgate.gate.remote_side import MODULE
 from driftgate.measure.process import ask_fresh_process
 from driftgate.measure.remote import start_worker
 from driftgate.measure.software import timed_software
@@ -105,8 +106,8 @@ def test_the_worker_of_a_gate_runs_nothing_of_the_current_folder(other: bool, ma
         python = tmp_path / "python"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
         python.chmod(0o755)
-    with start_worker(python, "the baseline's worker") as worker:
-        assert worker.ask({"do": "describe"}) == timed_software()
+    with start_worker(python, "the baseline's worker", module=MODULE) as worker:
+        assert worker.ask({"do": "describe"})["software"] == timed_software()
     assert not marker.exists()
 
 
@@ -137,7 +138,7 @@ def test_an_interpreter_that_cannot_leave_the_folder_out_is_refused(answer: str,
         pytest.raises(
             WorkerError, match=rf"the baseline's worker: expected a Python that takes .* \({said}\); give the path"
         ),
-        start_worker(python, "the baseline's worker"),
+        start_worker(python, "the baseline's worker", module=MODULE),
     ):
         pass
 

@@ -8,14 +8,16 @@ starting programs anywhere else.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
 from driftgate.errors import WorkerError
 
 Process = subprocess.Popen[str]
+TimeoutExpired = subprocess.TimeoutExpired
 Finished = subprocess.CompletedProcess[str]
 
 _PROBE_SECONDS = 60.0
@@ -58,6 +60,7 @@ def run_python(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     errors_apart: bool = True,
+    started: Callable[[Process], None] = lambda process: None,  # noqa: ARG005
 ) -> Finished:
     """Run `python -m module` of this interpreter to its end.
 
@@ -66,18 +69,31 @@ def run_python(
         folder: where it is started; None for the current one.
         environment: all of it; None for this process's.
         errors_apart: False for standard error within standard output.
+        started: told the process, for whoever may have to end it from another thread.
     """
-    return subprocess.run(
+    with subprocess.Popen(
         [*_command(sys.executable, module), *arguments],
-        input=text,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if errors_apart else subprocess.STDOUT,
         cwd=folder,
         env=shield(os.environ if environment is None else environment),
         encoding="utf-8",
         errors="replace",
-        check=False,
-    )
+    ) as process:
+        try:
+            started(process)
+            printed, errors = process.communicate(text)
+        except BaseException:  # Ctrl-C too: nothing that was started outlives this
+            process.kill()
+            raise
+    return Finished(process.args, process.returncode, printed, errors)
+
+
+def git_environment() -> dict[str, str]:
+    """This process's, without what a git hook or another pytest set for itself."""
+    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTEST_ADDOPTS")
+    return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
 def run_git(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Finished:
@@ -132,6 +148,7 @@ def _command(python: str | Path, module: str) -> list[str]:
     return [str(python), "-P", "-m", module]
 
 
+@cache
 def _require_safe_path(python: str, asker: str) -> None:
     """Refuse a Python older than 3.11: it does not know -P, and ignores PYTHONSAFEPATH."""
     try:

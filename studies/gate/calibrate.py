@@ -24,8 +24,8 @@ from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, INJEC
 from variants import Family, make_cells, make_family  # noqa: E402
 
 from driftgate.gate.pairs import Clock, Contest, log_ratios, time_pairs  # noqa: E402
+from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
-from driftgate.plugin.gate import draw_seed  # noqa: E402
 
 ENCODER = REPOSITORY / "fixtures/encoders/goemotions-roberta-mini"
 CALIBRATION = HERE / "calibration.json"

@@ -16,14 +16,14 @@ from parameters import (
 )
 from variants import Batches, Family, make_cells, make_family, take_texts
 
+from driftgate.gate.comparison import by_backend
 from driftgate.gate.decisions import regression_rounds
 from driftgate.gate.pairs import Contest, Pair, time_pairs
 from driftgate.gate.rule import exit_code
+from driftgate.gate.state import draw_seed
 from driftgate.gate.verdicts import judge_cells, undecided
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, make_batches
 from driftgate.inputs.encoder import Encoder
-from driftgate.plugin.gate import draw_seed
-from driftgate.plugin.gate_sides import by_backend
 
 
 def gate(contests: Sequence[Contest], budget_seconds: float) -> dict[str, Any]:

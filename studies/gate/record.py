@@ -27,8 +27,8 @@ from recording import Recording  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
 from driftgate.gate.pairs import Contest, Pair, time_pairs  # noqa: E402
+from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
-from driftgate.plugin.gate import draw_seed  # noqa: E402
 from driftgate.report.environment import describe_environment  # noqa: E402
 
 _BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"

@@ -119,7 +119,7 @@ def _row(found: CellVerdict, times: CellTimes | None) -> list[str]:
         str(times.pairs) if times else "-",
         f"{times.baseline_ms:.2f}" if times else "-",
         f"{times.candidate_ms:.2f}" if times else "-",
-        found.reason.partition("\n")[0],  # a worker's last words have many lines; the failed test has them
+        found.reason.partition("\n")[0],  # what a worker said has many lines; the failed test has them
     ]
 
 

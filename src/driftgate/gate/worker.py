@@ -1,9 +1,9 @@
 """One side of a comparison in a process of its own: `python -m driftgate.gate.worker`, asked in lines of JSON.
 
-`{"do": "describe"}` answers what is installed; `"load"` opens a model in a fresh session; `"run"` makes some of a cell's calls.
+`{"do": "describe"}` answers what is installed, and which protocol is spoken; `"load"`, which comes once, opens a model;
+`"run"` makes some of a cell's calls.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from driftgate.inputs.batches import TokenBatch
 from driftgate.measure.serve import serve
 from driftgate.measure.software import timed_software
 
+PROTOCOL = 2
+"""Of these requests and answers. Whoever changes one of them counts on: the other side may be another release."""
 _ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
 _Calls = Mapping[str, Sequence[Callable[[], Logits]]]
 
@@ -50,46 +52,34 @@ def _to_batch(arrays: Mapping[str, Any]) -> TokenBatch:
     return TokenBatch(tuple(range(len(ids))), ids, mask, types)
 
 
-class _Loads:
-    """The latest sessions, by number: older ones are closed."""
+def _load(request: Mapping[str, Any]) -> _Calls:
+    """Every cell's calls, in a fresh session."""
+    from driftgate.inputs.encoder import load_encoder
+    from driftgate.run.device import RunSettings, parse_device
+    from driftgate.run.open import open_backend
 
-    def __init__(self) -> None:
-        self._next = 0
-        self._calls: OrderedDict[int, _Calls] = OrderedDict()
-
-    def load(self, request: Mapping[str, Any]) -> int:
-        from driftgate.inputs.encoder import load_encoder
-        from driftgate.run.device import RunSettings, parse_device
-        from driftgate.run.open import open_backend
-
-        while len(self._calls) >= request["keep"]:
-            self._calls.popitem(last=False)
-        encoder = load_encoder(**request["encoder"])
-        precision = Precision(request["precision"])
-        spec = BackendSpec(request["backend"], precision, Runtime.ONNXRUNTIME)
-        settings = RunSettings(request["threads"], parse_device(request["device"]))
-        backend = open_backend(encoder, spec, Artifact(Path(request["model"]), precision, "", 0), settings)
-        self._next += 1
-        self._calls[self._next] = {
-            cell: [backend.prepare(batch) for batch in batches]
-            for cell, batches in read_batches(Path(request["batches"])).items()
-        }
-        return self._next
-
-    def run(self, request: Mapping[str, Any]) -> None:
-        for call in self._calls[request["load"]][request["cell"]][request["start"] : request["stop"]]:
-            call()
+    encoder = load_encoder(**request["encoder"])
+    precision = Precision(request["precision"])
+    spec = BackendSpec(request["backend"], precision, Runtime.ONNXRUNTIME)
+    settings = RunSettings(request["threads"], parse_device(request["device"]))
+    backend = open_backend(encoder, spec, Artifact(Path(request["model"]), precision, "", 0), settings)
+    return {
+        cell: [backend.prepare(batch) for batch in batches]
+        for cell, batches in read_batches(Path(request["batches"])).items()
+    }
 
 
-def _answer(request: Mapping[str, Any], loads: _Loads) -> object:
+def _answer(request: Mapping[str, Any], calls: dict[str, Sequence[Callable[[], Logits]]]) -> object:
     if request["do"] == "describe":
-        return timed_software()
+        return {"protocol": PROTOCOL, "software": timed_software()}
     if request["do"] == "load":
-        return loads.load(request)
-    loads.run(request)
+        calls.update(_load(request))
+    else:
+        for call in calls[request["cell"]][request["start"] : request["stop"]]:
+            call()
     return None
 
 
 if __name__ == "__main__":
-    loads = _Loads()
-    serve(lambda request: _answer(request, loads))
+    loaded: dict[str, Sequence[Callable[[], Logits]]] = {}
+    serve(lambda request: _answer(request, loaded))

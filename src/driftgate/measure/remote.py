@@ -5,16 +5,17 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from driftgate.errors import WorkerError, quote_lines
-from driftgate.processes import Process, start_python
+from driftgate.processes import Process, TimeoutExpired, start_python
 
 TIMEOUT_SECONDS = 120.0
-_MODULE = "driftgate.gate.worker"
+CLOSE_SECONDS = 10.0
+"""To end in good order; a worker that has something to remove takes a while."""
 
 
 class Worker:
@@ -72,52 +73,32 @@ class Worker:
         self._process.kill()
 
     def close(self) -> None:
-        """End the process, and clear up after it."""
-        self.kill()
-        self._process.wait()
+        """Let the process end with its input, at once where it does not, and clear up after it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(OSError):  # what was not sent cannot be sent any more
+            self._process.stdin.close()
+        try:
+            self._process.wait(CLOSE_SECONDS)
+        except TimeoutExpired:
+            self.kill()
+            self._process.wait()
         self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what was not sent cannot be sent any more
-                    pipe.close()
+        self._process.stdout.close()
 
     def _ended(self, how: str) -> WorkerError:
         said = self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
-        return WorkerError(f"{self._name}: {how}{'; its last words:' if said.strip() else ''}", *quote_lines(said))
-
-
-class RemoteCalls(Sequence[Callable[[], object]]):
-    """A cell's calls in a worker's session; a slice of them is made at one request."""
-
-    def __init__(self, worker: Worker, load: int, cell: str, start: int, stop: int) -> None:
-        self._run = {"do": "run", "load": load, "cell": cell}
-        self._worker, self._start, self._stop = worker, start, stop
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    @overload
-    def __getitem__(self, at: int) -> Callable[[], object]: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Callable[[], object]]: ...
-    def __getitem__(self, at: int | slice) -> Callable[[], object] | Sequence[Callable[[], object]]:
-        if isinstance(at, slice):
-            start, stop, _ = at.indices(len(self))
-            return [self._request(start, stop)]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        return self._request(at % len(self), at % len(self) + 1)
-
-    def _request(self, start: int, stop: int) -> Callable[[], object]:
-        request = {**self._run, "start": self._start + start, "stop": self._start + stop}
-        return lambda: self._worker.ask(request)
+        return WorkerError(
+            f"{self._name}: {how}{'; the last lines of its standard error:' if said.strip() else ''}",
+            *quote_lines(said),
+        )
 
 
 @contextmanager
 def start_worker(
-    python: str | Path, name: str, *, module: str = _MODULE, timeout_seconds: float = TIMEOUT_SECONDS
+    python: str | Path, name: str, *, module: str, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> Iterator[Worker]:
-    """A worker of the interpreter `python`, ended at exit.
+    """A worker of the interpreter `python`, which runs `module`, ended at exit.
 
     Raises:
         WorkerError: see `start_python`.

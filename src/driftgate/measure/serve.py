@@ -13,8 +13,12 @@ from typing import Any
 from driftgate.errors import DriftgateError
 
 
-def serve(answer: Callable[[Mapping[str, Any]], object]) -> None:
-    """Answer requests until standard input ends; then this process ends too, even in the midst of an answer.
+def serve(
+    answer: Callable[[Mapping[str, Any]], object],
+    *,
+    at_end: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer requests until standard input ends; then this process calls `at_end` and ends too, even in the midst of an answer.
 
     It ends with the parent, however that was ended: no worker outlives it. Between requests a worker waits without
     spinning, which would take a core from whoever is timed meanwhile.
@@ -27,7 +31,8 @@ def serve(answer: Callable[[Mapping[str, Any]], object]) -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    listener = threading.Thread(target=_listen, args=(requests, at_end), daemon=True)
+    listener.start()
     while True:
         try:
             found: dict[str, object] = {"found": answer(json.loads(requests.get()))}
@@ -35,10 +40,16 @@ def serve(answer: Callable[[Mapping[str, Any]], object]) -> None:
             found = {"error": str(error)}
         except Exception:  # noqa: BLE001 - whatever it is, the parent reports it
             found = {"error": traceback.format_exc()[-2000:]}
-        print(json.dumps(found), file=answers, flush=True)
+        try:
+            print(json.dumps(found), file=answers, flush=True)
+        except BrokenPipeError:  # whoever asked is gone, and with them the input: the listener ends this process
+            listener.join()
 
 
-def _listen(requests: "queue.SimpleQueue[str]") -> None:
+def _listen(requests: "queue.SimpleQueue[str]", at_end: Callable[[], None]) -> None:
     for line in sys.stdin:
         requests.put(line)
-    os._exit(0)
+    try:
+        at_end()
+    finally:
+        os._exit(0)

@@ -3,11 +3,25 @@
 from dataclasses import dataclass
 
 from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec
 from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.run.backend import Backend, Prepared, gather_rows
 
 Answers = list[tuple[tuple[int, ...], Logits]]
+
+
+@dataclass(frozen=True, slots=True)
+class CellSpec:
+    """What a cell measures. `id` is stable: it is the history of the benchmark."""
+
+    backend: BackendSpec
+    plan: BatchPlan
+    corpus: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend.name}-{self.plan.name}" + ("" if self.corpus == "normal" else f"-{self.corpus}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.leak import measure_memory_over_shapes
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
-from driftgate.measure.workload import Answers, Workload, prepare_workload
+from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.report.record import CellThroughput
@@ -30,19 +30,6 @@ MAX_ROUNDS = 20
 # One session, one batch, the same threads: answers repeat. Room is left for a math library that picks its kernel by
 # memory alignment, far under any drift that matters.
 REPEAT_TOLERANCE_LOGITS = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class CellSpec:
-    """What a cell measures. `id` is stable: it is the history of the benchmark."""
-
-    backend: BackendSpec
-    plan: BatchPlan
-    corpus: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.backend.name}-{self.plan.name}" + ("" if self.corpus == "normal" else f"-{self.corpus}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ import pytest
 
 from driftgate.errors import DriftgateError
 from driftgate.escape import for_terminal
-from driftgate.plugin.cells import CellSpec
+from driftgate.measure.workload import CellSpec
 from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions
 from driftgate.plugin.gate_options import read_gate_options
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"driftgate", "speed_verdicts", "speed_verdict"} <= set(metafunc.fixturenames):
-        from driftgate.plugin.gate_sides import gated_cells
+        from driftgate.plugin.gate import gated_cells
 
         cells = gated_cells(metafunc.config.stash[SESSION])
         metafunc.parametrize("speed_verdict", cells, ids=[cell.id for cell in cells], indirect=True)
@@ -100,7 +100,7 @@ class GatedCell:
         if self.verdict.verdict is Verdict.NOT_MEASURABLE:
             if not self.gate.options.not_measurable_fails:
                 pytest.skip(said)
-            self.gate.failed_as_not_measurable += 1
+            self.gate.state.failed_as_not_measurable += 1
             pytest.fail(said, pytrace=False)
 
 
@@ -111,7 +111,7 @@ def speed_verdicts(driftgate: DriftgateSession, request: pytest.FixtureRequest) 
     if gate is None:
         pytest.skip("nothing is gated without --gate")
     with reported():
-        return gate.verdicts
+        return gate.judge()
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Set the exit code and keep the baseline before anyone writes down how the run ended."""
     gate = session.config.stash[GATE]
     if gate is not None and not session.config.option.collectonly:
-        session.exitstatus = gate.exit_code(
+        session.exitstatus = gate.state.exit_code(
             int(session.exitstatus),
             failed_tests=session.testsfailed,
             failed_otherwise=bool(session.config.stash[COMPARED].failures),
@@ -137,18 +137,18 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
                 gate.finish(int(session.exitstatus))
         except DriftgateError as error:
             session.exitstatus = 4
-            gate.said.extend(f"{type(error).__name__}: {error}".split("\n"))
+            gate.state.said.extend(f"{type(error).__name__}: {error}".split("\n"))
     return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     gate = config.stash[GATE]
-    if gate is None or not (gate.report or gate.said):
+    if gate is None or not (gate.state.report or gate.state.said):
         return
     terminalreporter.section("driftgate speed gate")
-    if gate.report is not None:
+    if gate.state.report is not None:
         from driftgate.gate.rendering import render_gate
 
-        terminalreporter.write(render_gate(gate.report, terminalreporter._tw.fullwidth))  # noqa: SLF001
-    for line in gate.said:
+        terminalreporter.write(render_gate(gate.state.report, terminalreporter._tw.fullwidth))  # noqa: SLF001
+    for line in gate.state.said:
         terminalreporter.write_line(for_terminal(line))

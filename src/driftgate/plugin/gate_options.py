@@ -1,48 +1,18 @@
 """Options of the speed gate."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from driftgate.errors import OptionError
-from driftgate.limits import GATE_SECONDS
+from driftgate.gate.options import GateOptions
 from driftgate.plugin.option_table import GATE_OPTIONS
 from driftgate.plugin.options import read_values
-
-if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the plugin
-    from driftgate.gate.rule import SpeedRule
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _GIT = "git:"
 _REPORT_SUFFIXES = (".md", ".json")
-
-
-@dataclass(frozen=True, slots=True)
-class GateOptions:
-    """What the gate was asked for.
-
-    Args:
-        wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
-        baseline: folder of the artifacts; not used where `reference`, a commit to build them from, is given.
-        baseline_python: program that runs the baseline's side; "" for this process.
-    """
-
-    wanted: bool
-    accept: bool
-    baseline: Path
-    reference: str
-    baseline_python: str
-    rule: "SpeedRule"
-    budget_seconds: float
-    not_measurable_fails: bool
-    measure_identical: bool
-    reports: tuple[Path, ...]
-
-    def __post_init__(self) -> None:
-        GATE_SECONDS.require(self.budget_seconds)
 
 
 def read_gate_options(config: pytest.Config) -> GateOptions | None:
@@ -54,7 +24,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     values = read_values(config, GATE_OPTIONS)
     if not (values["gate"] or values["gate_accept"]):
         return None
-    from driftgate.gate.rule import SpeedRule
+    from driftgate.gate.rule import SpeedRule  # SciPy's statistics are slow to import
 
     policy = values["gate_not_measurable"]
     if policy not in ("fail", "warn"):

@@ -12,8 +12,9 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.errors import OptionError
 from driftgate.escape import for_terminal
+from driftgate.measure.workload import CellSpec
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs, suite_hooks
-from driftgate.plugin.cells import CellSpec, cell, fresh_process, growth, side_by_side
+from driftgate.plugin.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.exact_products import integer_products
 from driftgate.plugin.fixtures import (
     backend,

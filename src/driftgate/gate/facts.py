@@ -1,0 +1,53 @@
+"""What a run takes place in and on, as a baseline keeps it, and what of it has changed since."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from driftgate.builder.artifact import digest_files
+from driftgate.inputs.encoder import Encoder
+from driftgate.measure.software import timed_software
+from driftgate.report.environment import describe_environment
+from driftgate.run.device import RunSettings
+
+Facts = Mapping[str, Any]
+"""JSON-ready: when, of which encoder, with which software, settings and environment."""
+
+
+def describe_run(encoder: Encoder, settings: RunSettings) -> Facts:
+    """The facts of this run."""
+    about = {
+        "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "encoder": {
+            "name": encoder.name,
+            "labels": encoder.labels,
+            "max_tokens": encoder.max_tokens,
+            "tokenizer_sha256": digest_files(encoder.tokenizer_files),
+        },
+        "software": timed_software(),
+        "settings": {"threads": settings.threads, "device": str(settings.device)},
+        "environment": asdict(describe_environment()),
+    }
+    as_json: Facts = json.loads(json.dumps(about))
+    return as_json
+
+
+def list_software_changes(then: Facts, now: Facts) -> list[str]:
+    """What can change the time of the same bytes and is not as it was."""
+    return _list_changes((then, now), ("software", "settings"))
+
+
+def list_encoder_changes(then: Facts, now: Facts) -> list[str]:
+    """What keeps both sides from answering the same tokens."""
+    return _list_changes((then, now), ("encoder",), ignored=("name",))
+
+
+def _list_changes(sides: tuple[Facts, Facts], parts: Iterable[str], ignored: Sequence[str] = ()) -> list[str]:
+    then, now = ({name: value for part in parts for name, value in side.get(part, {}).items()} for side in sides)
+    return [
+        f"{name}: baseline {then.get(name)}, now {now.get(name)}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name) and name not in ignored
+    ]

@@ -1,0 +1,104 @@
+"""What is said of a gated run: the report, and the sentences below its table."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from driftgate.gate.comparison import Comparison, Outcome
+from driftgate.gate.facts import Facts
+from driftgate.gate.options import GateOptions
+from driftgate.gate.pairs import Pair, Timing
+from driftgate.gate.rendering import CellTimes, GateReport
+from driftgate.gate.rule import Verdict
+from driftgate.gate.verdicts import CellVerdict
+
+
+def make_report(
+    comparison: Comparison, outcome: Outcome, options: GateOptions, *, seed: int, left_out: Sequence[str]
+) -> GateReport:
+    """Everything there is to show.
+
+    Args:
+        left_out: backends that are not gated.
+    """
+    timing = outcome.timing
+    return GateReport(
+        options.rule,
+        tuple(outcome.verdicts.values()),
+        cell_times(timing.pairs if timing else ()),
+        timing.seconds if timing else 0.0,
+        options.budget_seconds,
+        seed,
+        list_notes(outcome, comparison.baseline.about, left_out, describe_changes(comparison, options), options),
+        comparison.now,
+        comparison.baseline.about,
+    )
+
+
+def cell_times(pairs: Sequence[Pair]) -> Mapping[str, CellTimes]:
+    """Medians of each cell that was timed, by cell id."""
+    own: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if not pair.is_control:
+            own.setdefault(pair.cell, []).append(pair)
+    return {
+        cell: CellTimes(
+            float(np.median([pair.baseline_ns for pair in found])) / 1e6,
+            float(np.median([pair.candidate_ns for pair in found])) / 1e6,
+            len(found),
+        )
+        for cell, found in own.items()
+    }
+
+
+def describe_changes(comparison: Comparison, options: GateOptions) -> str:
+    """What differs between the software of both sides, and what that means for verdicts; "" where nothing does."""
+    if not comparison.software_changes:
+        return ""
+    meaning = (
+        "Each side ran on its own: verdicts say what artifacts and software do together"
+        if options.baseline_python
+        else "Both sides ran on what is installed now: verdicts say what the artifacts do, not what that change does"
+    )
+    return f"{'; '.join(comparison.software_changes)}. {meaning}"
+
+
+def list_notes(
+    outcome: Outcome, then: Facts, left_out: Sequence[str], software_changes: str, options: GateOptions
+) -> list[str]:
+    """Sentences about one gated run.
+
+    Args:
+        then: what the baseline was taken on. `software_changes`: a sentence, or "".
+    """
+    notes, verdicts = [], outcome.verdicts.values()
+    if commit := then.get("git"):
+        notes.append(f"baseline: git:{commit['reference']}, built from commit {commit['commit']}")
+    if left_out:
+        notes.append(f"not gated, because they have no artifact to keep: {', '.join(left_out)}")
+    if not any(found.verdict is not Verdict.NEW for found in verdicts):
+        notes.append("nothing was compared: no cell of this run is in the baseline")
+    if outcome.has(Verdict.VANISHED):
+        notes.append(
+            "a vanished cell fails the run: time it too (wider --backends, no -k), or keep a baseline without it with "
+            "--gate-accept and no --gate"
+        )
+    if software_changes:
+        notes.append(software_changes)
+    if outcome.timing and outcome.timing.out_of_time:
+        notes.append(_time_needed(verdicts, outcome.timing, options))
+    return notes
+
+
+def _time_needed(verdicts: Collection[CellVerdict], timing: Timing, options: GateOptions) -> str:
+    open_cells = [found for found in verdicts if found.verdict is Verdict.NOT_MEASURABLE]
+    needed = [found.rounds_needed for found in open_cells if found.rounds_needed]
+    said = f"out of time after {timing.seconds:.0f} s of --gate-budget {options.budget_seconds:g}"
+    if len(needed) < len(open_cells):
+        return f"{said}; rounds differ so much from each other that no budget would do: quieten the machine"
+    rounds = max([options.rule.least_rounds, *needed])
+    seconds = sum(timing.seconds_a_round[found.cell] for found in open_cells)
+    return (
+        f"{said}; the {len(open_cells)} undecided would take about {rounds} rounds, {seconds:.1f} s each: "
+        f"--gate-budget {np.ceil(1.2 * (timing.seconds + rounds * seconds)):.0f}"
+    )

@@ -1,0 +1,39 @@
+"""What a gated run was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driftgate.limits import GATE_SECONDS
+
+if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the options
+    from driftgate.gate.rule import SpeedRule
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What the gate was asked for.
+
+    Args:
+        wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
+        baseline: folder of the artifacts; not used where `reference`, a commit to build them from, is given.
+        baseline_python: program that runs the baseline's side; "" for this process.
+        budget_seconds: to time pairs for.
+
+    Raises:
+        OptionError: a budget that is no number of seconds, or beyond what `limits` allows.
+    """
+
+    wanted: bool
+    accept: bool
+    baseline: Path
+    reference: str
+    baseline_python: str
+    rule: "SpeedRule"
+    budget_seconds: float
+    not_measurable_fails: bool
+    measure_identical: bool
+    reports: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        GATE_SECONDS.require(self.budget_seconds)

@@ -1,0 +1,118 @@
+"""One side in another process: a new one for every load, so that no side keeps the luck of a process for longer than a round."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import overload
+
+from driftgate.errors import ArtifactError, WorkerError
+from driftgate.gate.pairs import Load
+from driftgate.gate.worker import PROTOCOL, write_batches
+from driftgate.inputs.batches import TokenBatch
+from driftgate.measure.remote import Worker, start_worker
+from driftgate.pipeline import Built
+from driftgate.run.device import RunSettings
+
+MODULE = "driftgate.gate.worker"
+
+
+class RemoteCalls(Sequence[Callable[[], object]]):
+    """A cell's calls in a worker's session; a slice of them is made at one request."""
+
+    def __init__(self, worker: Worker, cell: str, start: int, stop: int) -> None:
+        self._worker, self._cell, self._start, self._stop = worker, cell, start, stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @overload
+    def __getitem__(self, at: int) -> Callable[[], object]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Callable[[], object]]: ...
+    def __getitem__(self, at: int | slice) -> Callable[[], object] | Sequence[Callable[[], object]]:
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(len(self))
+            return [self._request(start, stop)]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return self._request(at % len(self), at % len(self) + 1)
+
+    def _request(self, start: int, stop: int) -> Callable[[], object]:
+        request = {"do": "run", "cell": self._cell, "start": self._start + start, "stop": self._start + stop}
+        return lambda: self._worker.ask(request)
+
+
+def describe_worker(python: str) -> dict[str, str]:
+    """What is installed where `python` runs.
+
+    Raises:
+        WorkerError: it cannot be started, its environment lacks driftgate or ONNX Runtime, or its driftgate does not speak this
+            one's protocol.
+    """
+    asker = f"--gate-baseline-python {python}"
+    with start_worker(python, asker, module=MODULE) as worker:
+        try:
+            found = worker.ask({"do": "describe"})
+        except WorkerError as error:
+            if "No module named 'driftgate.gate" in str(error) or f"No module named {MODULE}" in str(error):
+                raise _other_protocol(asker, "driftgate", "none") from error
+            raise
+    software: dict[str, str] = found.get("software", found)
+    if found.get("protocol") != PROTOCOL:
+        raise _other_protocol(asker, f"driftgate {software.get('driftgate', '')}".strip(), found.get("protocol", 1))
+    return software
+
+
+def _other_protocol(asker: str, name: str, found: object) -> WorkerError:
+    return WorkerError(
+        f"{asker}: expected a driftgate whose workers speak protocol {PROTOCOL} of the speed gate, found an older or a newer one "
+        f"({name}, protocol {found}); install driftgate {version('driftgate')} there"
+    )
+
+
+def load_remote(
+    built: Built,
+    batches: Mapping[str, Sequence[TokenBatch]],
+    settings: RunSettings,
+    *,
+    python: str,
+    name: str,
+    folder: Path,
+) -> Load:
+    """Open the artifact in a new process of `python`, ended with the load.
+
+    Args:
+        batches: of each cell, by cell id. `name`: of the worker, for messages. `folder`: for the batches on their way.
+
+    Raises:
+        ArtifactError: the backend has none. The load raises WorkerError where the process cannot be started, or fails.
+    """
+    if built.artifact is None:
+        raise ArtifactError(f"backend {built.spec.name}: a worker loads an artifact, found none")
+    path = folder / f"{built.spec.name}.npz"
+    write_batches(path, batches)
+    encoder = built.encoder
+    request = {
+        "do": "load",
+        "encoder": {
+            "source": str(encoder.path),
+            "problem_type": encoder.problem_type,
+            "allow_pickle": encoder.allow_pickle,
+            "trust_remote_code": encoder.trust_remote_code,
+        },
+        "backend": built.spec.name,
+        "precision": built.artifact.precision,
+        "model": str(built.artifact.model.absolute()),
+        "threads": settings.threads,
+        "device": str(settings.device),
+        "batches": str(path),
+    }
+
+    @contextmanager
+    def load() -> Iterator[Mapping[str, RemoteCalls]]:
+        with start_worker(python, name, module=MODULE) as worker:
+            worker.ask(request)
+            yield {cell: RemoteCalls(worker, cell, 0, len(of_cell)) for cell, of_cell in batches.items()}
+
+    return load
