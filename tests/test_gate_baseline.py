@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,41 @@ def test_a_write_that_fails_keeps_the_old_baseline_whole(
     assert not [path for path in saved.rglob("*") if "partial" in path.name]
 
 
+SAVES_SLOWLY = """\
+import sys, time
+from pathlib import Path
+from driftgate.backends import Precision
+from driftgate.builder.artifact import open_artifact
+from driftgate.gate import baseline
+
+def copy(source, target):
+    Path(target).write_bytes(b"half")
+    print("copying", flush=True)
+    time.sleep(600)
+
+baseline.shutil.copy2 = copy
+model, tokenizer, folder = map(Path, sys.argv[1:])
+backend = baseline.BaselineBackend(open_artifact(model, Precision.FP32), ("y-b1",))
+baseline.write_gate_baseline(folder, {"y": backend}, [tokenizer], {})
+"""
+
+
+def test_a_session_that_is_killed_while_it_saves_leaves_the_old_baseline_whole(
+    saved: Path, tmp_path: Path, tokenizer: list[Path]
+) -> None:
+    new = {"y": make_backend(tmp_path / "new", b"two", ("y-b1",))}
+    command = [sys.executable, "-c", SAVES_SLOWLY, new["y"].artifact.model, *tokenizer, saved]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as session:
+        assert session.stdout is not None
+        assert session.stdout.readline() == b"copying\n"
+        session.kill()
+    assert [path for path in saved.rglob("*") if "partial" in path.name], "it was killed in the midst"
+    assert set(read_gate_baseline(saved).backends) == {"x"}
+    write_gate_baseline(saved, new, tokenizer, ABOUT)
+    assert set(read_gate_baseline(saved).backends) == {"y"}
+    assert not [path for path in saved.rglob("*") if "partial" in path.name], "the next one clears up"
+
+
 def test_a_damaged_artifact_is_mended_by_the_next_save(saved: Path, tmp_path: Path, tokenizer: list[Path]) -> None:
     (damaged,) = (saved / "artifacts").rglob("weights.bin")
     damaged.write_bytes(b"bad")
@@ -120,8 +157,12 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "not a readable gate baseline",
     ),
     "not an object": (lambda at: change(at, lambda content: []), "not a readable gate baseline"),
-    "newer schema": (lambda at: change(at, lambda content: {**content, "schema": 2}), "this driftgate reads schema 1"),
-    "no backends": (lambda at: change(at, lambda content: {"schema": 1}), "not a readable gate baseline"),
+    "newer schema": (lambda at: change(at, lambda content: {**content, "schema": 3}), "schema 3, and this .* schema 2"),
+    "former schema": (
+        lambda at: change(at, lambda content: {**content, "schema": 1}),
+        r"schema 1, and this driftgate reads schema 2; accept a new one with: pytest .*benchmarks --gate-accept",
+    ),
+    "no backends": (lambda at: change(at, lambda content: {"schema": 2}), "not a readable gate baseline"),
     "unknown class": (
         lambda at: change(
             at, lambda content: {**content, "backends": {"x": {**BACKEND, "sha256": "0" * 64, "precision": "fp1"}}}

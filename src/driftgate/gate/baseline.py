@@ -21,7 +21,8 @@ from driftgate.inputs.model_folder import is_own_file, own_files
 from driftgate.spelling import option
 
 FILE_NAME = "baseline.json"
-SCHEMA = 1
+SCHEMA = 2
+_ACCEPT = "pytest --pyargs driftgate.suites.benchmarks --gate-accept"
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ARTIFACTS, _TOKENIZER = "artifacts", "tokenizer"
 
@@ -119,9 +120,7 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
     path = folder / FILE_NAME
     if not path.is_file():
         there = "no such folder" if not folder.exists() else f"no {FILE_NAME} in it"
-        raise BaselineError(
-            f"gate baseline {folder}: {there}; save one with: pytest --pyargs driftgate.suites.benchmarks --gate-accept"
-        )
+        raise BaselineError(f"gate baseline {folder}: {there}; save one with: {_ACCEPT}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document["schema"]
@@ -129,8 +128,7 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
         raise _unreadable(path, error) from error
     if schema != SCHEMA:
         raise BaselineError(
-            f"{path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; use the driftgate that wrote it, or save a "
-            f"new baseline with {option('gate_accept', True)}"
+            f"{path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; accept a new one with: {_ACCEPT}"
         )
     try:
         backends = {
@@ -204,6 +202,9 @@ def _store(home: Path, files: Mapping[str, Path]) -> None:
 
 
 def _prune(folder: Path, named: set[str]) -> None:
+    """Remove what only the baseline before named, and what a run that was killed left."""
+    for partial in folder.glob(f".{FILE_NAME}.*.partial"):
+        partial.unlink(missing_ok=True)
     for home in (*(folder / _ARTIFACTS).glob("*"), *(folder / _TOKENIZER).glob("*")):
         if home.name not in named:
             shutil.rmtree(home, ignore_errors=True)
