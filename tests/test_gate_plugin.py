@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Machine:
     noise: float = 0.01
     now: int = 0
     loads: int = 0
+    workers: list[str] = field(default_factory=list)
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
 
     def clock(self) -> int:
@@ -418,6 +420,7 @@ class Worker:
 def stand_in(monkeypatch: pytest.MonkeyPatch, machine: Machine, **how: Any) -> None:
     @contextmanager
     def start_worker(python: str | Path, name: str, *, module: str) -> Iterator[Worker]:
+        machine.workers.append(name)
         yield Worker(machine, name, **(how if python == sys.executable else {}))
 
     monkeypatch.setattr("driftgate.gate.remote_side.start_worker", start_worker)
@@ -438,6 +441,19 @@ def test_an_even_runtime_passes(project: Project, machine: Machine, monkeypatch:
     run = project.pytest(BOTH, "--gate", "--gate-baseline-python=/elsewhere/python")
     assert run.code == 0, run.output
     assert set(run.verdicts.values()) == {"PASS"}
+
+
+def test_every_load_of_either_side_is_in_a_process_of_its_own(
+    project: Project, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, machine)
+    run = project.pytest(FP32, "--gate", "--gate-baseline-python=/elsewhere/python", "--gate-report=gate.json")
+    report = json.loads((project.folder / "gate.json").read_text(encoding="utf-8"))
+    rounds = max(cell["rounds"] for cell in report["cells"] if cell["backend"] == "onnx-fp32")
+    described, *loads = machine.workers
+    assert described.startswith("--gate-baseline-python"), run.output
+    assert Counter(loads) == {"the baseline's worker": 3 * rounds, "this run's worker": rounds}
+    assert rounds >= 7
 
 
 @pytest.mark.parametrize("request_name", ["load", "run"])

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import driftgate
@@ -136,12 +135,12 @@ def digest_published(paths: Iterable[Path]) -> list[str]:
 
 def _build(commit: Commit, invocation: Invocation, folder: Path) -> None:
     option = f"--gate-baseline git:{commit.reference}"
-    # The worktree is the builder's: it outlives whatever ends this process, and removes what it made.
-    with TemporaryDirectory() as scratch, start_worker(sys.executable, option, module=_BUILDER) as builder:
+    # Worktree and cache are the builder's: it outlives whatever ends this process, and removes what it made.
+    with start_worker(sys.executable, option, module=_BUILDER) as builder:
         made = builder.ask({"do": "checkout", "top": str(commit.top), "sha": commit.sha}, _BUILD_SECONDS)
         if made["code"]:
             raise BaselineError(f"{option}: git cannot check out {commit.sha}:", *quote_lines(made["output"]))
-        request = _describe_build(commit, invocation, Path(made["tree"]), folder, Path(scratch))
+        request = _describe_build(commit, invocation, Path(made["tree"]), folder, Path(made["scratch"]))
         done = builder.ask({"do": "build", **request}, _BUILD_SECONDS)
     if done["code"] or not (folder / FILE_NAME).is_file():
         raise BaselineError(

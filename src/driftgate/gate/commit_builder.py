@@ -24,7 +24,7 @@ class _Build:
     """What has to be undone. Nothing is begun while it is.
 
     Args:
-        top: of the repository. `scratch`: folder of the worktree. `process`: pytest's, once it runs.
+        top: of the repository. `scratch`: folder of the worktree, and what the build leaves. `process`: pytest's, once it runs.
     """
 
     top: Path | None = None
@@ -39,7 +39,12 @@ class _Build:
             # The user's hooks are not for this: a post-checkout hook may do anything.
             arguments = ("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(tree), sha)
             done = run_git(top, *arguments, environment=git_environment())
-        return {"code": done.returncode, "output": done.stdout, "tree": str(tree)}
+        return {
+            "code": done.returncode,
+            "output": done.stdout,
+            "tree": str(tree),
+            "scratch": str(self.scratch / "build"),
+        }
 
     def build(self, arguments: list[str], folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         self.beginning.acquire()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.gate.baseline import GateBaseline
@@ -50,23 +49,32 @@ class Outcome:
         return any(found.verdict is verdict for found in self.verdicts.values())
 
 
-def prepare_comparison(
-    cells: Sequence[CellSpec], read: Callable[[], GateBaseline], now: Facts, options: GateOptions
-) -> Comparison:
-    """Read the baseline, and refuse what cannot be compared.
+def require_cells(cells: Sequence[CellSpec]) -> None:
+    """Refuse a gated run without a gated cell.
 
     Raises:
-        OptionError: there is nothing to gate; then nothing is read.
-        WorkerError: the Python of the baseline's side cannot be used.
-        BaselineError: the baseline is of another tokenizer, other labels or another length limit, or `read` says so.
+        OptionError: there is none.
     """
     if not cells:
         raise OptionError(
             "--gate: no gated test was collected; run: pytest --pyargs driftgate.suites.benchmarks --gate, with at least one "
             "ONNX backend in --backends and no -k or -m that leaves out test_no_slower_than_the_baseline"
         )
-    baseline = read()
-    then: Mapping[str, Any] = baseline.about
+
+
+def prepare_comparison(
+    cells: Sequence[CellSpec], baseline: GateBaseline, now: Facts, options: GateOptions
+) -> Comparison:
+    """Refuse what cannot be compared.
+
+    Args:
+        now: the facts of this run.
+
+    Raises:
+        WorkerError: the Python of the baseline's side cannot be used.
+        BaselineError: the baseline is of another tokenizer, other labels or another length limit.
+    """
+    then = baseline.about
     if options.baseline_python:
         then = {**then, "software": describe_worker(options.baseline_python)}
     changes = list_software_changes(then, now)

@@ -15,7 +15,7 @@ from driftgate.gate.verdicts import CellVerdict
 from driftgate.report.markdown import Markdown, table
 from driftgate.report.terminal import render
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from driftgate.gate.baseline import (
     write_gate_baseline,
 )
 from driftgate.gate.commit import build_commit, find_commit
-from driftgate.gate.comparison import compare, prepare_comparison
+from driftgate.gate.comparison import compare, prepare_comparison, require_cells
 from driftgate.gate.facts import describe_run
 from driftgate.gate.notes import make_report
 from driftgate.gate.options import GateOptions
@@ -51,10 +51,12 @@ class SpeedGate:
         """Take the cells to gate and the folder of their tests; refuse what cannot be compared, before anything is built.
 
         Raises:
-            OptionError, WorkerError, BaselineError: see `prepare_comparison` and `read_gate_baseline`.
+            OptionError, WorkerError, BaselineError: see `require_cells`, `read_gate_baseline` and `prepare_comparison`.
         """
-        now = describe_run(self._session.encoder, self._session.options.settings)
-        self.state.comparison = prepare_comparison(cells, lambda: self._read_baseline(tests), now, self.options)
+        require_cells(cells)
+        baseline, session = self._read_baseline(tests), self._session
+        now = describe_run(session.encoder, session.options.settings)
+        self.state.comparison = prepare_comparison(cells, baseline, now, self.options)
 
     def _read_baseline(self, tests: Path) -> GateBaseline:
         if not self.options.reference:
