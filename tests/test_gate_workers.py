@@ -10,13 +10,17 @@ import pytest
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
-from driftgate.gate.remote_side import MODULE, RemoteCalls, describe_worker
+from driftgate.gate.pairs import Contest, time_pairs
+from driftgate.gate.remote_side import MODULE, RemoteCalls, describe_worker, load_remote
+from driftgate.gate.units import PAIRS_A_ROUND
 from driftgate.gate.worker import PROTOCOL, read_batches, write_batches
 from driftgate.inputs.batches import ArrivalPlan, make_batches
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.remote import start_worker
 from driftgate.measure.software import timed_software
+from driftgate.pipeline import Built
+from driftgate.run.device import RunSettings
 
 TEXTS = ["thank you", "the bus was late again", "ok"]
 
@@ -112,6 +116,17 @@ def test_a_worker_answers_what_it_is_asked_and_survives_a_bad_request(
         with pytest.raises(WorkerError, match=r"(?s)'run' failed:.*KeyError"):
             worker.ask({**run, "cell": "y"})
         assert worker.ask(run) is None
+
+
+def test_real_workers_are_timed_in_pairs(tiny_encoder: Path, warm_cache: Path, tmp_path: Path) -> None:
+    encoder, spec = load_encoder(tiny_encoder), REGISTRY["onnx-fp32"]
+    built = Built(spec, encoder, build_artifact(encoder, spec))
+    batches = {"x-b2": list(make_batches(tokenize(encoder, TEXTS), ArrivalPlan(2)))}
+    load = load_remote(built, batches, RunSettings(1), python=sys.executable, name="a worker", folder=tmp_path)
+    contest = Contest("x", load, load, ("x-b2",), "x-b2")
+    timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9)
+    assert [pair.is_control for pair in timing.pairs].count(True) == len(timing.pairs) / 2 == PAIRS_A_ROUND
+    assert min(min(pair.baseline_ns, pair.candidate_ns) for pair in timing.pairs) > 0
 
 
 ANSWERS = """\

@@ -61,7 +61,8 @@ def good(found: Iterable[Build]) -> str:
             true = build["true"]["values"]
             rows.append(
                 [encoder, backend, f"{true[MEAN]:.1e}", f"{true['relative_logit_error']:.1e}",
-                 f"{true['error_ratio_to_float32']:.3g}", f"{build['true']['changed rows']:.2%}", *(_shares(build, size) for size in ROWS)]
+                 f"{true['error_ratio_to_float32']:.3g}", f"{build['true']['changed rows']:.2%}",
+                 *(_shares(build, size) for size in ROWS)]
             )  # fmt: skip
     return table(
         ["encoder", "backend", "mean drift", "logit error / spread", "error / float32's", "rows changed", *ROWS], rows

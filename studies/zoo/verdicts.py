@@ -123,7 +123,7 @@ class Population:
 
 
 def values(population: Population, draws: Draws) -> Iterator[tuple[Part[Any], str, str, FloatArray]]:
-    """Every other metric with confidence limits, and its value in each run, float64, (runs,); at least the calibration error's."""
+    """Every other metric with confidence limits, and its value in each run, float64, (runs,); for calibration, no less."""
     weights = draws.weights
     rows = weights.sum(axis=1)
     for (part, name, policy), added in population.means.items():
