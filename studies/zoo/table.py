@@ -31,7 +31,7 @@ def builds(results: Mapping[str, Any], half: str) -> Iterator[Build]:
                     encoder,
                     fault.partition(" ")[0] if fault.startswith("good ") else fault,
                     backend,
-                    build | {"runs": found["runs"]},
+                    build,
                 )
 
 

@@ -1,6 +1,6 @@
 """How often the judge is right about the zoo: rows drawn from the answers that `answers.py` computed once.
 
-    python studies/zoo/verdicts.py ANSWERS OUT.json [NAME...] [--half seen] [--runs 800] [--bounds FILE]
+    python studies/zoo/verdicts.py ANSWERS OUT.json [NAME...] [--half seen] [--bounds FILE]
 
 A file's rows are the population, and their values the true ones. For each good build and mutant, and for 10 to 3,000 rows, counts
 the runs that PASS, FAIL and are NOT SHOWN. What follows without confidence limits is not computed: a value
@@ -27,7 +27,7 @@ from driftgate.backends import REGISTRY
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.bounds import Bounds, find_bound
-from driftgate.judge.confidence import DRIFT_ROWS, Levels
+from driftgate.judge.confidence import DRIFT_ROWS, Levels, Limits
 from driftgate.judge.counted_limits import quantile_limits, rows_for_quantile
 from driftgate.judge.counted_quality import count_rows, counted_metrics, split_totals
 from driftgate.judge.drift import squared_relative_errors
@@ -66,6 +66,9 @@ class Draws:
     def make(cls, rows: int, runs: int, population: int) -> "Draws":
         drawn = np.random.default_rng(rows).integers(0, population, (runs, rows))
         return cls(drawn, np.stack([np.bincount(chosen, minlength=population) for chosen in drawn]).astype(np.float64))
+
+    def first(self, runs: int) -> "Draws":
+        return Draws(self.drawn[:runs], self.weights[:runs])
 
 
 class Population:
@@ -182,10 +185,17 @@ def judge(
     ):  # fmt: skip
         suspects = np.flatnonzero(open_runs & (sample.mean(axis=1) > at_most))
         fail(name, _where(runs, [run for run in suspects if lower_limit(sample[run], 0.0, levels.low) > at_most]))
+    known: dict[tuple[str, int], Mapping[tuple[str, str], Limits]] = {}
     for part, name, policy, found in values(population, draws):
         suspects = np.flatnonzero(open_runs & (found > limit(name, policy)))
-        low = {run: _low(population, part, name, policy, drawn[run], levels) for run in suspects}
-        fail(f"{name} {policy}".strip(), _where(runs, [run for run in suspects if low[run] > limit(name, policy)]))
+        beyond = []
+        for run in suspects:
+            if (part.name, run) not in known:
+                known[part.name, run] = find_limits(part, population.of(drawn[run]), levels)
+            limits = known[part.name, run].get((name, policy))
+            if limits is not None and limits.low > limit(name, policy):
+                beyond.append(run)
+        fail(f"{name} {policy}".strip(), _where(runs, beyond))
     passed = open_runs & (means <= limit(MEAN)) & p90_shown & (rows >= DRIFT_ROWS)
     for run in np.flatnonzero(passed):
         passed[run] = upper_limit(drift[run], 2 * float(drift[run].max()), levels.high) <= limit(MEAN)
@@ -196,13 +206,6 @@ def _where(runs: int, chosen: list[Any]) -> BoolArray:
     found = np.zeros(runs, bool)
     found[chosen] = True
     return found
-
-
-def _low(
-    population: Population, part: Part[Any], name: str, policy: str, rows: NDArray[np.int64], levels: Levels
-) -> float:
-    found = find_limits(part, population.of(rows), levels)
-    return found[name, policy].low if (name, policy) in found else -np.inf
 
 
 def truths(population: Population, keys: tuple[str, ...], bounds: Bounds) -> dict[str, Any]:
@@ -265,7 +268,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--half", choices=("seen", "unseen"))
-    parser.add_argument("--runs", type=int, default=800)
+    parser.add_argument("--runs", type=int, default=800, help="of good builds")
+    parser.add_argument("--mutant-runs", type=int, default=200)
     parser.add_argument("--bounds", type=Path)
     parser.add_argument("--good", action="store_true", help="good builds alone")
     given = parser.parse_args()
@@ -285,10 +289,13 @@ def main() -> None:
                 continue
             keys = bounds_keys(REGISTRY[backend], RunSettings(1), multi_label=population.multi_label)
             true = truths(population, keys, bounds)
-            by_rows = {str(rows): judge(population, keys, bounds, levels, drawn) for rows, drawn in draws.items()}
+            runs = given.runs if fault.startswith("good") else given.mutant_runs
+            by_rows = {
+                str(rows): judge(population, keys, bounds, levels, drawn.first(runs)) for rows, drawn in draws.items()
+            }
             mean_bound = find_bound(bounds, keys, MEAN).limit
-            found[f"{fault} | {backend}"] = {"true": true, "mean bound": mean_bound, "rows": by_rows}
-        results[path.stem] = {"half": "seen" if recipe.bounds_set else "unseen", "runs": given.runs, "builds": found}
+            found[f"{fault} | {backend}"] = {"true": true, "mean bound": mean_bound, "runs": runs, "rows": by_rows}
+        results[path.stem] = {"half": "seen" if recipe.bounds_set else "unseen", "builds": found}
         given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         print(path.stem, len(found), flush=True)
 
