@@ -40,7 +40,9 @@ print(json.dumps({"package": driftgate.__file__, "done": done}))
 """
 # Arguments of pytest, and words that its output should have.
 HELP = {
-    ("--help",): r"--gate-alpha=PERCENT\s+false alarms of a run, over all its cells \(default: 1%\)",
+    (
+        "--help",
+    ): r"--gate-alpha=PERCENT\s+slowdowns within the tolerance that may fail a run, over\s+all its cells \(default: 1%\)",
     ("--fixtures",): "One backend of `--backends` after the other",
     ("--markers",): "@pytest.mark.property: tried on generated inputs",
     ("--version",): r"pytest \d",

@@ -173,7 +173,8 @@ def test_drift_is_the_same_in_both_directions(pair: tuple[Logits, Logits], multi
     there = measure_drift(*pair, names(pair[0]), multi_label=multi_label)
     back = measure_drift(*reversed(pair), names(pair[0]), multi_label=multi_label)
     assert there.per_label_bias == {label: -bias for label, bias in back.per_label_bias.items()}
-    assert replace(there, worst=(), per_label_bias={}) == replace(back, worst=(), per_label_bias={})
+    one_sided = {"worst": (), "per_label_bias": {}, "relative_logit_error": None}
+    assert replace(there, **one_sided) == replace(back, **one_sided)
 
 
 @settings(deadline=None)
@@ -193,3 +194,34 @@ def test_drift_does_not_depend_on_row_order(pair: tuple[Logits, Logits], multi_l
     after = measure_drift(*shuffled, names(pair[0]), multi_label=multi_label)
     np.testing.assert_allclose(moved(after), moved(before), rtol=1e-12, atol=1e-15)
     assert [worst.max_abs_drift for worst in after.worst] == [worst.max_abs_drift for worst in before.worst]
+
+
+def relative(reference: FloatArray, backend: FloatArray, *, multi_label: bool = True) -> float | None:
+    sides = (Logits(side.astype(np.float32)) for side in (reference, backend))
+    return measure_drift(*sides, names(Logits(reference)), multi_label=multi_label).relative_logit_error
+
+
+SPREAD_ROWS = np.array([[1.0, -2.0], [3.0, 2.0], [5.0, 6.0]])  # a label's variance over rows: 8 / 3 and 32 / 3
+
+
+def test_logit_errors_are_relative_to_how_far_logits_are_spread_over_texts() -> None:
+    off = SPREAD_ROWS + np.array([[0.5, 0.5], [-0.5, 0.5], [0.5, -0.5]])
+    assert relative(SPREAD_ROWS, off) == pytest.approx(0.5 / np.sqrt((8 / 3 + 32 / 3) / 2))
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_scaled_logits_have_the_same_relative_error(scale: float) -> None:
+    off = SPREAD_ROWS * 1.01
+    assert relative(SPREAD_ROWS * scale, off * scale) == pytest.approx(relative(SPREAD_ROWS, off), rel=1e-4)
+
+
+def test_a_constant_of_a_row_counts_for_sigmoids_and_not_for_softmax() -> None:
+    off = SPREAD_ROWS + np.array([[1.0], [-1.0], [2.0]])
+    assert relative(SPREAD_ROWS, off, multi_label=False) == pytest.approx(0.0, abs=1e-7)
+    assert (relative(SPREAD_ROWS, off) or 0.0) > 0.3
+
+
+def test_rows_that_differ_by_rounding_alone_have_no_relative_error() -> None:
+    alike = np.repeat(SPREAD_ROWS[:1], 3, axis=0)
+    alike[1] *= 1 + 1e-7
+    assert relative(alike, alike * 1.01) is None
