@@ -236,7 +236,7 @@ def test_a_single_label_encoder_is_judged_by_softmax_and_mcc(
 def test_few_rows_end_with_7_and_say_how_many_would_show_drift(make_project: Callable[..., Project]) -> None:
     run = make_project().pytest("--backends=onnx-fp32", "--driftgate-not-shown=drift", "-rs")
     assert run.code == 7, run.output
-    assert "mean_of_largest_probability_drift needs about 99 rows" in run.output
+    assert "mean_of_largest_probability_drift needs about 99 different rows" in run.output
     assert "micro_f1_loss_at_0_5 needs about" in run.output
     assert "labelled rows" in run.output
     assert "drift is not shown to be kept: exit code 7; give more rows" in run.output

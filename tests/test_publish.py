@@ -542,7 +542,7 @@ def test_too_few_texts_to_show_drift_end_with_7_and_write_nothing(build: Callabl
     result = build("--corpus-rows", 10)
     assert (result.exit_code, result.stdout) == (7, ""), result.output
     assert "bounds not shown on 10 rows: " in result.stderr
-    assert "mean_of_largest_probability_drift needs about 99 rows" in result.stderr
+    assert "mean_of_largest_probability_drift needs about 99 different rows" in result.stderr
     assert (
         "drift is not shown to be kept: exit code 7; give more rows with --corpus; nothing was published"
         in result.stderr

@@ -252,7 +252,7 @@ def test_a_check_that_failed_fails_its_backend() -> None:
 
 def test_what_is_not_shown_is_said_with_the_rows_it_needs() -> None:
     (line,) = list_unshown({"onnx-fp16": [not_shown("onnx-fp16"), passed("onnx-fp16")], "torch": []}, 30)
-    assert line == "onnx-fp16: 1 bound not shown on 30 rows: flip_rate needs about 290 rows"
+    assert line == "onnx-fp16: 1 bound not shown on 30 rows: flip_rate needs about 290 different rows"
 
 
 def test_a_document_is_read_back(results: Results, tmp_path: Path) -> None:

@@ -54,4 +54,5 @@ def _needs(verdict: MetricVerdict) -> str:
         return "needs other rows"
     if verdict.rows_needed is None:
         return "needs a smaller value: at this one, no number of rows would show it"
-    return f"needs about {verdict.rows_needed:,} {'labelled ' if labelled else ''}rows"
+    kind = "labelled " if labelled else "different " if metric is not None and metric.decides else ""
+    return f"needs about {verdict.rows_needed:,} {kind}rows"
