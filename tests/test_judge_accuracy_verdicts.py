@@ -85,10 +85,11 @@ def test_the_fail_level_is_divided_over_all_limits_of_the_run_and_the_pass_level
         levels_of_run(0)
 
 
-def test_mean_and_90th_percentile_of_drift_decide_and_nothing_else_does() -> None:
+def test_drift_decides_and_nothing_else_does() -> None:
     deciding = {name for name, metric in METRICS.items() if metric.decides}
     parts = [f"{part}_of_largest_probability" for part in ("mean", "p90")]
-    assert deciding == {f"{part}_{what}" for part in parts for what in ("drift", "movement")}
+    moved = {f"{part}_{what}" for part in parts for what in ("drift", "movement")}
+    assert deciding == {*moved, "relative_logit_error"}
     assert all(METRICS[name].interval for name in deciding)
 
 

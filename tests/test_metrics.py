@@ -180,7 +180,8 @@ def test_ten_rows_do_not_show_what_a_good_build_keeps() -> None:
     )
     deciding = {one.metric: one for one in everything.unshown if METRICS[one.metric].decides}
     assert everything.verdict() is Outcome.NOT_SHOWN
-    assert set(deciding) == {f"{part}_of_largest_probability_drift" for part in ("mean", "p90")}
+    drift = {f"{part}_of_largest_probability_drift" for part in ("mean", "p90")}
+    assert set(deciding) == {*drift, "relative_logit_error"}
     assert {verdict.rows_needed for verdict in deciding.values()} == {99}
     assert everything.failures == ()
     (loss,) = [one for one in everything.unshown if (one.metric, one.policy) == ("micro_f1_loss", "at 0.5")]

@@ -32,7 +32,7 @@ from driftgate.judge.counted_limits import quantile_limits, rows_for_quantile
 from driftgate.judge.counted_quality import count_rows, counted_metrics, split_totals
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence, Head
-from driftgate.judge.mean_limits import lower_limit, upper_limit
+from driftgate.judge.mean_limits import BEYOND_SEEN, lower_limit, upper_limit
 from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metric_types import policy_metric
 from driftgate.judge.parts import AGREEMENT, CALIBRATION, FLIPS, LOSSES, PREVALENCE, Part
@@ -198,8 +198,14 @@ def judge(
         fail(f"{name} {policy}".strip(), _where(runs, beyond))
     passed = open_runs & (means <= limit(MEAN)) & p90_shown & (rows >= DRIFT_ROWS)
     for run in np.flatnonzero(passed):
-        passed[run] = upper_limit(drift[run], 2 * float(drift[run].max()), levels.high) <= limit(MEAN)
+        passed[run] = (
+            _upper(drift[run], levels) <= limit(MEAN) and _upper(relative[run], levels) <= limit(RELATIVE) ** 2
+        )
     return {"pass": int(passed.sum()), "fail": int((~open_runs).sum()), "failed first by": broken}
+
+
+def _upper(values: FloatArray, levels: Levels) -> float:
+    return upper_limit(values, BEYOND_SEEN * float(values.max()), levels.high)
 
 
 def _where(runs: int, chosen: list[Any]) -> BoolArray:
@@ -223,12 +229,15 @@ def truths(population: Population, keys: tuple[str, ...], bounds: Bounds) -> dic
         if name != "calibration_error_increase":
             found[policy_metric(name, policy)] = float(value[0])
     beyond = {
-        name: value / at_most
+        name: round(value / at_most, 2)
         for name, value in found.items()
         if value > (at_most := find_bound(bounds, keys, name).limit) and at_most > 0
     }
     theirs, own = population.evidence.decisions[POLICY]
-    return {"values": found, "changed rows": float((theirs != own).any(axis=1).mean()), "beyond": beyond}
+    shown = {
+        name: float(f"{found[name]:.3g}") for name in (MEAN, P90, "p99_of_largest_probability_drift", RELATIVE, RATIO)
+    }
+    return {"values": shown, "changed rows": float((theirs != own).any(axis=1).mean()), "beyond": beyond}
 
 
 def populations(path: Path) -> Iterator[tuple[str, str, Population]]:

@@ -61,25 +61,25 @@ def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
 @_finds(DRIFT)
 def _drift(evidence: Evidence, levels: Levels) -> Found:
     largest = evidence.largest_drift
-    mean, p90 = mean_limits(largest, levels, smallest=0.0), quantile_limits(largest, 0.9, levels)
-    different = len(largest) if evidence.different is None else evidence.different
-    if different < DRIFT_ROWS:
-        mean, p90 = (
-            replace(one, high=math.inf, rows=different, least_rows=max(DRIFT_ROWS, one.least_rows))
-            for one in (mean, p90)
-        )
-    found = {
-        ("mean_of_largest_probability_drift", ""): mean,
-        ("p90_of_largest_probability_drift", ""): p90,
+    deciding = {
+        ("mean_of_largest_probability_drift", ""): mean_limits(largest, levels, smallest=0.0),
+        ("p90_of_largest_probability_drift", ""): quantile_limits(largest, 0.9, levels),
     }
     squares = squared_relative_errors(evidence.reference(), evidence.backend(), multi_label=evidence.head.multi_label)
     if squares is not None:
-        found["relative_logit_error", ""] = _root(mean_limits(squares, levels, smallest=0.0))
+        deciding["relative_logit_error", ""] = _root(mean_limits(squares, levels, smallest=0.0))
+    different = len(largest) if evidence.different is None else evidence.different
+    found = deciding if different >= DRIFT_ROWS else {name: _unshown(one, different) for name, one in deciding.items()}
     for percent in (95, 99):
         if len(largest) >= rows_for_quantile(percent / 100):
             name = f"p{percent}_of_largest_probability_drift"
             found[name, ""] = quantile_limits(largest, percent / 100, levels)
     return found
+
+
+def _unshown(limits: Limits, rows: int) -> Limits:
+    """Without an upper limit: so few different rows show none."""
+    return replace(limits, high=math.inf, rows=rows, least_rows=max(DRIFT_ROWS, limits.least_rows))
 
 
 @_finds(MOVEMENT)
