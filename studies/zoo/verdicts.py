@@ -46,6 +46,8 @@ BACKENDS = 5
 FAULTY = ("onnx-fp32", "onnx-int8")
 """Backends whose answers get faults."""
 POLICY = "at 0.5"
+WORST = 2
+"""How many of the bounds that a build is beyond are named."""
 MEAN = "mean_of_largest_probability_drift"
 P90 = "p90_of_largest_probability_drift"
 RATIO = "error_ratio_to_float32"
@@ -147,44 +149,38 @@ def values(population: Population, draws: Draws) -> Iterator[tuple[Part[Any], st
 def judge(
     population: Population, keys: tuple[str, ...], bounds: Bounds, levels: Levels, draws: Draws
 ) -> dict[str, Any]:
-    """How many runs come to a PASS and to a FAIL, the others being NOT SHOWN; and the metrics that failed them first."""
+    """How many runs come to a PASS and to a FAIL, the others being NOT SHOWN."""
     drawn, random = draws.drawn, np.random.default_rng(0)
     runs, rows = drawn.shape
-    broken: dict[str, int] = {}
     open_runs = np.ones(runs, bool)
 
     def limit(name: str, policy: str = "") -> float:
         return find_bound(bounds, keys, policy_metric(name, policy)).limit
 
-    def fail(name: str, runs_beyond: BoolArray) -> None:
-        """Those that nothing has failed yet."""
-        if count := int((open_runs & runs_beyond).sum()):
-            broken[name] = count
-            open_runs[runs_beyond] = False
+    def fail(runs_beyond: BoolArray) -> None:
+        open_runs[runs_beyond] = False
 
     # A maximum is held to a ceiling as it is; so are the means of long texts.
     drift = population.evidence.largest_drift[drawn]
-    fail("max_abs_probability_drift", drift.max(axis=1) > limit("max_abs_probability_drift"))
+    fail(drift.max(axis=1) > limit("max_abs_probability_drift"))
     logits = np.abs(population.backend.astype(np.float64) - population.reference).max(axis=1)[drawn]
-    fail("max_abs_logit_drift", logits.max(axis=1) > limit("max_abs_logit_drift"))
+    fail(logits.max(axis=1) > limit("max_abs_logit_drift"))
     for long in population.long.values():
-        fail(LONG, long[random.integers(0, len(long), (runs, len(long)))].mean(axis=1) > limit(LONG))
+        fail(long[random.integers(0, len(long), (runs, len(long)))].mean(axis=1) > limit(LONG))
     p90_shown, ordered = np.zeros(runs, bool), np.sort(drift, axis=1)
     for name, share in QUANTILES.items():
         if rows >= rows_for_quantile(share):
             places = quantile_limits(np.arange(rows, dtype=np.float64), share, levels)  # of the order statistics
             if np.isfinite(places.low):
-                fail(name, ordered[:, int(places.low)] > limit(name))
+                fail(ordered[:, int(places.low)] > limit(name))
             if name == P90:
                 p90_shown = ordered[:, int(places.high)] <= limit(name)
     means = drift.mean(axis=1)
     exact = population.squares[random.integers(0, len(population.squares), (runs, min(rows, len(population.squares))))]
     relative = population.relative[drawn]
-    for name, sample, at_most in (
-        (MEAN, drift, limit(MEAN)), (RATIO, exact, limit(RATIO) ** 2), (RELATIVE, relative, limit(RELATIVE) ** 2)
-    ):  # fmt: skip
+    for sample, at_most in ((drift, limit(MEAN)), (exact, limit(RATIO) ** 2), (relative, limit(RELATIVE) ** 2)):
         suspects = np.flatnonzero(open_runs & (sample.mean(axis=1) > at_most))
-        fail(name, _where(runs, [run for run in suspects if lower_limit(sample[run], 0.0, levels.low) > at_most]))
+        fail(_where(runs, [run for run in suspects if lower_limit(sample[run], 0.0, levels.low) > at_most]))
     known: dict[tuple[str, int], Mapping[tuple[str, str], Limits]] = {}
     for part, name, policy, found in values(population, draws):
         suspects = np.flatnonzero(open_runs & (found > limit(name, policy)))
@@ -195,13 +191,13 @@ def judge(
             limits = known[part.name, run].get((name, policy))
             if limits is not None and limits.low > limit(name, policy):
                 beyond.append(run)
-        fail(f"{name} {policy}".strip(), _where(runs, beyond))
+        fail(_where(runs, beyond))
     passed = open_runs & (means <= limit(MEAN)) & p90_shown & (rows >= DRIFT_ROWS)
     for run in np.flatnonzero(passed):
         passed[run] = (
             _upper(drift[run], levels) <= limit(MEAN) and _upper(relative[run], levels) <= limit(RELATIVE) ** 2
         )
-    return {"pass": int(passed.sum()), "fail": int((~open_runs).sum()), "failed first by": broken}
+    return {"pass": int(passed.sum()), "fail": int((~open_runs).sum())}
 
 
 def _upper(values: FloatArray, levels: Levels) -> float:
@@ -215,7 +211,7 @@ def _where(runs: int, chosen: list[Any]) -> BoolArray:
 
 
 def truths(population: Population, keys: tuple[str, ...], bounds: Bounds) -> dict[str, Any]:
-    """What is true of all rows: drift, decisions changed, and what is beyond its bound, by how many times."""
+    """What is true of all rows: drift, decisions changed, and what is furthest beyond its bound, by how many times."""
     rows = len(population.truth)
     everything = Draws(np.arange(rows)[None], np.ones((1, rows)))
     found = {MEAN: float(population.evidence.largest_drift.mean())}
@@ -233,11 +229,12 @@ def truths(population: Population, keys: tuple[str, ...], bounds: Bounds) -> dic
         for name, value in found.items()
         if value > (at_most := find_bound(bounds, keys, name).limit) and at_most > 0
     }
+    worst = dict(sorted(beyond.items(), key=lambda one: -one[1])[:WORST])
     theirs, own = population.evidence.decisions[POLICY]
     shown = {
         name: float(f"{found[name]:.3g}") for name in (MEAN, P90, "p99_of_largest_probability_drift", RELATIVE, RATIO)
     }
-    return {"values": shown, "changed rows": float((theirs != own).any(axis=1).mean()), "beyond": beyond}
+    return {"values": shown, "changed rows": round(float((theirs != own).any(axis=1).mean()), 5), "beyond": worst}
 
 
 def populations(path: Path) -> Iterator[tuple[str, str, Population]]:
@@ -305,7 +302,7 @@ def main() -> None:
             mean_bound = find_bound(bounds, keys, MEAN).limit
             found[f"{fault} | {backend}"] = {"true": true, "mean bound": mean_bound, "runs": runs, "rows": by_rows}
         results[path.stem] = {"half": "seen" if recipe.bounds_set else "unseen", "builds": found}
-        given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        given.out.write_text(json.dumps(results, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
         print(path.stem, len(found), flush=True)
 
 
