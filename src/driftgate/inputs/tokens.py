@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -114,13 +114,17 @@ def tokenize_alike(one: Encoder, other: Encoder) -> bool:
     return described[0] == described[1]
 
 
-@lru_cache(maxsize=4)
 def load_tokenizer(encoder: Encoder) -> Any:
-    """The encoder's transformers tokenizer; loaded once.
+    """The encoder's transformers tokenizer; loaded once, whatever limit texts are cut at.
 
     Raises:
         EncoderError: it does not load, or has no padding token. UnsafeFileError: see `name_tokenizer_files`.
     """
+    return _load_tokenizer(replace(encoder, max_tokens=0))
+
+
+@lru_cache(maxsize=4)
+def _load_tokenizer(encoder: Encoder) -> Any:
     from transformers import AutoTokenizer
 
     named = {argument: str(path) for argument, path in name_tokenizer_files(encoder.path).items()}

@@ -4,7 +4,6 @@ import numpy as np
 
 from driftgate.arrays import Logits
 from driftgate.inputs.batches import TokenBatch
-from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.run.backend import Backend
 
 _REMEMBERED_ANSWERS = 2048
@@ -18,9 +17,6 @@ class Answers:
         self.backend = backend
         self._labels = labels
         self._remembered: dict[bytes, Logits] = {}
-        self.tokenized: dict[tuple[tuple[str, ...], int], TokenizedTexts] = {}
-        """Texts that were tokenized to ask it, by texts and cut. Under `ci` every backend and its reference are asked the same,
-        and tokenizing takes longer than some backends do."""
 
     def of(self, batch: TokenBatch) -> Logits:
         """The answer, from memory where the same arrays were asked before."""

@@ -97,12 +97,8 @@ class Hold:
         from driftgate.strategies import resolve
 
         cut = replace(self.encoder, max_tokens=min(max_tokens, self.encoder.max_tokens))
-        key = tuple(resolve(text, self.rows) for text in texts), cut.max_tokens
-        tokenized = self._reference.tokenized
         try:
-            if key not in tokenized:
-                tokenized[key] = tokenize(cut, key[0])
-            return tokenized[key]
+            return tokenize(cut, [resolve(text, self.rows) for text in texts])
         except Exception as error:
             if not self._hides_texts:
                 raise
