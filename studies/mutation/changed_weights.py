@@ -65,8 +65,13 @@ def round_one_layer_to_4_bits(tensors: Tensors) -> None:
     """Every matrix of the layer to 15 levels, with a scale for each output."""
     for name, weight in tensors.items():
         if LAYER in name and weight.ndim == 2:
-            scale = np.abs(weight).max(axis=1, keepdims=True) / 7
-            tensors[name] = (np.rint(weight / scale) * scale).astype(np.float32)
+            tensors[name] = round_to_4_bits(weight)
+
+
+def round_to_4_bits(weight: FloatArray) -> FloatArray:
+    """To 15 levels, with a scale for each output."""
+    scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True) / 7, np.finfo(np.float32).tiny)
+    return (np.rint(weight / scale) * scale).astype(np.float32)
 
 
 def shift_positions(tensors: Tensors) -> None:

@@ -14,17 +14,18 @@ from pathlib import Path
 import faults
 import numpy as np
 import weights
+from changed_weights import edit_tensors
 from encoders import RECIPES
 from numpy.typing import NDArray
 from tasks import load_task
 
 from driftgate.assessor import Assessor
+from driftgate.errors import DriftgateError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.pipeline import OpenBackends, choose_backends
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings
-from driftgate.run.torch_backend import open_reference
 
 GOOD = "torch,onnx-fp32,onnx-fp16,onnx-int8,onnx-int8-dynamic"
 MUTATED = {"fp32": "torch", "int8": "onnx-int8"}
@@ -66,11 +67,11 @@ def answer(name: str, folder: Path, data: Path, rows: int, *, mutants: bool) -> 
 
 
 def mutate_inputs(good: Backend, assessor: Assessor) -> Answers:
-    found: Answers = {"mask dropped": predict(faults.Unmasked(good), assessor.tokens, assessor.plan)}
+    found: Answers = {"mask dropped": predict(faults.unmasked(good), assessor.tokens, assessor.plan)}
     for fault, change in faults.OF_INPUTS.items():
         try:
             found[fault] = predict(good, change(assessor.tokens), assessor.plan)
-        except Exception as refusal:  # noqa: BLE001 - a build that refuses is no mutant; which one is said
+        except DriftgateError as refusal:  # a build that refuses is no mutant; which one is said
             print(f"{good.spec.name} refuses {fault}: {refusal}", flush=True)
     return found
 
@@ -87,7 +88,7 @@ def mutate_weights(name: str, folder: Path, data: Path, rows: int) -> Answers:
                 continue
             (spec,) = choose_backends(MUTATED["int8"])
             assessor = Assessor(OpenBackends(mutant, settings), corpus)
-            found[f"{fault} / fp32"] = predict(open_reference(mutant, settings), assessor.tokens, assessor.plan)
+            found[f"{fault} / fp32"] = assessor.reference
             if fault in faults.QUANTIZED:
                 found[f"{fault} / int8"] = assessor.logits(spec)
     return found
@@ -108,7 +109,7 @@ def main() -> None:
             name, folder, given.data, given.rows
         )
         np.savez_compressed(given.out / f"{name}.npz", **plain)  # type: ignore[arg-type]
-        outlying = weights.copy_with(folder, given.zoo / f"{name}+outliers", weights.edit_tensors(weights.put_outliers))
+        outlying = weights.copy_with(folder, given.zoo / f"{name}+outliers", edit_tensors(weights.put_outliers))
         found = answer(name, outlying, given.data, given.rows, mutants=False)
         moved = float(np.abs(found["reference"] - plain["reference"]).max())
         print(f"{name}: outlier channels move float32 logits by at most {moved:.1e}", flush=True)

@@ -7,22 +7,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import weights
-from weights import Edit, edit_tensors, set_config
+import weights  # which puts the other study's folder on the path
+from changed_weights import Change, draw_all_anew, edit_tensors, train_on
+from scipy.special import logit
+from weights import set_config
+from wrong_answers import Wrapped, drop_mask
 
-from driftgate.arrays import Logits
-from driftgate.backends import BackendSpec
-from driftgate.inputs.batches import TokenBatch
+from driftgate.arrays import Logits, Probabilities
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.run.backend import Backend, InForce, Prepared
+from driftgate.judge.probabilities import to_probabilities
+from driftgate.run.backend import Backend
 
-OF_WEIGHTS: Mapping[str, Edit] = {
+OF_WEIGHTS: Mapping[str, Change] = {
     "one matrix x 1.01": edit_tensors(weights.scale_one_matrix),
     "one layer in 4 bits": edit_tensors(weights.round_one_layer),
     "a head silent": edit_tensors(weights.silence_one_head),
     "positions shifted": edit_tensors(weights.shift_positions),
-    "a later checkpoint": edit_tensors(weights.train_on),
-    "another checkpoint": edit_tensors(weights.draw_all_anew),
+    "a later checkpoint": edit_tensors(train_on),
+    "another checkpoint": edit_tensors(draw_all_anew),
     "LayerNorm epsilon 1e-3": set_config({("layer_norm_eps", "norm_eps"): 1e-3}),
     "GELU by tanh": set_config({("hidden_act", "activation", "hidden_activation"): "gelu_pytorch_tanh"}),
 }
@@ -52,22 +54,9 @@ OF_INPUTS: Mapping[str, Callable[[TokenizedTexts], TokenizedTexts]] = {
 }
 
 
-class Unmasked:
+def unmasked(good: Backend) -> Backend:
     """A backend that reads padding as text."""
-
-    def __init__(self, good: Backend) -> None:
-        self._good = good
-
-    @property
-    def spec(self) -> BackendSpec:
-        return self._good.spec
-
-    @property
-    def in_force(self) -> InForce:
-        return self._good.in_force
-
-    def prepare(self, batch: TokenBatch) -> Prepared:
-        return self._good.prepare(replace(batch, attention_mask=np.ones_like(batch.attention_mask)))
+    return Wrapped(good.spec, good, ask=drop_mask)
 
 
 def of_answers(reference: Logits, backend: Logits, *, multi_label: bool) -> dict[str, Logits]:
@@ -82,12 +71,12 @@ def of_answers(reference: Logits, backend: Logits, *, multi_label: bool) -> dict
         "two labels swapped": swapped,
         "a label never given": silent,
         "a label's logits 0.3 lower": lower,
-        "probabilities handed on as logits": _probabilities(logits, multi_label=multi_label),
+        "probabilities handed on as logits": to_probabilities(backend, multi_label=multi_label),
         **{f"drift x {scale:g}": reference + scale * drift for scale in SCALES},
         **{f"{share:.0%} of rows answered as others": _mix(logits, share) for share in (*WRONG_ROWS, 1.0)},
     }
     if multi_label:
-        found["softmax for sigmoid"] = _softmax_as_logits(logits)
+        found["softmax for sigmoid"] = _as_logits(to_probabilities(backend, multi_label=False))
     return {name: Logits(changed.astype(np.float32)) for name, changed in found.items()}
 
 
@@ -100,15 +89,6 @@ def _mix(logits: np.ndarray, share: float) -> np.ndarray:
     return mixed
 
 
-def _probabilities(logits: np.ndarray, *, multi_label: bool) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits)) if multi_label else _softmax(logits)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _softmax_as_logits(logits: np.ndarray) -> np.ndarray:
-    shares = np.clip(_softmax(logits), 1e-9, 1 - 1e-9)
-    return np.log(shares / (1 - shares))
+def _as_logits(probabilities: Probabilities) -> np.ndarray:
+    """Those whose sigmoid the probabilities are."""
+    return logit(np.clip(probabilities, 1e-9, 1 - 1e-9))

@@ -24,6 +24,7 @@ from tasks import MULTI_LABEL
 from driftgate.arrays import BoolArray, FloatArray, LabelMatrix, Logits
 from driftgate.assessor import find_bounds
 from driftgate.backends import REGISTRY
+from driftgate.inputs.long_texts import LENGTHS
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.bounds import Bounds, find_bound
@@ -32,6 +33,7 @@ from driftgate.judge.counted_limits import quantile_limits, rows_for_quantile
 from driftgate.judge.counted_quality import count_rows, counted_metrics, split_totals
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence, Head
+from driftgate.judge.loss_limits import METRICS
 from driftgate.judge.mean_limits import BEYOND_SEEN, lower_limit, upper_limit
 from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metric_types import policy_metric
@@ -54,7 +56,6 @@ RATIO = "error_ratio_to_float32"
 RELATIVE = "relative_logit_error"
 LONG = "mean_of_largest_probability_drift_on_long_texts"
 QUANTILES = {P90: 0.9, "p95_of_largest_probability_drift": 0.95, "p99_of_largest_probability_drift": 0.99}
-LOSS_NAMES = ("micro_f1", "macro_f1", "macro_f1_supported", "subset_accuracy", "mcc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +139,10 @@ def values(population: Population, draws: Draws) -> Iterator[tuple[Part[Any], st
     losses = np.where(support >= MIN_SUPPORT, weights @ population.label_losses / rows[:, None], -np.inf)
     yield FLIPS, "largest_label_loss", POLICY, losses.max(axis=1)
     totals = [split_totals(weights @ side, rows) for side in population.counts]
-    supported = (support >= MIN_SUPPORT).all(
-        axis=0
-    )  # of those that have enough rows in some runs, the judge's own limits decide
+    # Where a label has enough rows in some runs only, this is another mean than the judge's.
+    supported = (support >= MIN_SUPPORT).all(axis=0)
     for name, metric in counted_metrics(supported, multi_label=population.multi_label).items():
-        if name in LOSS_NAMES:
+        if name in METRICS:
             yield LOSSES, f"{name}_loss", POLICY, metric(totals[0]) - metric(totals[1])
 
 
@@ -263,7 +263,7 @@ def _long(file: Mapping[str, NDArray[Any]], backend: str, multi_label: bool) -> 
             head.probabilities(Logits(file[f"long {length} {backend}"]))
             - head.probabilities(Logits(file[f"long {length} reference"]))
         ).max(axis=1)
-        for length in ("quarter", "half", "limit")
+        for length in LENGTHS
         if f"long {length} {backend}" in file
     }
 
@@ -277,7 +277,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=800, help="of good builds")
     parser.add_argument("--mutant-runs", type=int, default=200)
     parser.add_argument("--bounds", type=Path)
-    parser.add_argument("--good", action="store_true", help="good builds alone")
     given = parser.parse_args()
     levels, bounds = levels_of_run(BACKENDS), find_bounds(given.bounds)
     results = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
@@ -291,8 +290,6 @@ def main() -> None:
         draws: dict[int, Draws] = {}
         for fault, backend, population in populations(path):
             draws = draws or {rows: Draws.make(rows, given.runs, len(population.truth)) for rows in ROWS}
-            if given.good and not fault.startswith("good"):
-                continue
             keys = bounds_keys(REGISTRY[backend], RunSettings(1), multi_label=population.multi_label)
             true = truths(population, keys, bounds)
             runs = given.runs if fault.startswith("good") else given.mutant_runs

@@ -5,17 +5,20 @@ Layers are named as transformers names them, so that nothing here knows what a g
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from driftgate.arrays import FloatArray
+sys.path.append(str(Path(__file__).parents[1] / "mutation"))
 
-Tensors = dict[str, FloatArray]
-Edit = Callable[[Path], None]
+from changed_weights import (
+    Change,
+    Tensors,
+    copy_encoder,
+    round_to_4_bits,
+)
 
 OUTLIER = 32.0
 """How many times its size a channel gets: a power of two, so that dividing by it again loses nothing."""
@@ -40,33 +43,22 @@ class NotThereError(LookupError):
     """The encoder has nothing that could be changed so."""
 
 
-def copy_with(source: Path, target: Path, *edits: Edit) -> Path:
+def copy_with(source: Path, target: Path, *changes: Change) -> Path:
     """The encoder's folder copied, and changed."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
-    for edit in edits:
-        edit(target)
+    copy_encoder(source, target)
+    for change in changes:
+        change(target)
     return target
 
 
-def edit_tensors(change: Callable[[Tensors], None]) -> Edit:
-    def edit(folder: Path) -> None:
-        path = folder / "model.safetensors"
-        tensors = {name: value.astype(np.float32) for name, value in load_file(path).items()}
-        change(tensors)
-        save_file(tensors, path, metadata={"format": "pt"})
-
-    return edit
-
-
-def set_config(values: dict[tuple[str, ...], object]) -> Edit:
+def set_config(values: dict[tuple[str, ...], object]) -> Change:
     """Keys of `config.json`, each by the names that families have for it; of those, what is there is set.
 
     Raises:
         NotThereError: a family has no such key.
     """
 
-    def edit(folder: Path) -> None:
+    def change(folder: Path) -> None:
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         for names, value in values.items():
@@ -76,7 +68,7 @@ def set_config(values: dict[tuple[str, ...], object]) -> Edit:
             config[found[0]] = value
         path.write_text(json.dumps(config), encoding="utf-8")
 
-    return edit
+    return change
 
 
 def put_outliers(tensors: Tensors) -> None:
@@ -115,8 +107,7 @@ def round_one_layer(tensors: Tensors) -> None:
     """Every matrix of a middle layer to 15 levels, with a scale for each output."""
     for name in _middle(tensors):
         if tensors[name].ndim == 2:
-            scale = np.abs(tensors[name]).max(axis=1, keepdims=True) / 7
-            tensors[name] = (np.rint(tensors[name] / np.maximum(scale, 1e-12)) * scale).astype(np.float32)
+            tensors[name] = round_to_4_bits(tensors[name])
 
 
 def silence_one_head(tensors: Tensors) -> None:
@@ -131,20 +122,6 @@ def shift_positions(tensors: Tensors) -> None:
     if not found:
         raise NotThereError("its positions are no table")
     tensors[found[0]] = np.roll(tensors[found[0]], 1, axis=0)
-
-
-def draw_all_anew(tensors: Tensors) -> None:
-    """Other weights of the same spread: another model of the same shape."""
-    draw = np.random.default_rng(1)
-    for name, value in tensors.items():
-        tensors[name] = (value.mean() + value.std() * draw.standard_normal(value.shape)).astype(np.float32)
-
-
-def train_on(tensors: Tensors) -> None:
-    """Every tensor moved by 2% of its spread: the checkpoint of an hour later."""
-    draw = np.random.default_rng(2)
-    for name, value in tensors.items():
-        tensors[name] = (value + 0.02 * value.std() * draw.standard_normal(value.shape)).astype(np.float32)
 
 
 def _layers(tensors: Tensors) -> Iterator[tuple[str, int]]:
