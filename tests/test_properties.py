@@ -260,10 +260,17 @@ def test_a_failure_names_invariance_bound_reason_and_change(run_properties: Call
     assert len(violations) == 1
 
 
+def write_suite(path: Path, content: str) -> Path:
+    """A file of properties, with the accuracy suite's bounds beside it."""
+    path.write_text(content, encoding="utf-8")
+    shutil.copy(REPOSITORY / "accuracy/bounds.toml", path.parent)
+    return path
+
+
 def test_a_counterexample_is_small_and_can_be_pasted(run_properties: Callable[..., Run], tmp_path: Path) -> None:
     """What is drawn is made smaller; examples that a property always tries are printed as they are."""
-    suite = tmp_path / "test_drawn.py"
-    suite.write_text(
+    suite = write_suite(
+        tmp_path / "test_drawn.py",
         "from driftgate.backends import Invariance\n"
         "from driftgate.inputs.batches import pad_rows\n"
         "from driftgate.plugin.profiles import model_property\n"
@@ -273,9 +280,7 @@ def test_a_counterexample_is_small_and_can_be_pasted(run_properties: Callable[..
         "    tokens = hold.tokens(texts)\n"
         "    alone = lambda: hold.answer_in_batches(tokens, 1)\n"
         "    hold.same(Invariance.COMPOSITION, alone, lambda: hold.answer(pad_rows(tokens, range(len(tokens)))))\n",
-        encoding="utf-8",
     )
-    shutil.copy(REPOSITORY / "accuracy/bounds.toml", tmp_path)
     run = run_properties(str(suite), "-k", "drawn", answer=DEPENDS_ON_BATCH_MATES)
     line = re.findall(r"@example\(texts=(\[.*\])\)", run.output)[-1]
     texts = eval(line, {"corpus_text": corpus_text})  # noqa: S307 - a line to paste is what it claims to be
@@ -285,8 +290,8 @@ def test_a_counterexample_is_small_and_can_be_pasted(run_properties: Callable[..
 
 def test_a_pasted_example_is_tried(run_properties: Callable[..., Run], tmp_path: Path) -> None:
     """The line works where the failure says to put it."""
-    suite = tmp_path / "test_pasted.py"
-    suite.write_text(
+    suite = write_suite(
+        tmp_path / "test_pasted.py",
         "from hypothesis import example\n"
         "from driftgate.plugin.profiles import model_property\n"
         "from driftgate.strategies import corpus_text, text_batches\n"
@@ -297,9 +302,7 @@ def test_a_pasted_example_is_tried(run_properties: Callable[..., Run], tmp_path:
         "    tried.append(repr(texts))\n"
         "def test_tried():\n"
         "    assert tried[0] == \"['a pasted line', corpus_text(1, 'upper')]\"\n",
-        encoding="utf-8",
     )
-    shutil.copy(REPOSITORY / "accuracy/bounds.toml", tmp_path)
     run = run_properties(str(suite), "-k", "pasted or tried")
     assert run.code == 0, run.output
     assert run.properties["test_pasted"]["examples"] == MODEL_EXAMPLES + 1
@@ -337,8 +340,8 @@ def test_every_property_of_a_model_tries_a_dozen_examples(honest: Run) -> None:
 def test_what_a_property_always_tries_comes_first_and_counts(
     run_properties: Callable[..., Run], tmp_path: Path
 ) -> None:
-    suite = tmp_path / "test_always.py"
-    suite.write_text(
+    suite = write_suite(
+        tmp_path / "test_always.py",
         "from driftgate.plugin.profiles import model_property\n"
         "from driftgate.strategies import text_batches\n"
         "tried = []\n"
@@ -348,9 +351,7 @@ def test_what_a_property_always_tries_comes_first_and_counts(
         "def test_tried():\n"
         "    assert tried[:2] == [['one'], ['two']]\n"
         "    assert all(len(texts) >= 3 for texts in tried[2:])\n",
-        encoding="utf-8",
     )
-    shutil.copy(REPOSITORY / "accuracy/bounds.toml", tmp_path)
     run = run_properties(str(suite), "-k", "always or tried")
     assert run.code == 0, run.output
     assert run.properties["test_always"]["examples"] == 4

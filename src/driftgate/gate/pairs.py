@@ -112,9 +112,8 @@ def time_pairs(
             left_ns = budget_seconds * 1e9 - (clock() - started)
             ahead = next((rounds for rounds in milestones if rounds > number), number + 1) - number
             affordable = bill.affordable(wanted, ahead, left_ns)
-            if (
-                not affordable and number >= milestones[0]
-            ):  # no slowdown will be shown, but an equal cell may still pass
+            # Where no slowdown will be shown any more, an equal cell may still pass.
+            if not affordable and number >= milestones[0]:
                 affordable = bill.affordable(wanted, 1, left_ns)
             wanted, left_out = affordable, left_out or affordable != wanted
         if not wanted:

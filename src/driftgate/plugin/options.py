@@ -61,9 +61,8 @@ def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> N
     )
     for option in options:
         shown = f"{option.help} (default: {option.default})" if option.default else option.help
-        escaped = shown.replace(
-            "%", "%%"
-        )  # argparse fills in help texts with the % operator; pytest's ini help is plain
+        # argparse fills in help texts with the % operator; pytest's ini help is plain.
+        escaped = shown.replace("%", "%%")
         if option.is_switch:
             group.addoption(option.flag, action="store_true", default=None, dest=option.dest, help=escaped)
             parser.addini(option.ini, option.help, type="bool", default=False)
