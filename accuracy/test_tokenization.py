@@ -14,7 +14,7 @@ from hypothesis import assume, example
 from hypothesis import strategies as st
 
 from driftgate.errors import CorpusError
-from driftgate.inputs.tokens import load_tokenizer, tokenize
+from driftgate.inputs.tokens import forget_tokenizers, tokenize
 from driftgate.plugin.profiles import tokenizer_property
 from driftgate.strategies import (
     EDGE_TEXTS,
@@ -177,7 +177,7 @@ def saved_again(encoder, tokenizer, tmp_path_factory):
     tokenizer(["a text", "another, longer text"], truncation=True, max_length=4, padding="max_length")
     tokenizer.save_pretrained(folder)
     (folder / "config.json").write_bytes((encoder.path / "config.json").read_bytes())
-    load_tokenizer.cache_clear()  # nothing remembered may answer for what was saved
+    forget_tokenizers()  # nothing remembered may answer for what was saved
     return replace(encoder, path=folder)
 
 

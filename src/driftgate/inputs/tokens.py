@@ -123,6 +123,11 @@ def load_tokenizer(encoder: Encoder) -> Any:
     return _load_tokenizer(replace(encoder, max_tokens=0))
 
 
+def forget_tokenizers() -> None:
+    """Load each anew when it is next asked for: what was loaded keeps the limit of its last call."""
+    _load_tokenizer.cache_clear()
+
+
 @lru_cache(maxsize=4)
 def _load_tokenizer(encoder: Encoder) -> Any:
     from transformers import AutoTokenizer
