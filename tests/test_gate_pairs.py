@@ -5,14 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
 
-from driftgate.gate.pairs import Contest, Load, Pair, log_ratios, time_pairs
-from driftgate.gate.units import LONG_PAIRS_A_ROUND, PAIRS_A_ROUND
+from driftgate.gate.decisions import Round
+from driftgate.gate.pairs import Contest, Load, Pair, controls_of, rounds_of, time_pairs
+from driftgate.gate.units import PAIRS_A_ROUND, Units, cut_units
 
 MS = 1_000_000
+Judge = Callable[[Round], dict[str, float]]
 
 
 @dataclass
@@ -41,13 +44,25 @@ class Bench:
 
         return call
 
-    def contest(self, backend: str = "x", candidate_ms: float = 10.0, **how: int) -> Contest:
-        return Contest(backend, self.load("A", 10.0, **how), self.load("B", candidate_ms, **how), ("b1", "b8"), "b1")
+    def contest(self, backend: str = "x", candidate_ms: float = 10.0, batches: int = 6) -> Contest:
+        cells = dict.fromkeys(("b1", "b8"), cut_units([10 * MS] * batches))
+        sides = (self.load(name, took, batches=batches) for name, took in (("A", 10.0), ("B", candidate_ms)))
+        return Contest(backend, *sides, cells, "b1")
+
+    def dear_contest(self) -> Contest:
+        """One cell, whose call takes 0.8 seconds."""
+        sides = (self.load(name, 800, ["y32"], 1) for name in "CD")
+        return Contest("y", *sides, {"y32": Units((slice(0, 1),))}, "y32")
 
 
-def until(rounds: int) -> Callable[[Sequence[Pair]], set[str]]:
-    """Every cell is undecided until there are so many rounds."""
-    return lambda pairs: {"b1", "b8"} if max(pair.round for pair in pairs) + 1 < rounds else set()
+def until(rounds: int, **rounds_left: float) -> Judge:
+    """Every cell is undecided until there are so many rounds, and expected to take so many more: one unless it is named."""
+    numbers = count(1)
+    return lambda ratios: dict.fromkeys(ratios, 1.0) | rounds_left if next(numbers) < rounds else {}
+
+
+def ratios_of(cell: str, pairs: Sequence[Pair]) -> list[float]:
+    return [ratios[cell] for ratios in rounds_of(pairs) if cell in ratios]
 
 
 def test_every_round_loads_both_sides_and_both_of_the_control_anew() -> None:
@@ -63,17 +78,16 @@ def test_every_round_loads_both_sides_and_both_of_the_control_anew() -> None:
 def test_a_slower_candidate_shows_and_the_control_does_not() -> None:
     bench = Bench()
     timing = time_pairs([bench.contest(candidate_ms=12.0)], until(4), budget_seconds=1e9, clock=bench.clock)
-    cells, controls = log_ratios(timing.pairs)
-    assert cells["x"]["b8"] == pytest.approx([math.log(1.2)] * 4)
-    assert controls["x"] == [0.0] * 4
+    assert ratios_of("b8", timing.pairs) == pytest.approx([math.log(1.2)] * 4)
+    assert controls_of(timing.pairs) == {"x": [0.0] * 4}
 
 
 def test_which_side_goes_first_is_a_fair_coin() -> None:
     bench = Bench()
     timing = time_pairs([bench.contest()], until(40), budget_seconds=1e9, clock=bench.clock)
     first = sum(pair.candidate_first for pair in timing.pairs)
-    assert len(timing.pairs) == 480
-    assert abs(first - 240) < 4 * math.sqrt(480) / 2
+    assert len(timing.pairs) == 240
+    assert abs(first - 120) < 4 * math.sqrt(240) / 2
 
 
 def test_the_order_is_that_of_the_seed() -> None:
@@ -95,62 +109,37 @@ def test_a_penalty_on_the_second_place_does_not_favour_a_side() -> None:
         def call() -> None:
             nonlocal turn
             turn += 1
-            second = turn > 2 and turn % 4 == 2  # after a turn each to see how long it is: prime, time, prime, time
-            bench.now += round(30 * MS * (1.05 if second else 1))
+            bench.now += round(30 * MS * (1.05 if turn % 2 == 0 else 1))
 
         yield {"b1": [call]}
 
-    contest = Contest("x", load, load, ("b1",), "b1")
-    open_ = lambda pairs: {"b1"} if max(pair.round for pair in pairs) < 29 else set()  # noqa: E731
-    cells, _ = log_ratios(time_pairs([contest], open_, budget_seconds=1e9, clock=bench.clock).pairs)
-    assert cells["x"]["b1"] == pytest.approx([0.0] * 30), "each side is second in half of the pairs"
+    contest = Contest("x", load, load, {"b1": Units((slice(0, 1),))}, "b1")
+    timing = time_pairs([contest], until(30), budget_seconds=1e9, clock=bench.clock)
+    assert ratios_of("b1", timing.pairs) == pytest.approx([0.0] * 30), "each side is second in half of the pairs"
 
 
-def test_each_timed_turn_comes_right_after_an_untimed_one_of_the_same_work() -> None:
+def test_nothing_but_timed_turns_is_called_and_pairs_of_a_cell_are_in_a_row() -> None:
     bench = Bench()
-    stamps: list[int] = []
-
-    def clock() -> int:
-        stamps.append(len(bench.calls))
-        return bench.now
-
-    time_pairs([bench.contest(batches=1)], until(2), budget_seconds=1e9, clock=clock)
-    turns = 2 * 3 * PAIRS_A_ROUND  # of both sides and of the control's, in the last round, which cuts no units
-    last = bench.calls[-2 * turns :]
-    assert last[0::2] == last[1::2]
-    begun = len(bench.calls) - 2 * turns
-    assert set(range(begun + 1, len(bench.calls) + 1)) <= set(stamps)  # the clock is read before and after each
+    timing = time_pairs([bench.contest(batches=2)], until(3), budget_seconds=1e9, clock=bench.clock)
+    calls_of_a_turn = 2
+    assert len(bench.calls) == 2 * calls_of_a_turn * len(timing.pairs)
+    cells = [cell for _, cell, _ in bench.calls]
+    changes = sum(then != now for then, now in pairwise(cells))
+    assert changes <= 3 * 3, "a round has two cells and the control's"
 
 
 def test_short_calls_are_timed_together_and_long_ones_alone() -> None:
     for milliseconds, expected_ns in ((1, 20 * MS), (10, 20 * MS), (50, 50 * MS)):
         bench = Bench()
         load = bench.load("A", milliseconds, cells=["b1"], batches=40)
-        contest = Contest("x", load, load, ("b1",), "b1")
-        timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
+        contest = Contest("x", load, load, {"b1": cut_units([milliseconds * MS] * 40)}, "b1")
+        timing = time_pairs([contest], until(1), budget_seconds=1e9, clock=bench.clock)
         assert {pair.baseline_ns for pair in timing.pairs} == {expected_ns}
 
 
-def test_long_calls_are_paired_less_often_and_primed_once_a_load() -> None:
-    bench = Bench()
-    load = bench.load("A", 150, cells=["b32"], batches=1)
-    contest = Contest("x", load, load, ("b32",), "b32")
-    timing = time_pairs(
-        [contest], lambda pairs: {"b32"} if pairs[-1].round < 1 else set(), budget_seconds=1e9, clock=bench.clock
-    )
-    counted = Counter((pair.round, pair.is_control) for pair in timing.pairs)
-    assert set(counted.values()) == {LONG_PAIRS_A_ROUND}
-    cutting, primed, timed = 2, 2 * 4, 2 * 4 * LONG_PAIRS_A_ROUND
-    assert len(bench.calls) == cutting + primed + timed
-
-
-def test_very_long_calls_are_timed_once_a_side_and_round() -> None:
-    bench = Bench()
-    load = bench.load("A", 1500, cells=["b32"], batches=1)
-    contest = Contest("x", load, load, ("b32",), "b32")
-    timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9, clock=bench.clock)
-    assert [pair.is_control for pair in timing.pairs].count(False) == 1
-    assert len(bench.calls) == 2 + 2 * len(timing.pairs)
+def test_a_short_rest_belongs_to_the_last_unit_and_few_calls_are_one() -> None:
+    assert cut_units([9 * MS] * 7).slices == (slice(0, 3), slice(3, 7))
+    assert cut_units([MS] * 5).slices == (slice(0, 5),)
 
 
 def test_all_work_of_a_cell_gets_its_turn() -> None:
@@ -161,18 +150,19 @@ def test_all_work_of_a_cell_gets_its_turn() -> None:
 
 def test_a_decided_cell_is_not_timed_again_and_the_control_goes_on() -> None:
     bench = Bench()
-    open_ = lambda pairs: {"b8"} if max(pair.round for pair in pairs) < 4 else set()  # noqa: E731
-    timing = time_pairs([bench.contest()], open_, budget_seconds=1e9, clock=bench.clock)
-    cells, controls = log_ratios(timing.pairs)
-    assert [len(cells["x"][cell]) for cell in ("b1", "b8")] == [1, 5]
-    assert len(controls["x"]) == 5
+    numbers = count(1)
+    judge = lambda ratios: {"b8": 1.0} if next(numbers) < 5 else {}  # noqa: E731
+    timing = time_pairs([bench.contest()], judge, budget_seconds=1e9, clock=bench.clock)
+    assert [len(ratios_of(cell, timing.pairs)) for cell in ("b1", "b8")] == [1, 5]
+    assert len(controls_of(timing.pairs)["x"]) == 5
+    assert not timing.out_of_time
 
 
 def test_a_decided_backend_is_not_loaded_again() -> None:
     bench = Bench()
-    other = Contest("y", bench.load("C", 10, ["y1"]), bench.load("D", 10, ["y1"]), ("y1",), "y1")
-    open_ = lambda pairs: {"b1"} if max(pair.round for pair in pairs) < 4 else set()  # noqa: E731
-    time_pairs([bench.contest(), other], open_, budget_seconds=1e9, clock=bench.clock)
+    numbers = count(1)
+    judge = lambda ratios: {"b1": 1.0} if next(numbers) < 5 else {}  # noqa: E731
+    time_pairs([bench.contest(), bench.dear_contest()], judge, budget_seconds=1e9, clock=bench.clock)
     assert bench.loads.count("D") == 1
     assert bench.loads.count("B") == 5
     assert bench.loads.count("C") == 3
@@ -183,50 +173,50 @@ def test_no_round_is_begun_that_the_budget_does_not_cover() -> None:
     timing = time_pairs([bench.contest()], until(10_000), budget_seconds=20, clock=bench.clock)
     assert timing.out_of_time
     assert timing.seconds <= 20
-    assert timing.seconds + sum(timing.seconds_a_round.values()) > 20
-
-
-def test_a_budget_for_fewer_rounds_than_any_verdict_takes_ends_after_the_first() -> None:
-    bench = Bench()
-    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=2, milestones=(7,), clock=bench.clock)
-    assert timing.out_of_time
-    assert {pair.round for pair in timing.pairs} == {0}
-    assert sum(timing.seconds_a_round.values()) * 7 > 2
+    assert timing.seconds + min(timing.seconds_a_round.values()) > 20
 
 
 def test_cells_too_dear_for_the_budget_are_given_up_and_the_others_go_on() -> None:
     bench = Bench()
-    dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
-    open_ = lambda pairs: {"b1", "b8", "y32"} if max(pair.round for pair in pairs) < 9 else set()  # noqa: E731
-    timing = time_pairs([bench.contest(), dear], open_, budget_seconds=60, milestones=(7,), clock=bench.clock)
-    cells, _ = log_ratios(timing.pairs)
-    assert len(cells["y"]["y32"]) == 1
+    contests = [bench.contest(), bench.dear_contest()]
+    judge = until(10, b1=9.0, b8=9.0, y32=9.0)
+    timing = time_pairs(contests, judge, budget_seconds=30, clock=bench.clock)
+    assert len(ratios_of("y32", timing.pairs)) == 1
     assert timing.seconds_a_round["y32"] > 10 * timing.seconds_a_round["b1"]
-    assert len(cells["x"]["b1"]) == len(cells["x"]["b8"]) == 10
-    assert timing.out_of_time
-    assert timing.seconds <= 60
+    assert len(ratios_of("b1", timing.pairs)) == len(ratios_of("b8", timing.pairs)) == 10
+    assert timing.seconds <= 30
 
 
-def test_cells_are_given_up_so_that_the_others_can_show_a_slowdown() -> None:
-    """Eight rounds of both would be in time, and find nothing in either."""
+def test_cells_given_up_come_back_while_time_is_left() -> None:
     bench = Bench()
-    dear = Contest("y", bench.load("C", 800, ["y32"]), bench.load("D", 800, ["y32"]), ("y32",), "y32")
-    contests, every = [bench.contest(), dear], lambda pairs: {"b1", "b8", "y32"}
-    both = time_pairs(contests, every, budget_seconds=120, milestones=(7,), clock=bench.clock)
-    one = time_pairs(contests, every, budget_seconds=120, milestones=(7, 13), clock=bench.clock)
-    assert 7 <= len(log_ratios(both.pairs)[0]["y"]["y32"]) < 13
-    assert len(log_ratios(one.pairs)[0]["y"]["y32"]) == 7
-    assert len(log_ratios(one.pairs)[0]["x"]["b1"]) >= 13
+    rounds: list[Round] = []
+
+    def judge(ratios: Round) -> dict[str, float]:
+        """The cheap cells are decided sooner than it looked."""
+        rounds.append(ratios)
+        return {"b1": 40.0, "b8": 40.0, "y32": 5.0} if len(rounds) < 4 else {"y32": 5.0}
+
+    timing = time_pairs([bench.contest(), bench.dear_contest()], judge, budget_seconds=40, clock=bench.clock)
+    timed = ["y32" in ratios for ratios in rounds]
+    assert timed[:5] == [True, False, False, False, True]
+    assert sum(timed) >= 3
+    assert timing.out_of_time, "it stays undecided"
 
 
-def test_where_no_slowdown_can_be_shown_in_time_cells_may_still_pass() -> None:
+def test_time_is_not_left_unused_where_it_is_too_short_for_a_verdict() -> None:
     bench = Bench()
-    timing = time_pairs([bench.contest()], until(10_000), budget_seconds=20, milestones=(7, 10_000), clock=bench.clock)
-    assert len(log_ratios(timing.pairs)[0]["x"]["b1"]) >= 7
+    timing = time_pairs([bench.contest()], until(10_000, b1=1000.0, b8=2000.0), budget_seconds=10, clock=bench.clock)
+    assert len(ratios_of("b1", timing.pairs)) > 5
+    assert len(ratios_of("b8", timing.pairs)) == 1
+
+
+def test_a_cell_that_nothing_will_decide_does_not_take_the_time_of_others() -> None:
+    bench = Bench()
+    timing = time_pairs([bench.contest()], until(20, b1=math.inf), budget_seconds=1e9, clock=bench.clock)
+    assert [len(ratios_of(cell, timing.pairs)) for cell in ("b1", "b8")] == [1, 20]
 
 
 def test_a_clock_that_stands_still_gives_no_ratio_rather_than_a_good_one() -> None:
     bench = Bench()
     timing = time_pairs([bench.contest()], until(2), budget_seconds=1, clock=lambda: 0)
-    cells, _ = log_ratios(timing.pairs)
-    assert np.isnan(cells["x"]["b1"]).all()
+    assert np.isnan(ratios_of("b1", timing.pairs)).all()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from driftgate.gate import pairs
 from driftgate.gate.pairs import Contest, Load, time_pairs
 from driftgate.gate.schedule import plan_pairs, toss
-from driftgate.gate.units import UNIT_NS, Units
+from driftgate.gate.units import PAIRS_A_ROUND, Units, cut_units
 
 MS = 1_000_000
-# From many calls a unit to one call that is timed once a round.
+# From many calls a unit to one.
 CALL_MS = st.sampled_from([3, 20, 60, 150, 1500])
 CELLS = st.dictionaries(st.sampled_from(["b1", "b8", "b32"]), st.tuples(CALL_MS, st.integers(1, 9)), min_size=1)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -60,10 +61,13 @@ class Trace:
     def run(self, seed: int, rounds: int) -> list[tuple[str, ...]]:
         """Every event; of the control's loads too, which are `baseline` both."""
         cells = tuple(self.cells)
-        contest = Contest("x", self.load("baseline"), self.load("candidate"), cells, cells[0])
+        units = {cell: cut_units([milliseconds * MS] * calls) for cell, (milliseconds, calls) in self.cells.items()}
+        contest = Contest("x", self.load("baseline"), self.load("candidate"), units, next(iter(cells)))
+        numbers = count(1)
+        wanted = dict.fromkeys(cells, 1.0)
         time_pairs(
             [contest],
-            lambda found: set(cells) if found[-1].round + 1 < rounds else set(),
+            lambda ratios: wanted if next(numbers) < rounds else {},
             budget_seconds=math.inf,
             seed=seed,
             clock=self.clock,
@@ -94,7 +98,7 @@ def swapped(events: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def test_the_other_side_of_the_coin_is_the_same_round_with_sides_swapped(
     cells: dict[str, tuple[int, int]], seed: int
 ) -> None:
-    """Loads, primings, turns and what comes before each: all of the law, for nothing else is drawn."""
+    """Loads, turns and what comes before each: all of the law, for nothing else is drawn."""
     found = matches_of(Trace(cells).run(seed, 3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "toss", lambda generator: not toss(generator))
@@ -132,23 +136,18 @@ def test_no_session_of_the_control_serves_a_gated_cell(cells: dict[str, tuple[in
         assert len(opened) <= 2, "one match at a time"
 
 
-@given(
-    slices=st.integers(1, 6),
-    unit_ms=st.sampled_from([20, 60, 150, 1500]),
-    cells=st.integers(1, 4),
-    seed=SEEDS,
-)
-def test_either_seat_goes_first_in_half_of_the_pairs(slices: int, unit_ms: int, cells: int, seed: int) -> None:
-    units = Units(tuple(slice(start, start + 1) for start in range(slices)), unit_ms * MS)
+@given(slices=st.integers(1, 6), cells=st.integers(1, 4), seed=SEEDS)
+def test_either_seat_goes_first_in_half_of_the_pairs(slices: int, cells: int, seed: int) -> None:
+    units = Units(tuple(slice(start, start + 1) for start in range(slices)))
     planned = plan_pairs({str(cell): units for cell in range(cells)}, np.random.default_rng(seed))
     for cell in range(cells):
         own = [pair for pair in planned if pair.cell == str(cell)]
-        assert len(own) == units.pairs
+        assert len(own) == PAIRS_A_ROUND
         assert abs(sum(pair.first for pair in own) - len(own) / 2) <= 0.5
 
 
 def test_the_coin_is_fair_and_knows_nothing_of_the_plan() -> None:
-    units = Units((slice(0, 1),), UNIT_NS)
+    units = Units((slice(0, 1),))
     generator = np.random.default_rng(9)
     seated, firsts = [], []
     for _ in range(4000):

@@ -2,90 +2,123 @@
 
 import math
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import binom
+from hypothesis import given
+from hypothesis import strategies as st
 
-from driftgate.gate.decisions import regression_rounds
+from driftgate.gate.decisions import Referee, adjust_log_evidence
 from driftgate.gate.rule import SpeedRule, Verdict, exit_code
 from driftgate.gate.sequential import (
     confidence_sequence,
     detectable_effect,
+    fewest_rounds,
     log_evidence,
     rounds_needed,
-    wins_needed,
+    sharpen,
 )
-from driftgate.gate.verdicts import TimedBackend, judge_cells, undecided
+from driftgate.gate.verdicts import TimedRun, judge_cells
 from driftgate.judge.intervals import clopper_pearson
 
 RULE = SpeedRule()
-BACKENDS, CELLS, ROUNDS, PAIRS = 5, 4, 60, 4
+EFFECT = RULE.log_detect
+BACKENDS, CELLS, ROUNDS, PAIRS = 5, 4, 60, 2
 Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+FINITE = st.floats(-2, 2)
 
 
-@pytest.mark.parametrize(("wins", "rounds"), [(0, 0), (3, 5), (14, 14), (2, 9), (20, 24)])
-def test_evidence_is_the_mixture_of_likelihood_ratios(wins: int, rounds: int) -> None:
-    """Twice the integral, over win probabilities p from 1/2 to 1, of p^wins (1 - p)^losses / (1/2)^rounds."""
-    mixture, _ = quad(lambda p: 2 * p**wins * (1 - p) ** (rounds - wins) * 2**rounds, 0.5, 1)
-    assert np.exp(log_evidence(wins, rounds)) == pytest.approx(mixture)
+@given(slowdown=FINITE, beyond=st.floats(0, 2), deviation=FINITE, sharpness=st.floats(0.1, 1000))
+def test_no_bet_gains_where_the_candidate_is_slower_by_the_bound_or_less(
+    slowdown: float, beyond: float, deviation: float, sharpness: float
+) -> None:
+    """Of two log ratios that are as likely as each other, around a slowdown up to the bound: the mean factor is 1 at most."""
+    bound = slowdown + beyond
+    excesses = [slowdown + deviation - bound, slowdown - deviation - bound]
+    factors = [float(np.exp(log_evidence([excess], [sharpness])[0])) for excess in excesses]
+    assert min(factors) > 0
+    assert np.mean(factors) <= 1 + 1e-12
+    if beyond == 0:
+        assert np.mean(factors) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("rounds", [1, 7, 40])
-def test_evidence_has_mean_one_where_there_is_nothing_to_find(rounds: int) -> None:
-    wins = np.arange(rounds + 1)
-    assert binom.pmf(wins, rounds, 0.5) @ np.exp(log_evidence(wins, np.full_like(wins, rounds))) == pytest.approx(1)
+def test_a_bet_knows_only_the_rounds_before() -> None:
+    ratios = [0.01, -0.2, 0.3, 0.05]
+    assert sharpen(ratios, EFFECT)[:3].tolist() == sharpen([*ratios[:3], 9.0], EFFECT)[:3].tolist()
+    assert sharpen(ratios, EFFECT)[0] == sharpen([5.0], EFFECT)[0]
 
 
-def test_too_few_rounds_reach_no_level() -> None:
-    assert wins_needed(6, 0.05) is None
-    assert wins_needed(7, 0.05) == 7
-    assert wins_needed(13, 0.01 / 20) is None
-    assert wins_needed(14, 0.01 / 20) == 14
+def test_noisier_rounds_make_blunter_bets() -> None:
+    quiet, noisy = (sharpen([size, -size] * 10, EFFECT)[-1] for size in (0.01, 0.2))
+    assert quiet > 10 * noisy
+
+
+@given(logs=st.lists(st.floats(-5, 12), min_size=1, max_size=6))
+def test_adjusted_evidence_is_the_least_mean_over_all_sets_with_the_hypothesis(logs: list[float]) -> None:
+    everyone = range(len(logs))
+    for index, adjusted in enumerate(adjust_log_evidence(logs).tolist()):
+        means = [
+            np.mean(np.exp([logs[member] for member in chosen]))
+            for size in range(1, len(logs) + 1)
+            for chosen in combinations(everyone, size)
+            if index in chosen
+        ]
+        assert adjusted == pytest.approx(np.log(min(means)))
 
 
 def test_confidence_sequence_holds_at_every_number_of_rounds_at_once() -> None:
-    """Even where it is looked at after each round, it leaves the true median out at most twice its level a run."""
+    """Even where it is looked at after each round, it leaves the true slowdown out at most twice its level a run."""
     generator = np.random.default_rng(2)
     missed = 0
     for _ in range(200):
         ratios = 0.07 + 0.05 * generator.standard_t(2, size=60)
-        looks = [confidence_sequence(ratios[:rounds], 0.05) for rounds in range(1, 61)]
+        looks = [confidence_sequence(ratios[:rounds].tolist(), 0.05, EFFECT) for rounds in range(1, 61, 3)]
         missed += any(not look.low <= 0.07 <= look.high for look in looks)
     assert clopper_pearson(missed, 200).low <= 0.10
 
 
 def test_confidence_sequence_is_infinite_while_nothing_can_be_said() -> None:
-    bounds = confidence_sequence([0.1, 0.2, 0.3], 0.05)
+    bounds = confidence_sequence([0.1, 0.2, 0.3], 0.05, EFFECT)
     assert (bounds.low, bounds.high) == (-math.inf, math.inf)
     with pytest.raises(ValueError, match="finite log ratios"):
-        confidence_sequence([0.1, math.nan], 0.05)
+        confidence_sequence([0.1, math.nan], 0.05, EFFECT)
+
+
+def test_confidence_sequence_ends_where_the_evidence_does() -> None:
+    ratios = np.random.default_rng(3).normal(0.03, 0.04, 20)
+    bounds, sharpness = confidence_sequence(ratios.tolist(), 0.05, EFFECT), sharpen(ratios.tolist(), EFFECT)
+    assert log_evidence(bounds.high - ratios, sharpness)[-1] == pytest.approx(np.log(20))
+    assert log_evidence(ratios - bounds.low, sharpness)[-1] == pytest.approx(np.log(20))
+    assert bounds.low < np.median(ratios) < bounds.high
 
 
 def test_detectable_effect_falls_with_rounds_and_rises_with_spread() -> None:
-    assert math.isinf(detectable_effect(0.02, 8, 0.0005, 0.95))
-    few, many = (detectable_effect(0.05, rounds, 0.0005, 0.95) for rounds in (20, 60))
-    assert many < few < detectable_effect(0.10, 20, 0.0005, 0.95)
+    assert math.isinf(detectable_effect(0.02, 8, 0.0005, 0.95, EFFECT))
+    few, many = (detectable_effect(0.05, rounds, 0.0005, 0.95, EFFECT) for rounds in (20, 60))
+    assert many < few < detectable_effect(0.10, 20, 0.0005, 0.95, EFFECT)
 
 
 def test_as_many_rounds_as_needed_find_the_effect_that_often() -> None:
     """The estimate of `rounds_needed`, tried on rounds of the spread it was given."""
-    rounds = rounds_needed(0.08, 0.0953, 0.0005, 0.95)
+    rounds = rounds_needed(0.08, 0.0755, 0.0005, 0.95, EFFECT)
     assert rounds is not None
-    drawn = np.random.default_rng(4).normal(0.0953, 0.08, (1000, rounds))
-    needed = wins_needed(rounds, 0.0005)
-    assert needed is not None
-    assert clopper_pearson(int(((drawn > 0).sum(1) >= needed).sum()), 1000, 0.999).high >= 0.95
-    assert rounds_needed(5.0, 0.0953, 0.0005, 0.95) is None
+    generator = np.random.default_rng(4)
+    reached = 0
+    for _ in range(300):
+        ratios = generator.normal(0.0755, 0.08, rounds)
+        reached += log_evidence(ratios, sharpen(ratios.tolist(), EFFECT))[-1] >= -np.log(0.0005)
+    assert clopper_pearson(reached, 300, 0.999).high >= 0.90
+    assert reached <= 299
+    assert rounds_needed(5.0, 0.0755, 0.0005, 0.95, EFFECT) is None
 
 
-# Noise of one call, log scale, (..., time, slot): its variation is 10% unless said otherwise.
+# Noise of one turn, log scale, (..., time, slot).
 
 
 def heavy_tailed(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     spikes = (generator.random(shape) < 0.05) * generator.exponential(0.3, shape)
-    return 0.10 * generator.standard_t(3, shape) / math.sqrt(3) + spikes
+    return 0.05 * generator.standard_t(3, shape) / math.sqrt(3) + spikes
 
 
 def autocorrelated(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -109,20 +142,28 @@ def second_slot_slower(generator: np.random.Generator, shape: tuple[int, ...]) -
 NOISES = [heavy_tailed, autocorrelated, lucky_loads, second_slot_slower]
 
 
-def simulate(generator: np.random.Generator, noise: Noise, slowdown: float, slow_cells: int) -> dict[str, TimedBackend]:
+NAMES = [f"b{backend}-{cell}" for backend in range(BACKENDS) for cell in range(CELLS)]
+
+
+def simulate(generator: np.random.Generator, noise: Noise, slowdown: float, slow_cells: int) -> TimedRun:
     """Rounds of 20 cells; the first `slow_cells` of them are slower. Sides change slots by a coin for each pair."""
-    calls = noise(generator, (BACKENDS, CELLS, ROUNDS * PAIRS, 2))
+    calls = noise(generator, (len(NAMES), ROUNDS * PAIRS, 2))
     if noise is not lucky_loads:  # there a slot is a load
         coin = generator.random(calls.shape[:-1]) < 0.5
         calls = np.where(coin[..., None], calls, calls[..., ::-1])
-    ratios = np.median((calls[..., 1] - calls[..., 0]).reshape(BACKENDS, CELLS, ROUNDS, PAIRS), axis=-1)
-    ratios = ratios.reshape(-1, ROUNDS)
+    ratios = np.median((calls[..., 1] - calls[..., 0]).reshape(len(NAMES), ROUNDS, PAIRS), axis=-1)
     ratios[:slow_cells] += math.log1p(slowdown)
-    grouped = ratios.reshape(BACKENDS, CELLS, ROUNDS)
-    return {
-        f"b{backend}": TimedBackend({f"b{backend}-{cell}": grouped[backend, cell] for cell in range(CELLS)}, ())
-        for backend in range(BACKENDS)
-    }
+    rounds = [dict(zip(NAMES, of_round, strict=True)) for of_round in ratios.T.tolist()]
+    return TimedRun({name: name.split("-")[0] for name in NAMES}, rounds, {})
+
+
+def run_of(control: list[float] | None = None, **cells: list[float]) -> TimedRun:
+    """Cells of one backend; a cell with fewer log ratios than another is not timed in the last rounds."""
+    rounds = [
+        {cell: ratios[number] for cell, ratios in cells.items() if number < len(ratios)}
+        for number in range(max(map(len, cells.values())))
+    ]
+    return TimedRun(dict.fromkeys(cells, "b"), rounds, {"b": control} if control else {})
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -154,38 +195,31 @@ def test_one_slow_cell_among_twenty_is_found_and_the_others_pass() -> None:
     assert {found.verdict for cell, found in verdicts.items() if cell != "b0-0"} == {Verdict.PASS}
 
 
-def test_a_slow_backend_needs_fewer_rounds_than_a_slow_cell() -> None:
-    """The reason for the backend's own test."""
-    timed = simulate(np.random.default_rng(14), heavy_tailed, 0.10, CELLS)
-    apart = {
-        name: TimedBackend({cell: ratios}, ())
-        for backend in timed.values()
-        for cell, ratios in backend.cells.items()
-        for name in [cell]
-    }
-    together, alone = judge_cells(timed, RULE), judge_cells(apart, RULE)
-    slow = [f"b0-{cell}" for cell in range(CELLS)]
-    assert sum(together[cell].rounds for cell in slow) < sum(alone[cell].rounds for cell in slow)
+def test_a_slow_run_needs_fewer_rounds_than_a_slow_cell() -> None:
+    """The reason for means of evidence."""
+    together = judge_cells(simulate(np.random.default_rng(14), lucky_loads, 0.10, len(NAMES)), RULE)
+    alone = judge_cells(simulate(np.random.default_rng(14), lucky_loads, 0.10, 1), RULE)
+    assert together["b0-0"].verdict is alone["b0-0"].verdict is Verdict.REGRESSION
+    assert together["b0-0"].rounds < alone["b0-0"].rounds
 
 
 def judge_one(ratios: list[float], control: list[float] | None = None) -> Verdict:
-    return judge_cells({"b": TimedBackend({"cell": ratios}, control or [])}, RULE)["cell"].verdict
+    return judge_cells(run_of(control, cell=ratios), RULE)["cell"].verdict
 
 
 def test_too_few_rounds_never_decide() -> None:
     assert judge_one([]) is Verdict.NOT_MEASURABLE
-    assert judge_one([0.0] * 6) is Verdict.NOT_MEASURABLE
-    assert judge_one([0.0] * 7) is Verdict.PASS
-    assert judge_one([0.5] * 8) is Verdict.NOT_MEASURABLE
-    assert judge_one([0.5] * 9) is Verdict.REGRESSION
+    assert judge_one([-0.5] * 4) is Verdict.NOT_MEASURABLE
+    assert judge_one([0.0] * 5) is Verdict.PASS
+    assert judge_one([0.5] * 6) is Verdict.NOT_MEASURABLE
+    assert judge_one([0.5] * 7) is Verdict.REGRESSION
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_a_time_that_is_not_a_number_never_passes(broken: float) -> None:
-    assert judge_one([0.0] * 30 + [broken]) is Verdict.NOT_MEASURABLE
+    assert judge_one([0.0] * 3 + [broken] + [0.0] * 30) is Verdict.NOT_MEASURABLE
     assert judge_one([0.0] * 30, control=[broken]) is Verdict.NOT_MEASURABLE
-    cells = {"whole": [0.0] * 30, "broken": [broken] * 30}
-    verdicts = judge_cells({"b": TimedBackend(cells, [])}, RULE)
+    verdicts = judge_cells(run_of(whole=[0.0] * 30, broken=[broken] * 30), RULE)
     assert (verdicts["whole"].verdict, verdicts["broken"].verdict) == (Verdict.PASS, Verdict.NOT_MEASURABLE)
 
 
@@ -193,7 +227,7 @@ def test_a_cell_passes_exactly_when_its_interval_ends_below_what_is_to_be_detect
     generator = np.random.default_rng(6)
     for _ in range(200):
         ratios = generator.normal(generator.uniform(-0.05, 0.09), 0.06, 12).tolist()
-        (found,) = judge_cells({"b": TimedBackend({"cell": ratios}, [])}, RULE).values()
+        (found,) = judge_cells(run_of(cell=ratios), RULE).values()
         if found.verdict is Verdict.PASS:
             assert found.high is not None
             assert found.high < RULE.detect
@@ -201,15 +235,12 @@ def test_a_cell_passes_exactly_when_its_interval_ends_below_what_is_to_be_detect
             assert found.high is None or found.high >= RULE.detect
 
 
-def test_the_fewest_rounds_of_a_regression_are_those_the_documentation_names() -> None:
-    many = {
-        f"b{number}": TimedBackend({f"b{number}-{cell}": [0.5] * 30 for cell in range(4)}, []) for number in range(5)
-    }
-    assert {found.rounds for found in judge_cells(many, RULE).values()} == {13}
-    assert judge_cells({"b": TimedBackend({"cell": [0.5] * 30}, [])}, RULE)["cell"].rounds == 9
-    assert RULE.least_rounds == 7
-    assert regression_rounds([4] * 5, RULE) == 13
-    assert regression_rounds([1], RULE) == 9
+def test_the_fewest_rounds_are_those_the_documentation_names() -> None:
+    slow = run_of(**{name: [0.5] * 30 for name in NAMES})
+    assert {found.rounds for found in judge_cells(slow, RULE).values()} == {7}
+    one_of_twenty = run_of(**{name: [0.5 if name == NAMES[0] else 0.0] * 30 for name in NAMES})
+    assert judge_cells(one_of_twenty, RULE)[NAMES[0]].rounds == 12
+    assert RULE.least_rounds == fewest_rounds(RULE.beta) == 5
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -223,11 +254,9 @@ def test_runs_slower_by_the_tolerance_raise_no_more_alarms_than_promised(noise: 
 
 
 def test_evidence_of_a_regression_is_what_lies_beyond_the_tolerance() -> None:
-    """Every round is positive, and the estimate is large enough: but only half of the rounds exceed 2%."""
-    assert judge_one([0.015, 0.3] * 20) is Verdict.NOT_MEASURABLE
-    lax = SpeedRule(tolerance=0)
-    timed = {"b": TimedBackend({"cell": [0.015, 0.3] * 20}, [])}
-    assert judge_cells(timed, lax)["cell"].verdict is Verdict.REGRESSION
+    slower = run_of(cell=[math.log(1.09)] * 60)
+    assert judge_cells(slower, RULE)["cell"].verdict is Verdict.REGRESSION
+    assert judge_cells(slower, SpeedRule(tolerance=0.095))["cell"].verdict is Verdict.PASS
 
 
 def test_a_small_slowdown_however_certain_is_no_regression() -> None:
@@ -235,9 +264,11 @@ def test_a_small_slowdown_however_certain_is_no_regression() -> None:
 
 
 def test_a_faster_candidate_passes_and_its_interval_says_so() -> None:
-    (found,) = judge_cells({"b": TimedBackend({"cell": [-0.3] * 9}, [])}, RULE).values()
+    (found,) = judge_cells(run_of(cell=[-0.3] * 9), RULE).values()
     assert found.verdict is Verdict.PASS
-    assert found.slowdown == found.high == pytest.approx(math.exp(-0.3) - 1)
+    assert found.slowdown == pytest.approx(math.exp(-0.3) - 1)
+    assert found.high is not None
+    assert found.high < 0
 
 
 def test_timing_a_decided_cell_further_does_not_change_its_verdict() -> None:
@@ -246,9 +277,9 @@ def test_timing_a_decided_cell_further_does_not_change_its_verdict() -> None:
 
 
 def test_the_control_alone_voids_verdicts_and_only_its_backends() -> None:
-    slow, even = [0.5] * 30, [0.001, -0.001] * 15
-    timed = {"dirty": TimedBackend({"dirty-1": slow}, [0.02] * 30), "clean": TimedBackend({"clean-1": slow}, even)}
-    verdicts = judge_cells(timed, RULE)
+    rounds = [{"dirty-1": 0.5, "clean-1": 0.5}] * 30
+    controls = {"dirty": [0.02] * 30, "clean": [0.001, -0.001] * 15}
+    verdicts = judge_cells(TimedRun({"dirty-1": "dirty", "clean-1": "clean"}, rounds, controls), RULE)
     assert verdicts["dirty-1"].verdict is Verdict.NOT_MEASURABLE
     assert "A/A control failed: biased by +2.0%" in verdicts["dirty-1"].reason
     assert verdicts["clean-1"].verdict is Verdict.REGRESSION
@@ -270,7 +301,12 @@ def test_runs_without_a_fault_are_seldom_voided_however_noisy() -> None:
         any(
             found.verdict is not Verdict.PASS
             for found in judge_cells(
-                {str(b): TimedBackend({str(b): [0.0] * 14}, own) for b, own in enumerate(run.tolist())}, RULE
+                TimedRun(
+                    {str(b): str(b) for b in range(BACKENDS)},
+                    [dict.fromkeys(map(str, range(BACKENDS)), 0.0)] * 14,
+                    {str(b): own for b, own in enumerate(run.tolist())},
+                ),
+                RULE,
             ).values()
         )
         for run in control
@@ -278,14 +314,23 @@ def test_runs_without_a_fault_are_seldom_voided_however_noisy() -> None:
     assert voided <= 3
 
 
-def test_a_contaminated_backend_is_not_measured_further_for_that() -> None:
-    timed = {"b": TimedBackend({"done": [0.0] * 9, "open": [0.0] * 3}, [0.5] * 30)}
-    assert undecided(timed, RULE) == {"open"}
+def test_the_nearer_a_cell_is_to_a_verdict_the_fewer_rounds_are_expected() -> None:
+    referee = Referee(["equal", "slower", "between", "done"], RULE)
+    assert set(referee.rounds_left()) == {"equal", "slower", "between", "done"}
+    expected = []
+    for _ in range(4):
+        referee.add({"equal": 0.0, "slower": 0.10, "between": 0.085, "done": -0.4})
+        expected.append(referee.rounds_left())
+    assert [left["equal"] for left in expected] == sorted((left["equal"] for left in expected), reverse=True)
+    assert expected[-1]["equal"] < expected[-1]["slower"] < expected[-1]["between"]
+    referee.add({"done": -0.4})
+    assert set(referee.rounds_left()) == {"equal", "slower", "between"}
+    assert referee.decisions["done"].verdict is Verdict.PASS
 
 
 def test_an_undecided_cell_says_what_it_would_take() -> None:
     ratios = np.random.default_rng(5).normal(0.05, 0.3, 10).tolist()
-    (found,) = judge_cells({"b": TimedBackend({"cell": ratios}, [])}, RULE).values()
+    (found,) = judge_cells(run_of(cell=ratios), RULE).values()
     assert found.verdict is Verdict.NOT_MEASURABLE
     assert found.reason == "undecided after 10 rounds"
     assert found.rounds_needed is not None

@@ -12,7 +12,7 @@ from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
 from driftgate.gate.pairs import Contest, time_pairs
 from driftgate.gate.remote_side import MODULE, RemoteCalls, describe_worker, load_remote
-from driftgate.gate.units import PAIRS_A_ROUND
+from driftgate.gate.units import PAIRS_A_ROUND, Units
 from driftgate.gate.worker import PROTOCOL, read_batches, write_batches
 from driftgate.inputs.batches import ArrivalPlan, make_batches
 from driftgate.inputs.encoder import load_encoder
@@ -123,8 +123,8 @@ def test_real_workers_are_timed_in_pairs(tiny_encoder: Path, warm_cache: Path, t
     built = Built(spec, encoder, build_artifact(encoder, spec))
     batches = {"x-b2": list(make_batches(tokenize(encoder, TEXTS), ArrivalPlan(2)))}
     load = load_remote(built, batches, RunSettings(1), python=sys.executable, name="a worker", folder=tmp_path)
-    contest = Contest("x", load, load, ("x-b2",), "x-b2")
-    timing = time_pairs([contest], lambda pairs: set(), budget_seconds=1e9)
+    contest = Contest("x", load, load, {"x-b2": Units((slice(0, 1),))}, "x-b2")
+    timing = time_pairs([contest], lambda ratios: {}, budget_seconds=1e9)
     assert [pair.is_control for pair in timing.pairs].count(True) == len(timing.pairs) / 2 == PAIRS_A_ROUND
     assert min(min(pair.baseline_ns, pair.candidate_ns) for pair in timing.pairs) > 0
 

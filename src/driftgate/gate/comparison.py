@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.gate.baseline import GateBaseline
-from driftgate.gate.decisions import regression_rounds
+from driftgate.gate.decisions import Referee, Round
 from driftgate.gate.facts import Facts, list_encoder_changes, list_software_changes
 from driftgate.gate.options import GateOptions
-from driftgate.gate.pairs import Contest, Pair, Timing, log_ratios, time_pairs
+from driftgate.gate.pairs import Contest, Pair, Timing, controls_of, rounds_of, time_pairs
 from driftgate.gate.remote_side import describe_worker
-from driftgate.gate.rule import Verdict
-from driftgate.gate.sides import OpenSide, Terms, open_sides
+from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.samples import Sample, draw_samples
+from driftgate.gate.sides import OpenSide, open_sides
 from driftgate.gate.units import Clock
-from driftgate.gate.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
+from driftgate.gate.verdicts import CellVerdict, TimedRun, judge_cells
+from driftgate.inputs.batches import make_batches
+from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure.workload import CellSpec
 from driftgate.pipeline import Built
+from driftgate.run.device import RunSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +39,25 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """On what terms both sides answer: the rows of every cell, threads and device."""
+
+    tokens: TokenizedTexts
+    settings: RunSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What came of it.
 
     Args:
         verdicts: by cell id, in the order of the run's cells, then vanished ones.
-        timing: None where nothing was timed, or a worker failed.
+        timing: None where nothing was timed, or a worker failed. `samples`: what of each timed cell was.
     """
 
     verdicts: Mapping[str, CellVerdict]
     timing: Timing | None
+    samples: Mapping[str, Sample]
 
     def has(self, verdict: Verdict) -> bool:
         return any(found.verdict is verdict for found in self.verdicts.values())
@@ -106,16 +120,17 @@ def compare(
     for cell in comparison.cells:
         if cell.id not in found:
             contested.setdefault(cell.backend.name, []).append(cell)
-    timing = None
+    timing, samples = None, dict[str, Sample]()
     if contested:
         try:
             with open_sides(options.baseline_python) as sides:
-                contests = [
-                    _make_contest(comparison.baseline, built[name], cells, terms, sides)
-                    for name, cells in contested.items()
-                ]
+                contests = []
+                for name, cells in contested.items():
+                    contest, drawn = _make_contest(comparison.baseline, built[name], cells, terms, sides, clock)
+                    contests.append(contest)
+                    samples |= drawn
                 timing = _time(contests, options, announce=announce, seed=seed, clock=clock)
-                found |= judge_cells(by_backend(contests, timing.pairs), options.rule)
+            found |= judge_cells(as_judged(contests, timing.pairs), options.rule)
         except WorkerError as error:
             found |= {
                 cell.id: CellVerdict(cell.id, name, Verdict.NOT_MEASURABLE, str(error))
@@ -129,7 +144,7 @@ def compare(
         for cell in backend.cells
         if cell not in here
     }
-    return Outcome(here | vanished, timing)
+    return Outcome(here | vanished, timing, samples)
 
 
 def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_identical: bool) -> dict[str, CellVerdict]:
@@ -149,46 +164,54 @@ def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_ident
 
 
 def _make_contest(
-    baseline: GateBaseline, built: Built, cells: Sequence[CellSpec], terms: Terms, sides: tuple[OpenSide, OpenSide]
-) -> Contest:
+    baseline: GateBaseline,
+    built: Built,
+    cells: Sequence[CellSpec],
+    terms: Terms,
+    sides: tuple[OpenSide, OpenSide],
+    clock: Clock,
+) -> tuple[Contest, dict[str, Sample]]:
+    """Of one backend; with what of each cell is timed, which is the same on both sides."""
     name, (open_baseline, open_candidate) = built.spec.name, sides
     then = Built(built.spec, built.encoder, baseline.backends[name].artifact)
-    return Contest(
+    whole = {cell.id: list(make_batches(terms.tokens, cell.plan)) for cell in cells}
+    samples = draw_samples(whole, lambda batches: open_baseline(then, batches, terms.settings), clock)
+    batches = {cell: sample.batches for cell, sample in samples.items()}
+    contest = Contest(
         name,
-        open_baseline(then, cells, terms),
-        open_candidate(built, cells, terms),
-        tuple(cell.id for cell in cells),
+        open_baseline(then, batches, terms.settings),
+        open_candidate(built, batches, terms.settings),
+        {cell: sample.units for cell, sample in samples.items()},
         control=cells[0].id,
     )
+    return contest, samples
 
 
 def _time(
     contests: Sequence[Contest], options: GateOptions, *, announce: Callable[[str], None], seed: int, clock: Clock
 ) -> Timing:
-    rule, counts = options.rule, [len(contest.cells) for contest in contests]
-
-    def still_open(pairs: Sequence[Pair]) -> set[str]:
-        left = undecided(by_backend(contests, pairs), rule)
-        announce(f"speed gate: round {pairs[-1].round + 1}, {len(left)} of {sum(counts)} cells undecided")
-        return left
-
-    return time_pairs(
-        contests,
-        still_open,
-        budget_seconds=options.budget_seconds,
-        milestones=sorted((rule.least_rounds, regression_rounds(counts, rule))),
-        seed=seed,
-        clock=clock,
-    )
+    judge = make_judge(contests, options.rule, announce)
+    return time_pairs(contests, judge, budget_seconds=options.budget_seconds, seed=seed, clock=clock)
 
 
-def by_backend(contests: Sequence[Contest], pairs: Sequence[Pair]) -> dict[str, TimedBackend]:
-    """The rounds of each backend, as the judge takes them."""
-    cells, controls = log_ratios(pairs)
-    return {
-        contest.backend: TimedBackend(
-            {cell: cells.get(contest.backend, {}).get(cell, []) for cell in contest.cells},
-            controls.get(contest.backend, []),
-        )
-        for contest in contests
-    }
+def make_judge(
+    contests: Sequence[Contest], rule: SpeedRule, announce: Callable[[str], None]
+) -> Callable[[Round], Mapping[str, float]]:
+    """What `time_pairs` asks after every round; says how far the run has come."""
+    cells = [cell for contest in contests for cell in contest.cells]
+    referee = Referee(cells, rule)
+    numbers = count(1)
+
+    def judge(ratios: Round) -> Mapping[str, float]:
+        referee.add(ratios)
+        rounds_left = referee.rounds_left()
+        announce(f"speed gate: round {next(numbers)}, {len(rounds_left)} of {len(cells)} cells undecided")
+        return rounds_left
+
+    return judge
+
+
+def as_judged(contests: Sequence[Contest], pairs: Sequence[Pair]) -> TimedRun:
+    """What was timed, as `judge_cells` takes it."""
+    backends = {cell: contest.backend for contest in contests for cell in contest.cells}
+    return TimedRun(backends, rounds_of(pairs), controls_of(pairs))

@@ -1,79 +1,128 @@
-"""The first verdict that each cell of a backend reaches, from its log ratios round by round."""
+"""The first verdict that each cell of a run reaches, round by round.
+
+Evidence that a cell is slower than the tolerance is held against that of all cells of the run: cells are called a regression by
+closed testing with means of evidence (Vovk and Wang 2021, arXiv 1912.06116), which holds whatever cells share. A change that
+slows many cells is so found in fewer rounds than one that slows a single cell of twenty.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from driftgate.arrays import BoolArray, FloatArray
+from driftgate.arrays import FloatArray
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.sequential import fewest_rounds, has_crossed
+from driftgate.gate.sequential import growth, log_evidence, next_sharpness
 
-Decision = tuple[Verdict, int]
-"""A verdict, and after how many rounds it was reached; NOT MEASURABLE after all there are."""
-
-
-def split_alpha(cells_by_backend: Sequence[int], rule: SpeedRule) -> tuple[float, float]:
-    """Levels of the test of a cell, and of a backend, from the number of cells of each backend of the run."""
-    backends = sum(cells > 1 for cells in cells_by_backend)
-    cells = sum(cells_by_backend)
-    return rule.alpha / (2 if backends else 1) / max(cells, 1), rule.alpha / 2 / max(backends, 1)
+Round = Mapping[str, float]
+"""Log ratios of one round, by the ids of the cells that were timed in it."""
 
 
-def regression_rounds(cells_by_backend: Sequence[int], rule: SpeedRule) -> int:
-    """In how few rounds a slowdown can be called a regression, in a run of so many cells of each backend."""
-    return fewest_rounds(max(split_alpha(cells_by_backend, rule)))
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict, and after how many rounds of the cell it was reached; NOT MEASURABLE after all there are."""
+
+    verdict: Verdict
+    rounds: int
 
 
-def decide_cells(
-    cells: Mapping[str, Sequence[float]], rule: SpeedRule, level: float, backend_level: float
-) -> dict[str, Decision]:
-    """The first verdict that each of a backend's cells reaches, and after how many rounds."""
-    decided = {cell: _decide(ratios, rule, level) for cell, ratios in cells.items()}
-    return decided | (_decide_backend(cells, decided, rule, backend_level) if len(cells) > 1 else {})
+@dataclass(slots=True)
+class _Series:
+    """One cell's log ratios, and the logs of the evidence that it is slower than the tolerance, and that it is faster than what
+    has to be detected.
+    """
+
+    ratios: list[float] = field(default_factory=list)
+    log_slower: float = 0.0
+    log_faster: float = 0.0
 
 
-def _decide(ratios: Sequence[float], rule: SpeedRule, level: float) -> Decision:
-    """The first verdict the cell's own rounds reach, and after how many."""
-    values = np.asarray(ratios, dtype=np.float64)
-    slower = has_crossed(values > rule.log_tolerance, level) & _medians_reach(values, rule.least_effect)
-    fast_enough = has_crossed(values < rule.log_detect, rule.beta)
-    after = {Verdict.REGRESSION: _first(slower), Verdict.PASS: _first(fast_enough)}
-    reached = {verdict: rounds for verdict, rounds in after.items() if rounds}
-    if not reached or not np.isfinite(values).all():
-        return Verdict.NOT_MEASURABLE, len(values)
-    verdict = min(reached, key=reached.__getitem__)
-    return verdict, reached[verdict]
+class Referee:
+    """Takes rounds as they come, and says what each cell has reached. A verdict stays: later rounds do not change it."""
 
+    def __init__(self, cells: Sequence[str], rule: SpeedRule) -> None:
+        self._rule = rule
+        self._series = {cell: _Series() for cell in cells}
+        self._decided: dict[str, Decision] = {}
 
-def _decide_backend(
-    cells: Mapping[str, Sequence[float]], decided: Mapping[str, Decision], rule: SpeedRule, level: float
-) -> dict[str, Decision]:
-    """Regressions that the median over the backend's cells shows before the cells' own rounds do."""
-    last = max(rounds for _, rounds in decided.values())
-    medians = np.array(
-        [
-            np.median([cells[cell][index] for cell, (_, rounds) in decided.items() if index < rounds])
-            for index in range(last)
+    def add(self, ratios: Round) -> None:
+        """Judge one more round. A log ratio that is not finite ends its cell as NOT MEASURABLE."""
+        for cell, ratio in ratios.items():
+            if cell not in self._decided:
+                self._add(cell, ratio)
+        adjusted = self._adjusted()
+        for cell, series in self._series.items():
+            if cell in self._decided or not series.ratios:
+                continue
+            slower = adjusted[cell] >= -np.log(self._rule.alpha)
+            if slower and float(np.median(series.ratios)) >= self._rule.least_effect:
+                self._decided[cell] = Decision(Verdict.REGRESSION, len(series.ratios))
+            elif series.log_faster >= -np.log(self._rule.beta):
+                self._decided[cell] = Decision(Verdict.PASS, len(series.ratios))
+
+    def _add(self, cell: str, ratio: float) -> None:
+        series, rule = self._series[cell], self._rule
+        sharpness = [next_sharpness(series.ratios, rule.log_detect)]
+        series.ratios.append(ratio)
+        if not np.isfinite(ratio):
+            self._decided[cell] = Decision(Verdict.NOT_MEASURABLE, len(series.ratios))
+            return
+        series.log_slower += float(log_evidence([ratio - rule.log_tolerance], sharpness)[0])
+        series.log_faster += float(log_evidence([rule.log_detect - ratio], sharpness)[0])
+
+    def _adjusted(self) -> dict[str, float]:
+        logs = adjust_log_evidence([series.log_slower for series in self._series.values()])
+        return dict(zip(self._series, logs.tolist(), strict=True))
+
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """Of every cell."""
+        return {
+            cell: self._decided.get(cell, Decision(Verdict.NOT_MEASURABLE, len(series.ratios)))
+            for cell, series in self._series.items()
+        }
+
+    def rounds_left(self) -> dict[str, float]:
+        """For every cell that is not decided, how many more rounds are expected to decide it, at least 1; infinite where its
+        rounds so far speak for neither verdict.
+        """
+        adjusted = self._adjusted()
+        return {
+            cell: self._expect(series, adjusted[cell])
+            for cell, series in self._series.items()
+            if cell not in self._decided
+        }
+
+    def _expect(self, series: _Series, log_adjusted: float) -> float:
+        rule, ratios = self._rule, series.ratios
+        middle = float(np.median(ratios)) if ratios else 0.0
+        sharpness = next_sharpness(ratios, rule.log_detect)
+        spread = float(np.sqrt(rule.log_detect / (2 * sharpness)))
+        ways = (
+            (rule.log_detect - middle, -np.log(rule.beta) - series.log_faster),
+            (middle - rule.log_tolerance, -np.log(rule.alpha) - log_adjusted),
+        )
+        expected = [
+            left / gain if (gain := growth(excess, spread, sharpness)[0]) > 0 else np.inf for excess, left in ways
         ]
-    )
-    if not np.isfinite(medians).all():
-        return {}
-    rounds = _first(has_crossed(medians > rule.log_tolerance, level) & _medians_reach(medians, rule.least_effect))
-    if not rounds:
-        return {}
-    return {
-        cell: (Verdict.REGRESSION, rounds)
-        for cell, (verdict, after) in decided.items()
-        if (after > rounds or (after == rounds and verdict is not Verdict.PASS))
-        and np.median(cells[cell][:rounds]) >= rule.least_effect
-    }
+        return max(1.0, min(expected))
 
 
-def _medians_reach(values: FloatArray, least: float) -> BoolArray:
-    """For each round: is the median of the log ratios so far `least` or more?"""
-    return np.array([np.median(values[:rounds]) >= least for rounds in range(1, len(values) + 1)], dtype=np.bool_)
+def adjust_log_evidence(logs: ArrayLike) -> FloatArray:
+    """Of every hypothesis, the log of the least mean of its evidence and that of any others: what closed testing rejects by.
 
-
-def _first(reached: BoolArray) -> int:
-    """The first round, counted from 1, that is true; 0 where none is."""
-    return int(np.argmax(reached)) + 1 if reached.any() else 0
+    Args:
+        logs: of the evidence against each hypothesis, (hypotheses,). The result has the same shape, float64.
+    """
+    values = np.asarray(logs, dtype=np.float64)
+    shift = float(values.max())
+    evidence = np.exp(values - shift)
+    rising = np.sort(evidence)
+    adjusted = np.empty_like(evidence)
+    for index, own in enumerate(evidence):
+        others = np.delete(rising, np.searchsorted(rising, own))
+        sums = own + np.concatenate([[0.0], np.cumsum(others)])
+        adjusted[index] = (sums / np.arange(1, len(sums) + 1)).min()
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(adjusted) + shift, dtype=np.float64)

@@ -85,6 +85,10 @@ def list_notes(
         )
     if software_changes:
         notes.append(software_changes)
+    if fewer := [
+        f"{cell} ({own.rows} of {own.of_rows})" for cell, own in outcome.samples.items() if own.rows < own.of_rows
+    ]:
+        notes.append(f"timed on fewer rows, because a call of all would take long: {', '.join(fewer)}")
     if outcome.timing and outcome.timing.out_of_time:
         notes.append(_time_needed(verdicts, outcome.timing, options))
     return notes

@@ -11,15 +11,16 @@ import gc
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from driftgate.gate.bill import Bill
+from driftgate.gate.decisions import Round
 from driftgate.gate.schedule import plan_pairs, toss
-from driftgate.gate.units import Calls, Clock, Units, cut_units, time_calls
+from driftgate.gate.units import Calls, Clock, Units, time_calls
 
 MAX_ROUNDS = 200
 
@@ -33,14 +34,14 @@ class Contest:
 
     Args:
         baseline, candidate: the i-th call of a cell does the same work on both sides.
-        cells: ids of the cells to time.
+        cells: how the calls of each are timed, by cell id.
         control: one of the baseline's cells, on which two further loads of the baseline are timed beside each other.
     """
 
     backend: str
     baseline: Load
     candidate: Load
-    cells: tuple[str, ...]
+    cells: Mapping[str, Units]
     control: str
 
 
@@ -75,7 +76,7 @@ class Timing:
 
     Args:
         seconds: the run took. `seconds_a_round`: by cell, a round of it took, its backend's loads and control included.
-        out_of_time: cells were given up because there was no time for more rounds of them.
+        out_of_time: there was no time to decide every cell.
     """
 
     pairs: tuple[Pair, ...]
@@ -86,69 +87,71 @@ class Timing:
 
 def time_pairs(
     contests: Sequence[Contest],
-    undecided: Callable[[Sequence[Pair]], Collection[str]],
+    judge: Callable[[Round], Mapping[str, float]],
     *,
     budget_seconds: float,
-    milestones: Sequence[int] = (1,),
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
 ) -> Timing:
     """Time rounds of all contests until no cell is undecided, or another round would exceed the budget.
 
     Args:
-        undecided: asked after each round, with all pairs so far, for the ids of cells to time further.
-        milestones: rounds in which each verdict can be reached at the earliest, rising. Cells, the dearest first, for which the
-            budget does not suffice up to the next one, are given up as soon as that shows, and do not come back: so that the
-            others reach it.
+        judge: told the log ratios of each round; answers how many more rounds each undecided cell is expected to take. Where
+            that is more than the budget covers, the cells that cost least to decide go on; the others come back as soon as
+            there is time for them.
     """
     generator = np.random.default_rng(seed)
     started = clock()
     pairs: list[Pair] = []
-    units: dict[tuple[str, str], Units] = {}
     bill = Bill({cell: contest.backend for contest in contests for cell in contest.cells})
-    wanted, left_out = set(bill.backends), False
+    rounds_left: Mapping[str, float] = dict.fromkeys(bill.backends, 1.0)
     for number in range(MAX_ROUNDS):
-        if number:
-            left_ns = budget_seconds * 1e9 - (clock() - started)
-            ahead = next((rounds for rounds in milestones if rounds > number), number + 1) - number
-            affordable = bill.affordable(wanted, ahead, left_ns)
-            # Where no slowdown will be shown any more, an equal cell may still pass.
-            if not affordable and number >= milestones[0]:
-                affordable = bill.affordable(wanted, 1, left_ns)
-            wanted, left_out = affordable, left_out or affordable != wanted
+        left_ns = budget_seconds * 1e9 - (clock() - started)
+        wanted = bill.choose(rounds_left, left_ns) if number else set(rounds_left)
         if not wanted:
             break
+        timed: list[Pair] = []
         for index in generator.permutation(len(contests)).tolist():
             contest = contests[index]
-            cells = [cell for cell in contest.cells if cell in wanted]
+            cells = {cell: units for cell, units in contest.cells.items() if cell in wanted}
             if cells:
-                pairs += _time_round(contest, cells, number, units, bill, generator, clock)
-        wanted &= set(undecided(pairs))
+                timed += _time_round(contest, cells, number, bill, generator, clock)
+        pairs += timed
+        rounds_left = judge(rounds_of(timed)[-1])
     took = (clock() - started) / 1e9
-    return Timing(tuple(pairs), took, bill.seconds_a_round(), out_of_time=left_out or bool(wanted))
+    return Timing(tuple(pairs), took, bill.seconds_a_round(), out_of_time=bool(rounds_left))
 
 
-def log_ratios(pairs: Iterable[Pair]) -> tuple[dict[str, dict[str, list[float]]], dict[str, list[float]]]:
-    """The median log ratio of every round: by backend and cell, and of the control by backend."""
-    grouped: defaultdict[tuple[str, str, bool], defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+def rounds_of(pairs: Iterable[Pair]) -> list[Round]:
+    """Of every round, in order, the median log ratio of each cell that was timed in it."""
+    return list(_medians(pair for pair in pairs if not pair.is_control).values())
+
+
+def controls_of(pairs: Iterable[Pair]) -> dict[str, list[float]]:
+    """The median log ratio of the control of every round, by backend."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    controls = [pair for pair in pairs if pair.is_control]
+    backends = {pair.cell: pair.backend for pair in controls}
+    for ratios in _medians(controls).values():
+        for cell, ratio in ratios.items():
+            found[backends[cell]].append(ratio)
+    return dict(found)
+
+
+def _medians(pairs: Iterable[Pair]) -> dict[int, dict[str, float]]:
+    """By round and cell."""
+    grouped: defaultdict[int, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for pair in pairs:
-        grouped[pair.backend, pair.cell, pair.is_control][pair.round].append(pair.log_ratio)
-    cells: defaultdict[str, dict[str, list[float]]] = defaultdict(dict)
-    controls: dict[str, list[float]] = {}
-    for (backend, cell, is_control), rounds in grouped.items():
-        medians = [float(np.median(ratios)) for ratios in rounds.values()]
-        if is_control:
-            controls[backend] = medians
-        else:
-            cells[backend][cell] = medians
-    return dict(cells), controls
+        grouped[pair.round][pair.cell].append(pair.log_ratio)
+    return {
+        number: {cell: float(np.median(ratios)) for cell, ratios in cells.items()} for number, cells in grouped.items()
+    }
 
 
 def _time_round(
     contest: Contest,
-    cells: Sequence[str],
+    cells: Mapping[str, Units],
     number: int,
-    units: dict[tuple[str, str], Units],
     bill: Bill,
     generator: np.random.Generator,
     clock: Clock,
@@ -157,8 +160,8 @@ def _time_round(
     pairs: list[Pair] = []
     fixed_ns = 0
     for is_control in generator.permutation([False, True]).tolist():
-        chosen = [contest.control] if is_control else cells
-        match = _time_match(contest, chosen, number, units, generator, clock, is_control=is_control)
+        chosen = {contest.control: contest.cells[contest.control]} if is_control else cells
+        match = _time_match(contest, chosen, number, generator, clock, is_control=is_control)
         pairs += match.pairs
         fixed_ns += match.loads_ns
         if is_control:
@@ -180,9 +183,8 @@ class _Match:
 
 def _time_match(
     contest: Contest,
-    cells: Sequence[str],
+    cells: Mapping[str, Units],
     number: int,
-    units: dict[tuple[str, str], Units],
     generator: np.random.Generator,
     clock: Clock,
     *,
@@ -199,15 +201,9 @@ def _time_match(
         seats = [stack.enter_context(loads[name]()) for name in names]
         loads_ns = clock() - started
         stack.enter_context(_no_collection())
-        for cell in cells:
-            if (contest.backend, cell) not in units:
-                units[contest.backend, cell] = cut_units([seat[cell] for seat in seats], clock)
-        for planned in plan_pairs({cell: units[contest.backend, cell] for cell in cells}, generator):
+        for planned in plan_pairs(cells, generator):
             began, cell = clock(), planned.cell
-            times = {
-                names[seat]: time_calls(seats[seat][cell][planned.part], clock, primes=planned.primes)
-                for seat in planned.order
-            }
+            times = {names[seat]: time_calls(seats[seat][cell][planned.part], clock) for seat in planned.order}
             first = names[planned.first] == "candidate"
             pairs.append(Pair(contest.backend, cell, number, times["baseline"], times["candidate"], first, is_control))
             cells_ns[cell] += clock() - began

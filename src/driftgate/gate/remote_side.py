@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import overload
+from uuid import uuid4
 
 from driftgate.errors import ArtifactError, WorkerError
 from driftgate.gate.pairs import Load
+from driftgate.gate.samples import Batches
 from driftgate.gate.worker import PROTOCOL, write_batches
-from driftgate.inputs.batches import TokenBatch
 from driftgate.measure.remote import Worker, start_worker
 from driftgate.pipeline import Built
 from driftgate.run.device import RunSettings
@@ -73,7 +74,7 @@ def _other_protocol(asker: str, name: str, found: object) -> WorkerError:
 
 def load_remote(
     built: Built,
-    batches: Mapping[str, Sequence[TokenBatch]],
+    batches: Batches,
     settings: RunSettings,
     *,
     python: str,
@@ -90,7 +91,7 @@ def load_remote(
     """
     if built.artifact is None:
         raise ArtifactError(f"backend {built.spec.name}: a worker loads an artifact, found none")
-    path = folder / f"{built.spec.name}.npz"
+    path = folder / f"{uuid4().hex}.npz"
     write_batches(path, batches)
     encoder = built.encoder
     request = {

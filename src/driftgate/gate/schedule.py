@@ -22,13 +22,11 @@ class PlannedPair:
     """A turn of each seat, on the same work.
 
     Args:
-        part: of the cell's calls. `primes`: an untimed turn of the same goes before each.
-        first: the seat whose turn is first.
+        part: of the cell's calls. `first`: the seat whose turn is first.
     """
 
     cell: str
     part: slice
-    primes: bool
     first: Seat
 
     @property
@@ -37,30 +35,28 @@ class PlannedPair:
 
 
 def plan_pairs(cells: Mapping[str, Units], generator: np.random.Generator) -> list[PlannedPair]:
-    """The pairs of one match, cells in turn and in random order; either seat goes first in half of each cell's pairs.
+    """The pairs of one match: cells in random order, each cell's pairs in a row, either seat first in half of them.
+
+    In a row, because a turn right after one of the same cell finds the caches as that left them, and no ratio was steadier for
+    turns of other cells, or untimed ones, in between.
 
     Args:
         cells: how the calls of each are timed, by cell id.
     """
-    drawn = {cell: _plan_cell(cell, units, generator) for cell, units in cells.items()}
-    most = max(map(len, drawn.values()), default=0)
-    names = list(drawn)
-    turns = [(names[place], index) for index in range(most) for place in generator.permutation(len(names)).tolist()]
-    return [drawn[cell][index] for cell, index in turns if index < len(drawn[cell])]
-
-
-def _plan_cell(cell: str, units: Units, generator: np.random.Generator) -> list[PlannedPair]:
-    parts = units.draw(generator)
+    names = list(cells)
+    order = [names[place] for place in generator.permutation(len(names)).tolist()]
     return [
-        PlannedPair(cell, part, units.primes(first=part not in parts[:index]), first)
-        for index, (part, first) in enumerate(zip(parts, _half_each(len(parts), generator), strict=True))
+        PlannedPair(cell, part, first)
+        for cell in order
+        for part, first in _plan_cell(cells[cell].draw(generator), generator)
     ]
 
 
-def _half_each(pairs: int, generator: np.random.Generator) -> list[Seat]:
-    """Both seats as often, in random order; of an odd number, chance gives one more."""
+def _plan_cell(parts: list[slice], generator: np.random.Generator) -> list[tuple[slice, Seat]]:
+    """Both seats first as often, in random order; of an odd number, chance gives one more."""
     extra = int(generator.integers(2))
-    return [(place + extra) % 2 for place in generator.permutation(pairs).tolist()]
+    firsts = [(place + extra) % 2 for place in generator.permutation(len(parts)).tolist()]
+    return list(zip(parts, firsts, strict=True))
 
 
 def toss(generator: np.random.Generator) -> bool:

@@ -1,111 +1,172 @@
-"""An always-valid sign test: look after every round, stop when you like, and the error rate still holds.
+"""An always-valid test of how much slower a cell is: look after every round, stop when you like, and the error rate still holds.
 
-A round is one fresh load of both sides; its log ratio is log(candidate time / baseline time). A coin decides which side takes
-which place in a plan that is drawn before (`schedule`), so that where they are equal, the sign of every log ratio is a fair
-coin given all that went before, whatever drift, autocorrelation, heavy tails or luck of a load the machine has.
+A round is one fresh load of both sides; its log ratio x is log(candidate time / baseline time). A coin decides which side takes
+which place in a plan that is drawn before (`schedule`). So for equal sides x is as likely as -x given all that went before,
+whatever drift, autocorrelation, heavy tails or luck of a load the machine has; and for a candidate that is slower by theta, as
+a log ratio, and exchangeable otherwise, theta + y is as likely as theta - y.
 
-One sign a round, not one a pair: pairs of one load share its luck (memory placement, threads), and their signs are no
-independent coins. In simulation, loads that differ by 4% raise the alarms of 20 equal cells to 6% of runs with a sign a
-pair, and leave them under 1% with a sign a round.
+That is bet on. Against "slower by m or less" every round multiplies the evidence by 1 + b(x - m), with
+
+    b(z) = LARGEST_BET * tanh(sharpness * z).
+
+b is odd and rises: for any theta up to m the two values that are as likely as each other, theta + y and theta - y, have a mean of
+b of 0 at most. So the evidence is a nonnegative supermartingale that starts at 1, and it ever reaches 1 / level with
+probability `level` at most (Ville 1939; Ramdas et al., arXiv 2210.01948). The factor is exp(u) / cosh(u) = 1 + tanh(u), the
+symmetric bet of de la Pena (1999), kept away from 0, so that no single round loses all.
+
+One bet a round, not one a pair: pairs of one load share its luck (memory placement, threads), and their signs are no
+independent coins.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from math import ceil, log, log1p
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaln
-from scipy.stats import binom, norm
+from scipy.optimize import brentq
+from scipy.stats import norm
 
-from driftgate.arrays import BoolArray, FloatArray
+from driftgate.arrays import FloatArray
 
 MAX_ROUNDS = 1000
 """How far ahead `rounds_needed` looks."""
+LARGEST_BET = 0.95
+"""Share of the evidence that the worst round costs; the best one gives as much."""
+PRIOR_SPREAD, PRIOR_ROUNDS = 0.04, 4
+"""What is assumed of a round's spread before there is one, and how many rounds' worth that is."""
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
+_NORMAL_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NORMAL_MEAN_DEVIATION = float(np.sqrt(2 / np.pi))
+"""Mean absolute deviation of a normal value of variance 1."""
 
 
-def log_evidence(wins: ArrayLike, rounds: ArrayLike) -> FloatArray:
-    """Log of the e-value against "a win has probability 1/2 or less", after `wins` of `rounds`.
+def log_evidence(excess: ArrayLike, sharpness: ArrayLike) -> FloatArray:
+    """Log of the evidence after every round, float64, (rounds,).
 
-    The likelihood ratio of a win probability mixed uniformly over (1/2, 1) to 1/2. Under the hypothesis it is a nonnegative
-    supermartingale that starts at 1, so it ever reaches 1 / level with probability `level` at most (Ville 1939; Ramdas et
-    al., arXiv 2210.01948).
+    Args:
+        excess: of each round's log ratio over the bound that is tested. `sharpness`: of each round's bet; it may depend on the
+            rounds before.
     """
-    s, n = np.asarray(wins, dtype=np.float64), np.asarray(rounds, dtype=np.float64)
-    with np.errstate(divide="ignore"):  # no win in thousands of rounds underflows: log 0
-        found = (n + 1) * np.log(2) + betaln(s + 1, n - s + 1) + np.log(betainc(n - s + 1, s + 1, 0.5))
-    return np.asarray(found, dtype=np.float64)
+    bets = LARGEST_BET * np.tanh(np.asarray(sharpness) * np.asarray(excess, dtype=np.float64))
+    return np.asarray(np.cumsum(np.log1p(bets)), dtype=np.float64)
 
 
-def wins_needed(rounds: int, level: float) -> int | None:
-    """The fewest wins that reach 1 / `level` after `rounds`; None where not even all of them do."""
-    enough = np.flatnonzero(log_evidence(np.arange(rounds + 1), np.full(rounds + 1, rounds)) >= -np.log(level))
-    return int(enough[0]) if enough.size else None
+def sharpen(log_ratios: Sequence[float], effect: float) -> FloatArray:
+    """The sharpness of every round's bet, each from the rounds before it, float64, (rounds,)."""
+    return np.array([next_sharpness(log_ratios[:rounds], effect) for rounds in range(len(log_ratios))])
 
 
-def fewest_rounds(level: float) -> int:
-    """In how many rounds, all of them wins, the evidence reaches 1 / `level`."""
-    return next(rounds for rounds in count(1) if wins_needed(rounds, level) is not None)
+def next_sharpness(log_ratios: Sequence[float], effect: float) -> float:
+    """The sharpness of the next round's bet, from the spread of the rounds so far.
+
+    For normal rounds of standard deviation s around `effect`, evidence grows fastest at effect / s^2. Half of that costs little
+    there and less where tails are heavy.
+
+    Args:
+        effect: the log ratio that is to be found soon.
+    """
+    return _sharpness(_prior_spread(log_ratios), effect)
 
 
-def has_crossed(wins: BoolArray, level: float) -> BoolArray:
-    """Has the evidence of the wins so far reached 1 / `level`? Both bool, (rounds,)."""
-    rounds = np.arange(1, len(wins) + 1)
-    return np.asarray(log_evidence(np.cumsum(wins), rounds) >= -np.log(level))
+def _sharpness(spread: float, effect: float) -> float:
+    return effect / (2 * spread**2)
+
+
+def _prior_spread(log_ratios: Sequence[float]) -> float:
+    """Standard deviation by the mean absolute deviation from the median, with the prior's rounds among them."""
+    rounds = len(log_ratios)
+    values = np.asarray(log_ratios, dtype=np.float64)
+    deviations = float(np.abs(values - np.median(values)).sum()) if rounds else 0.0
+    # The median lies closer to its own few values than to others.
+    found = deviations / _NORMAL_MEAN_DEVIATION * (np.sqrt(rounds / (rounds - 1)) if rounds > 1 else 1.0)
+    return float((PRIOR_ROUNDS * PRIOR_SPREAD + found) / (PRIOR_ROUNDS + rounds))
 
 
 @dataclass(frozen=True, slots=True)
 class LogInterval:
-    """Bounds of a median log ratio, infinite while there are too few rounds to have any."""
+    """Bounds of a log ratio, infinite while there are too few rounds to have any."""
 
     low: float
     high: float
 
 
-def confidence_sequence(log_ratios: Sequence[float], level: float) -> LogInterval:
-    """Bounds of the median log ratio that hold at every number of rounds at once, each side at `level`.
+def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float) -> LogInterval:
+    """Bounds of the log ratio around which rounds are symmetric; they hold at every number of rounds at once, each side at
+    `level`: the values that the evidence, for or against, does not refute.
 
-    The values that the sign test does not reject: of the sorted log ratios, the k-th from either end, where k is
-    `wins_needed`.
+    Args:
+        effect: as of `sharpen`.
 
     Raises:
         ValueError: a log ratio that is not finite.
     """
-    values = np.sort(np.asarray(log_ratios, dtype=np.float64))
+    values = np.asarray(log_ratios, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"expected finite log ratios, found {list(log_ratios)}")
-    needed = wins_needed(len(values), level)
-    if needed is None:
+    if len(values) < fewest_rounds(level):
         return LogInterval(-np.inf, np.inf)
-    return LogInterval(float(values[len(values) - needed]), float(values[needed - 1]))
+    sharpness, needed = sharpen(log_ratios, effect), -np.log(level)
+    # So far outside that every bet is all but the largest.
+    far = 20 / float(sharpness.min())
+
+    def shortfall_of_upper(bound: float) -> float:
+        return float(log_evidence(bound - values, sharpness)[-1] - needed)
+
+    def shortfall_of_lower(bound: float) -> float:
+        return float(log_evidence(values - bound, sharpness)[-1] - needed)
+
+    ends = float(values.min()) - far, float(values.max()) + far
+    return LogInterval(float(brentq(shortfall_of_lower, *ends)), float(brentq(shortfall_of_upper, *ends)))
 
 
-def detectable_effect(spread: float, rounds: int, level: float, power: float) -> float:
-    """The smallest log ratio that so many rounds find with probability `power`; infinite where none is found.
+def fewest_rounds(level: float) -> int:
+    """In how many rounds, all of them as favourable as can be, the evidence reaches 1 / `level`."""
+    return ceil(-log(level) / log1p(LARGEST_BET))
+
+
+def growth(excess: float, spread: float, sharpness: float) -> tuple[float, float]:
+    """Mean and standard deviation of what one round adds to the log of the evidence.
 
     Args:
-        spread: standard deviation of one round's log ratio, taken as normal. `level`: of the test.
+        excess, spread: mean and standard deviation of a round's excess, taken as normal.
     """
-    needed = wins_needed(rounds, level)
-    if needed is None:
-        return float("inf")
-    shares = np.linspace(0.5, 1.0, 2001)[:-1]
-    enough = np.flatnonzero(binom.sf(needed - 1, rounds, shares) >= power)
-    return float(spread * norm.ppf(shares[enough[0]])) if enough.size else float("inf")
+    gains = np.log1p(LARGEST_BET * np.tanh(sharpness * (excess + spread * _NODES)))
+    mean = float(_NORMAL_WEIGHTS @ gains)
+    return mean, float(np.sqrt(_NORMAL_WEIGHTS @ (gains - mean) ** 2))
 
 
-def rounds_needed(spread: float, effect: float, level: float, power: float) -> int | None:
-    """How many rounds find a log ratio of `effect` with probability `power`; None beyond `MAX_ROUNDS`.
+def rounds_needed(spread: float, excess: float, level: float, power: float, effect: float) -> int | None:
+    """How many rounds find that excess with probability `power`; None beyond `MAX_ROUNDS`.
 
-    The other arguments are those of `detectable_effect`.
+    Args:
+        spread: standard deviation of one round's log ratio, taken as normal. `level`: of the test. `effect`: as of `sharpen`.
     """
-    if not detectable_effect(spread, MAX_ROUNDS, level, power) <= effect:
+    spread = max(spread, 1e-4)
+    mean, deviation = growth(excess, spread, _sharpness(spread, effect))
+    if mean <= 0:
         return None
-    # Falling but for steps of a round or two: wins are whole numbers.
-    return 1 + bisect_left(
-        range(1, MAX_ROUNDS), -effect, key=lambda rounds: -detectable_effect(spread, rounds, level, power)
-    )
+    # Rounds r with r * mean - quantile * sqrt(r) * deviation = log(1 / level).
+    noise = float(norm.ppf(power)) * deviation
+    root = (noise + np.sqrt(noise**2 + 4 * mean * -np.log(level))) / (2 * mean)
+    rounds = max(ceil(root**2), fewest_rounds(level))
+    return rounds if rounds <= MAX_ROUNDS else None
+
+
+def detectable_effect(spread: float, rounds: int, level: float, power: float, effect: float) -> float:
+    """The smallest excess that so many rounds find with probability `power`; infinite where none is found.
+
+    The other arguments are those of `rounds_needed`.
+    """
+    sizes = np.geomspace(1e-3, 1, 400).tolist()
+
+    def is_found(excess: float) -> bool:
+        needed = rounds_needed(spread, excess, level, power, effect)
+        return needed is not None and needed <= rounds
+
+    first = bisect_left(sizes, True, key=is_found)
+    return float(sizes[first]) if first < len(sizes) else float("inf")
 
 
 def robust_spread(log_ratios: Sequence[float]) -> float:

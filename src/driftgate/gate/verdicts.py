@@ -5,9 +5,8 @@ where the cell is decided at all; one of `tolerance` or less is called a regress
 cells of the run together. Between `tolerance` and `detect` either verdict can come; a regression is estimated at half of
 `detect` or more.
 
-For equal artifacts that rests on nothing but exchangeable sides: a sign beyond `tolerance` is rarer still than a positive one.
-For a slowdown it needs an assumption besides: that it multiplies the times of a pair that is exchangeable otherwise, so that
-dividing them by it leaves a fair coin.
+For equal artifacts that rests on nothing but exchangeable sides. For a slowdown it needs an assumption besides: that it
+multiplies the times of a pair that is exchangeable otherwise, so that dividing them by it leaves sides as likely as each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.gate.decisions import decide_cells, split_alpha
+from driftgate.gate.decisions import Decision, Referee, Round
 from driftgate.gate.rule import SpeedRule, Verdict
 from driftgate.gate.sequential import confidence_sequence, detectable_effect, robust_spread, rounds_needed
 
@@ -24,16 +23,21 @@ CONTROL_ALPHA = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TimedBackend:
-    """Log ratios of candidate to baseline time, one a round.
+class TimedRun:
+    """What was timed, as log ratios of candidate to baseline time.
 
     Args:
-        cells: by cell id. A decided cell is no longer timed, so that its list is shorter than others.
-        control: of two loads of the baseline.
+        backends: of every cell, by cell id. `rounds`: in the order they were timed.
+        controls: of two loads of the baseline, one a round, by backend.
     """
 
-    cells: Mapping[str, Sequence[float]]
-    control: Sequence[float]
+    backends: Mapping[str, str]
+    rounds: Sequence[Round]
+    controls: Mapping[str, Sequence[float]]
+
+    def ratios_of(self, cell: str) -> list[float]:
+        """Of the rounds in which it was timed."""
+        return [ratios[cell] for ratios in self.rounds if cell in ratios]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +63,18 @@ class CellVerdict:
     detectable: float | None = None
 
 
-def judge_cells(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> dict[str, CellVerdict]:
-    """A verdict on every cell, by cell id; undecided cells are NOT MEASURABLE.
-
-    `alpha` is split in halves: one over backends, each tested first by the median of its cells in every round, and one over
-    cells. A change usually slows a whole backend, and the median over its cells needs fewer rounds to show it. Where the
-    backend's test rejects, its cells whose own estimate reaches half of `detect` are called a regression.
-
-    A verdict is that of the first round at which one was reached: timing a cell further does not change it.
-    """
-    level, backend_level = _levels(timed, rule)
-    verdicts = {}
-    for name, backend in timed.items():
-        contamination = _contamination(backend.control, rule, CONTROL_ALPHA / 2 / len(timed))
-        for cell, (verdict, rounds) in decide_cells(backend.cells, rule, level, backend_level).items():
-            ratios = backend.cells[cell][:rounds]
-            verdicts[cell] = _describe(cell, name, verdict, ratios, rule, level, contamination)
-    return verdicts
-
-
-def undecided(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> set[str]:
-    """Cells that more rounds may still decide, whatever the control says."""
+def judge_cells(timed: TimedRun, rule: SpeedRule) -> dict[str, CellVerdict]:
+    """A verdict on every cell, by cell id; undecided cells are NOT MEASURABLE."""
+    referee = Referee(list(timed.backends), rule)
+    for ratios in timed.rounds:
+        referee.add(ratios)
+    names = dict.fromkeys(timed.backends.values())
+    level = CONTROL_ALPHA / 2 / max(len(names), 1)
+    contaminations = {name: _contamination(timed.controls.get(name, ()), rule, level) for name in names}
     return {
-        cell
-        for backend in timed.values()
-        for cell, (verdict, _) in decide_cells(backend.cells, rule, *_levels(timed, rule)).items()
-        if verdict is Verdict.NOT_MEASURABLE
+        cell: _describe(cell, timed, decision, rule, contaminations[timed.backends[cell]])
+        for cell, decision in referee.decisions.items()
     }
-
-
-def _levels(timed: Mapping[str, TimedBackend], rule: SpeedRule) -> tuple[float, float]:
-    return split_alpha([len(backend.cells) for backend in timed.values()], rule)
 
 
 def _contamination(control: Sequence[float], rule: SpeedRule, level: float) -> str:
@@ -106,32 +91,27 @@ def _contamination(control: Sequence[float], rule: SpeedRule, level: float) -> s
     # Certain beyond doubt whatever its size; or as large as a regression, and as certain as a pass.
     sides = [(level, 0.0), (rule.beta, rule.least_effect)]
     for certainty, size in sides:
-        bounds = confidence_sequence(control, certainty)
+        bounds = confidence_sequence(control, certainty, rule.log_detect)
         if not bounds.low <= 0 <= bounds.high and not abs(estimate) < size:
             return f"A/A control failed: biased by {np.expm1(estimate):+.1%}, so something favours one side"
     return ""
 
 
-def _describe(
-    cell: str,
-    backend: str,
-    verdict: Verdict,
-    ratios: Sequence[float],
-    rule: SpeedRule,
-    level: float,
-    contamination: str,
-) -> CellVerdict:
-    if not len(ratios) or not np.isfinite(ratios).all():
-        what = "a time is not positive and finite" if len(ratios) else "no round was timed"
+def _describe(cell: str, timed: TimedRun, decision: Decision, rule: SpeedRule, contamination: str) -> CellVerdict:
+    backend, verdict = timed.backends[cell], decision.verdict
+    ratios = timed.ratios_of(cell)[: decision.rounds]
+    if not ratios or not np.isfinite(ratios).all():
+        what = "a time is not positive and finite" if ratios else "no round was timed"
         return CellVerdict(cell, backend, Verdict.NOT_MEASURABLE, what, rounds=len(ratios))
-    bounds, spread = confidence_sequence(ratios, rule.beta), robust_spread(ratios)
-    beyond = detectable_effect(spread, len(ratios), level, 1 - rule.beta)
-    detectable = float(np.expm1(rule.log_tolerance + beyond))
+    bounds, spread = confidence_sequence(ratios, rule.beta, rule.log_detect), robust_spread(ratios)
+    # Of the cell by itself: others that are slower too make it easier.
+    level, power, effect = rule.alpha / len(timed.backends), 1 - rule.beta, rule.log_detect
+    beyond = detectable_effect(spread, len(ratios), level, power, effect)
     needed = None
     if contamination:
         verdict, reason = Verdict.NOT_MEASURABLE, contamination
     elif verdict is Verdict.NOT_MEASURABLE:
-        needed = rounds_needed(spread, rule.log_detect - rule.log_tolerance, level, 1 - rule.beta)
+        needed = rounds_needed(spread, rule.log_detect - rule.log_tolerance, level, power, effect)
         reason = f"undecided after {len(ratios)} round{'s' * (len(ratios) > 1)}"
     else:
         reason = ""
@@ -145,7 +125,7 @@ def _describe(
         high=_finite(np.expm1(bounds.high), np.inf),
         rounds=len(ratios),
         rounds_needed=needed,
-        detectable=_finite(detectable, np.inf),
+        detectable=_finite(np.expm1(rule.log_tolerance + beyond), np.inf),
     )
 
 

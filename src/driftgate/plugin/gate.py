@@ -14,13 +14,13 @@ from driftgate.gate.baseline import (
     write_gate_baseline,
 )
 from driftgate.gate.commit import build_commit, find_commit
-from driftgate.gate.comparison import compare, prepare_comparison, require_cells
+from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
 from driftgate.gate.facts import describe_run
 from driftgate.gate.notes import make_report
 from driftgate.gate.options import GateOptions
 from driftgate.gate.rendering import write_gate_report
 from driftgate.gate.rule import Verdict
-from driftgate.gate.sides import Terms, is_gateable
+from driftgate.gate.sides import is_gateable
 from driftgate.gate.state import GateState, draw_seed
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict
