@@ -1,4 +1,4 @@
-"""Find how much work makes an artifact slower by 3, 5, 7, 10, 15 and 20%: `python studies/gate/calibrate.py`.
+"""Find how much work makes an artifact slower by 5 and 10%: `python studies/gate/calibrate.py`.
 
 Writes `calibration.json` beside this file: columns of the extra product, by backend and slowdown, and the ratio each reached.
 It belongs to the machine it was written on; the report says what ratio was reached while recording.
@@ -20,11 +20,13 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, INJECTED, WIDE_BACKENDS  # noqa: E402
+from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, CELL_BATCH_SIZES, INJECTED, WIDE_BACKENDS  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
-from driftgate.gate.pairs import Clock, Contest, log_ratios, time_pairs  # noqa: E402
+from driftgate.gate.pairs import Contest, rounds_of, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
+from driftgate.gate.units import Clock  # noqa: E402
+from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 
 ENCODER = REPOSITORY / "fixtures/encoders/goemotions-roberta-mini"
@@ -61,16 +63,19 @@ def bisect_columns(
 
 def measure_slowdown(contest: Contest, seconds: float, clock: Clock = time.perf_counter_ns) -> float:
     """Relative, of the contest's cells together, over as many fresh loads as fit, in the gate's own schedule."""
-    cells = set(contest.cells)
-    timing = time_pairs([contest], lambda pairs: cells, budget_seconds=seconds, seed=draw_seed(), clock=clock)  # noqa: ARG005
-    ratios = log_ratios(timing.pairs)[0][contest.backend]
-    return float(np.expm1(np.mean([np.median(own) for own in ratios.values()])))
+    wanted = dict.fromkeys(contest.cells, 1.0)
+    timing = time_pairs([contest], lambda ratios: wanted, budget_seconds=seconds, seed=draw_seed(), clock=clock)  # noqa: ARG005
+    rounds = rounds_of(timing.pairs)
+    return float(
+        np.expm1(np.mean([np.median([ratios[cell] for ratios in rounds if cell in ratios]) for cell in contest.cells]))
+    )
 
 
 def measure_columns(family: Family, columns: int, seconds: float) -> float:
     """The slowdown by an extra product of so many columns."""
     tried = replace(family, columns={"tried": columns})
-    return measure_slowdown(tried.contest("tried", make_cells(family.encoder)), seconds)
+    samples = tried.draw_samples(make_cells(family.encoder, [ArrivalPlan(size) for size in CELL_BATCH_SIZES]))
+    return measure_slowdown(tried.contest("tried", samples), seconds)
 
 
 def calibrate(family: Family, targets: dict[str, float], seconds: float) -> dict[str, dict[str, Any]]:

@@ -1,77 +1,61 @@
-"""What the noise is made of: pairs of equal sides, which are the same artifact twice, and all controls."""
+"""Signs and noise of equal sides: the same artifact twice, and controls."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from parameters import SIGNS_CONFIDENCE
 
 from driftgate.gate.pairs import Pair
 from driftgate.gate.sequential import robust_spread
+from driftgate.judge.intervals import clopper_pearson
 
 _MEDIAN_VARIANCE = {2: 0.5, 4: 0.298}
 """Of the median of so many normal values of variance 1; a load has so many pairs."""
 
 
-def take_census(pairs: Sequence[Pair], same: Sequence[str]) -> dict[str, float]:
-    """Of one cell's size on one backend; all but counts are logs, which are shares as long as they are small.
+def count_signs(pairs: Sequence[Pair], cells: int) -> dict[str, float]:
+    """In how many rounds the candidate was slower, with an interval that holds for so many cells together; ties are halved.
 
     Args:
-        pairs: of one backend, in the order they were timed, all of the same work. `same`: contests whose candidate is the
-            baseline's artifact.
-
-    Returns:
-        `call`: spread of one turn's time, by the median absolute deviation, and `call_sd`, plain; `within_pair`: correlation
-        of both times of a pair; `pair`: spread of a log ratio within its loads; `load`: standard deviation of what one load
-        favours its side with, and `load_share`, of the variance between loads in that of one log ratio; `second`: how much
-        slower the turn that came second is, with a standard error by rounds, `second_error`.
+        pairs: of one cell, of equal sides.
     """
-    equal = [pair for pair in pairs if pair.is_control or pair.backend in same]
-    times = np.log([[pair.baseline_ns, pair.candidate_ns] for pair in equal])
-    loads = _by_load(equal)
-    between, within = _variances([np.array([pair.log_ratio for pair in load]) for load in loads])
-    second, second_error = _mean_by_round(equal, [-_lead(pair) for pair in equal])
+    ratios = [float(np.median([pair.log_ratio for pair in load])) for load in _by_load(pairs)]
+    positive = int(np.sum(np.array(ratios) > 0) + np.sum(np.array(ratios) == 0) // 2)
+    interval = clopper_pearson(positive, len(ratios), 1 - (1 - SIGNS_CONFIDENCE) / cells)
     return {
-        "pairs": len(equal),
-        "loads": len(loads),
-        "call": robust_spread(times.ravel().tolist()),
-        "call_sd": float(np.std(times)),
-        "within_pair": float(np.corrcoef(times.T)[0, 1]),
-        "pair": float(np.sqrt(within)),
-        "load": float(np.sqrt(between / 2)),
-        "load_share": between / (between + within) if between + within else 0.0,
-        "second": second,
-        "second_error": second_error,
+        "rounds": len(ratios),
+        "positive": positive,
+        "low": interval.low,
+        "high": interval.high,
+        "median": float(np.expm1(np.median(ratios))),
     }
 
 
-def take_carry_over(pairs: Sequence[Pair], same: Sequence[str]) -> dict[str, float]:
-    """How much slower a pair's first turn is, beside its second, where another session's turn came right before it than where
-    one of its own did. What is left of it after the untimed turn that goes before each.
+def take_census(pairs: Sequence[Pair]) -> dict[str, float]:
+    """Noise of one cell on one backend; all but the share are logs, which are shares as long as they are small.
 
     Args:
-        pairs: of one backend, all cells, in the order they were timed; `same` as in `take_census`.
+        pairs: of equal sides, in the order they were timed.
 
     Returns:
-        `after_another`, as a log, and `after_another_error`, its standard error; NaN where there are too few.
+        `round`: spread of a round's log ratio, by the median absolute deviation, and `round_sd`, plain; `pair`: spread of a
+        log ratio within its loads; `load`: standard deviation of what one load favours its side with; `second`: how much slower
+        the turn that came second is, with a standard error by rounds, `second_error`.
     """
-    leads: dict[bool, list[float]] = {False: [], True: []}
-    for then, now in pairwise(pairs):
-        is_next = (then.backend, then.round, then.is_control) == (now.backend, now.round, now.is_control)
-        if is_next and (now.is_control or now.backend in same):
-            leads[_sides(then)[-1] != _sides(now)[0]].append(_lead(now))
-    if min(map(len, leads.values())) < 2:
-        return {"after_another": float("nan"), "after_another_error": float("nan")}
-    variances = [float(np.var(found, ddof=1)) / len(found) for found in leads.values()]
-    difference = float(np.mean(leads[True]) - np.mean(leads[False]))
-    return {"after_another": difference, "after_another_error": float(np.sqrt(sum(variances)))}
-
-
-def _sides(pair: Pair) -> list[str]:
-    """In the order of their turns."""
-    sides = ["candidate", "baseline"]
-    return sides if pair.candidate_first else sides[::-1]
+    loads = _by_load(pairs)
+    rounds = [float(np.median([pair.log_ratio for pair in load])) for load in loads]
+    between, within = _variances([np.array([pair.log_ratio for pair in load]) for load in loads])
+    second, second_error = _mean_by_round(pairs, [-_lead(pair) for pair in pairs])
+    return {
+        "round": robust_spread(rounds),
+        "round_sd": float(np.std(rounds)),
+        "pair": float(np.sqrt(within)),
+        "load": float(np.sqrt(between / 2)),
+        "second": second,
+        "second_error": second_error,
+    }
 
 
 def _lead(pair: Pair) -> float:

@@ -1,7 +1,7 @@
 """Record raw pairs, or gate live: `python studies/gate/record.py --minutes 12 [--load] --out idle.npz`.
 
-`--live 20` runs twenty whole gated runs without a change and ten with a 10% slowdown, `--wide` one of each with 20 cells;
-what they said goes to `--out FILE.json`. A recording is saved about once a minute; one that was interrupted can be used.
+`--live 20` runs twenty whole gated runs without a change and twenty with a 10% slowdown, `--wide 2` two of each with 20 cells;
+what they said is added to `--out FILE.json`. A recording is saved about once a minute; one that was interrupted can be used.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import count
@@ -22,12 +22,14 @@ sys.path.insert(0, str(HERE))
 
 from calibrate import CALIBRATION, ENCODER  # noqa: E402
 from live import gate_once, gate_wide  # noqa: E402
-from parameters import BACKENDS, COPIES, PART_SECONDS, SAME  # noqa: E402
+from parameters import BACKENDS, CELL_BATCH_SIZES, COPIES, PART_SECONDS, SAME  # noqa: E402
 from recording import Recording  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
-from driftgate.gate.pairs import Contest, Pair, time_pairs  # noqa: E402
+from driftgate.gate.decisions import Round  # noqa: E402
+from driftgate.gate.pairs import Contest, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
+from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.report.environment import describe_environment  # noqa: E402
 
@@ -55,12 +57,12 @@ def loaded_core(wanted: bool) -> Iterator[None]:
 
 def make_contests(family: Family, variants: Collection[str]) -> list[Contest]:
     """Of these variants, or of all where none is named, each as often as the parameters say."""
-    cells = make_cells(family.encoder)
+    samples = family.draw_samples(make_cells(family.encoder, [ArrivalPlan(size) for size in CELL_BATCH_SIZES]))
     return [
-        family.contest(variant, cells, f"{variant}#{copy}")
-        for variant in family.variants()
+        family.contest(variant, samples, f"{variant}#{copy}")
+        for variant, copies in COPIES.items()
         if not variants or variant in variants
-        for copy in range(COPIES.get(variant, 1))
+        for copy in range(copies)
     ]
 
 
@@ -92,24 +94,22 @@ class Part:
 
     def __init__(self, contests: Sequence[Contest], ends: float) -> None:
         self.longest_round = 0.0
-        self._cells = [cell for contest in contests for cell in contest.cells]
+        self._cells = dict.fromkeys((cell for contest in contests for cell in contest.cells), 1.0)
         self._ends = ends
         self._began = time.monotonic()
 
-    def go_on(self, pairs: Sequence[Pair]) -> Collection[str]:  # noqa: ARG002
+    def go_on(self, ratios: Round) -> Mapping[str, float]:  # noqa: ARG002
         now = time.monotonic()
         self.longest_round = max(self.longest_round, now - self._began)
         self._began = now
-        return self._cells if now + self.longest_round <= self._ends else ()
+        return self._cells if now + self.longest_round <= self._ends else {}
 
 
-def gate_live(families: Sequence[Family], runs: int, about: dict[str, Any], out: Path) -> None:
-    """Gated runs one after the other; half as many with a 10% slowdown, between the others."""
-    document: dict[str, Any] = {"about": about, "runs": []}
+def gate_live(families: Sequence[Family], runs: int, document: dict[str, Any], out: Path) -> None:
+    """Gated runs one after the other, without a change and with a 10% slowdown in turn, of every backend in turn."""
     for number in range(runs):
         family = families[number % len(families)]
-        # Of two backends in turn, one run of each in two.
-        for variant in (SAME, "slower 10%") if number % 4 in (1, 2) else (SAME,):
+        for variant in (SAME, "slower 10%"):
             document["runs"].append(gate_once(family, variant))
             out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             last = document["runs"][-1]
@@ -120,10 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--minutes", type=float, help="record for so long")
-    what.add_argument(
-        "--live", type=int, metavar="N", help="gate so many times without a change, half as often with one"
-    )
-    what.add_argument("--wide", action="store_true", help="gate 20 cells, without a change and with a 10%% slowdown")
+    what.add_argument("--live", type=int, metavar="N", help="gate so often without a change, and with a 10%% slowdown")
+    what.add_argument("--wide", type=int, metavar="N", help="the same with 20 cells")
     parser.add_argument("--load", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument(
         "--variants", type=lambda given: given.split(","), default=[], help="of --minutes; default: all"
@@ -139,15 +137,18 @@ def main() -> None:
     encoder = load_encoder(ENCODER)
     about = {"condition": "loaded" if given.load else "idle", "environment": asdict(describe_environment())}
     with tempfile.TemporaryDirectory() as scratch, loaded_core(given.load):
+        document = {"about": about, "runs": []}
+        if given.out.suffix == ".json" and given.out.exists():
+            document = json.loads(given.out.read_text(encoding="utf-8"))
         if given.wide:
-            gate_wide(encoder, calibrated, about, given.out, Path(scratch))
+            gate_wide(encoder, calibrated, given.wide, document, given.out, Path(scratch))
             return
         families = [
             make_family(encoder, name, columns_of(calibrated[name]), Path(scratch))
             for name in given.backends.split(",")
         ]
         if given.live:
-            gate_live(families, given.live, about, given.out)
+            gate_live(families, given.live, document, given.out)
             return
         minutes = given.minutes - (time.monotonic() - started) / 60
         record(families, given.variants, Recording(about), minutes, given.out)

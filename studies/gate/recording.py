@@ -1,7 +1,7 @@
 """Raw pairs on disk, as the gate's own schedule timed them, and gated runs replayed from disjoint blocks of their rounds."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from parameters import MOST_ROUNDS
 
-from driftgate.gate.pairs import Pair, log_ratios
-from driftgate.gate.rule import SpeedRule, exit_code
-from driftgate.gate.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
+from driftgate.gate.decisions import Referee
+from driftgate.gate.pairs import Pair, controls_of, rounds_of
+from driftgate.gate.rule import SpeedRule, Verdict, exit_code
+from driftgate.gate.verdicts import TimedRun, judge_cells
 
 
 @dataclass
@@ -21,11 +22,13 @@ class Recording:
     Args:
         about: condition ("idle" or "loaded"), environment, parameters.
         parts: of each, its backend, and how many rounds it had, of how many contests, in how many seconds.
+        sittings: recordings that were joined to this one, itself included.
     """
 
     about: dict[str, Any]
     parts: list[dict[str, Any]] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    sittings: int = 1
 
     def add(self, backend: str, pairs: Sequence[Pair], seconds: float) -> None:
         """Append a part."""
@@ -39,6 +42,7 @@ class Recording:
         for backend, pairs in later.pairs.items():
             self._append(backend, pairs)
         self.parts += later.parts
+        self.sittings += later.sittings
 
     def _append(self, backend: str, pairs: Sequence[Pair]) -> None:
         own = self.pairs.setdefault(backend, [])
@@ -49,6 +53,11 @@ class Recording:
         """Of one contest."""
         own = [part for part in self.parts if part["backend"] == backend]
         return sum(part["seconds"] for part in own) / sum(part["rounds"] * part["contests"] for part in own)
+
+    def block_of(self, backend: str, number: int) -> int:
+        """Which of the backend's parts a round belongs to."""
+        ends = np.cumsum([part["rounds"] for part in self.parts if part["backend"] == backend])
+        return int(np.searchsorted(ends, number, side="right"))
 
     def contests(self, backend: str) -> dict[str, list[Pair]]:
         """Pairs by contest, in the order they were timed."""
@@ -94,59 +103,56 @@ class Run:
 
     start: int
     rounds: int
-    verdicts: dict[str, CellVerdict]
+    verdicts: Mapping[str, Verdict]
 
     @property
     def code(self) -> int:
         """pytest's exit code: 0 pass, 1 regression, 7 not measurable."""
-        return exit_code(cell.verdict for cell in self.verdicts.values())
+        return exit_code(self.verdicts.values())
 
 
-def replay(timed: TimedBackend, rule: SpeedRule, most_rounds: int = MOST_ROUNDS) -> list[Run]:
+def replay(timed: TimedRun, rule: SpeedRule, most_rounds: int = MOST_ROUNDS) -> list[Run]:
     """Gated runs one after the other, each from the round after the one at which the run before was decided.
 
     What is left at the end and decides nothing is no run.
     """
-    total = min(len(ratios) for ratios in timed.cells.values())
     runs: list[Run] = []
     start = 0
-    while start < total:
-        for rounds in range(1, min(most_rounds, total - start) + 1):
-            block = {"replayed": cut(timed, start, rounds)}
-            if rounds >= rule.least_rounds and not undecided(block, rule):
+    while start < len(timed.rounds):
+        referee, rounds = Referee(list(timed.backends), rule), 0
+        for ratios in timed.rounds[start : start + most_rounds]:
+            referee.add(ratios)
+            rounds += 1
+            if not referee.rounds_left():
                 break
         else:
             if rounds < most_rounds:
                 break
-        runs.append(Run(start, rounds, judge_cells(block, rule)))
+        judged = judge_cells(cut(timed, start, rounds), rule)
+        runs.append(Run(start, rounds, {cell: found.verdict for cell, found in judged.items()}))
         start += rounds
     return runs
 
 
-def cut(timed: TimedBackend, start: int, rounds: int) -> TimedBackend:
+def cut(timed: TimedRun, start: int, rounds: int) -> TimedRun:
     """Those rounds alone."""
     chosen = slice(start, start + rounds)
-    return TimedBackend({cell: own[chosen] for cell, own in timed.cells.items()}, timed.control[chosen])
+    return TimedRun(timed.backends, timed.rounds[chosen], {name: own[chosen] for name, own in timed.controls.items()})
 
 
-def rounds_of(pairs: Sequence[Pair]) -> TimedBackend:
+def timed_of(pairs: Sequence[Pair]) -> TimedRun:
     """One contest, as the gate's judge takes it."""
-    cells, controls = log_ratios(pairs)
-    ((name, own),) = cells.items()
-    return TimedBackend(own, controls.get(name, []))
+    cells = dict.fromkeys(pair.cell for pair in pairs if not pair.is_control)
+    return TimedRun(dict.fromkeys(cells, pairs[0].backend), rounds_of(pairs), controls_of(pairs))
 
 
-def control_as_candidate(pairs: Sequence[Pair]) -> TimedBackend:
+def slow_down(timed: TimedRun, share: float) -> TimedRun:
+    """The same rounds with the candidate's times multiplied by 1 + `share`."""
+    rounds = [{cell: ratio + float(np.log1p(share)) for cell, ratio in ratios.items()} for ratios in timed.rounds]
+    return replace(timed, rounds=rounds)
+
+
+def control_as_candidate(pairs: Sequence[Pair]) -> TimedRun:
     """The second load of the baseline judged as if it were a candidate; there is no control of its own to void a verdict."""
-    (ratios,) = log_ratios([pair for pair in pairs if pair.is_control])[1].values()
-    return TimedBackend({"control": ratios}, [])
-
-
-def blocks_of_rounds(pairs: Sequence[Pair], rounds: int) -> Iterator[list[Pair]]:
-    """Disjoint blocks of so many rounds each; a shorter rest is left out."""
-    blocks: dict[int, list[Pair]] = {}
-    for pair in pairs:
-        blocks.setdefault(pair.round // rounds, []).append(pair)
-    for block in blocks.values():
-        if len({pair.round for pair in block}) == rounds:
-            yield block
+    (ratios,) = controls_of(pairs).values()
+    return TimedRun({"control": pairs[0].backend}, [{"control": ratio} for ratio in ratios], {})

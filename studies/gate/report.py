@@ -1,4 +1,4 @@
-"""Say what the recordings show: `python studies/gate/report.py idle.npz loaded.npz live-idle.json live-loaded.json wide.json`.
+"""Say what the recordings show: `python studies/gate/report.py recordings/*.npz recordings/*.json`.
 
 Recordings of the same condition are joined. Writes `results.json` beside this file, `docs/gate-results.md` and
 `docs/gate-roc.svg`.
@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,144 +19,144 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 sys.path.insert(0, str(HERE))
 
-from census import take_carry_over, take_census  # noqa: E402
-from parameters import CONFIDENCE, MOST_ROUNDS, ROC_ALPHAS, RULE, SAME, STOCK_ROUNDS  # noqa: E402
-from recording import Recording, Run, control_as_candidate, load_recording, replay, rounds_of  # noqa: E402
-from stock_rules import STOCK_RULES, score_runs  # noqa: E402
+from census import count_signs, take_census  # noqa: E402
+from parameters import CONFIDENCE, INJECTED, MOST_ROUNDS, MULTIPLIED, ROC_ALPHAS, RULE, SAME  # noqa: E402
+from recording import Recording, Run, load_recording, replay, slow_down, timed_of  # noqa: E402
+from sign_test import decide  # noqa: E402
 from tables import draw_roc, write_document  # noqa: E402
 
-from driftgate.gate.pairs import Pair  # noqa: E402
-from driftgate.gate.verdicts import TimedBackend  # noqa: E402
+from driftgate.gate.rule import SpeedRule, Verdict  # noqa: E402
+from driftgate.gate.verdicts import TimedRun  # noqa: E402
 from driftgate.judge.intervals import clopper_pearson  # noqa: E402
 
-CONTROLS = "controls"
-"""Replayed A/A runs of one cell: each contest's second load of the baseline as a candidate."""
-ROC_SLOWDOWN = "slower 10%"
+RESAMPLES = 2000
+Replay = Callable[[TimedRun, SpeedRule], list[Run]]
 
 
-def count_outcomes(codes: Sequence[int], seconds: Sequence[float]) -> dict[str, Any]:
-    """Of gated runs: how many ended how, with an interval of those that ended in a regression."""
-    found = Counter(codes)
-    interval = clopper_pearson(found[1], len(codes), CONFIDENCE)
+def share(flags: Sequence[bool], blocks: Sequence[object]) -> dict[str, float]:
+    """How many of them, with an interval for what depends on its neighbours: the wider of Clopper and Pearson's and a
+    bootstrap of whole blocks, at each end.
+
+    Args:
+        blocks: of each, the stretch of the recording that it began in.
+    """
+    exact = clopper_pearson(sum(flags), len(flags), CONFIDENCE)
+    by_block: defaultdict[object, list[bool]] = defaultdict(list)
+    for flag, block in zip(flags, blocks, strict=True):
+        by_block[block].append(flag)
+    counts = np.array([(sum(own), len(own)) for own in by_block.values()])
+    drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
+    sums = counts[drawn].sum(axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [tail, 1 - tail])
+    return {"count": sum(flags), "of": len(flags), "low": min(exact.low, low), "high": max(exact.high, high)}
+
+
+def tabulate(recording: Recording, how: Replay = replay) -> list[dict[str, Any]]:
+    """What the gate would have said of every slowdown, by backend: of runs, and of each of their cells."""
+    rows = []
+    for backend in recording.pairs:
+        series = {name: timed_of(pairs) for name, pairs in recording.contests(backend).items()}
+        equal = [timed for name, timed in series.items() if name.split("#")[0] == SAME]
+        cases = [("multiplied", slowdown, [slow_down(timed, slowdown) for timed in equal]) for slowdown in MULTIPLIED]
+        for variant, slowdown in INJECTED.items():
+            own = [timed for name, timed in series.items() if name.split("#")[0] == variant]
+            cases += [("real work", slowdown, own)] if own else []
+        rows += [
+            {"backend": backend, "how": kind, "slowdown": slowdown, **describe_runs(recording, backend, cases_, how)}
+            for kind, slowdown, cases_ in cases
+        ]
+    return rows
+
+
+def describe_runs(recording: Recording, backend: str, series: Sequence[TimedRun], how: Replay) -> dict[str, Any]:
+    """Shares of exit codes and of verdicts by cell, rounds and seconds, of all runs replayed from these rounds."""
+    found = [(recording.block_of(backend, run.start), run) for timed in series for run in how(timed, RULE)]
+    blocks, runs = [block for block, _ in found], [run for _, run in found]
+    cost = recording.seconds_a_round(backend)
+    seconds = [run.rounds * cost for run in runs]
+    cells: defaultdict[str, list[tuple[object, Verdict]]] = defaultdict(list)
+    for block, run in found:
+        for cell, verdict in run.verdicts.items():
+            cells[cell.split("/")[1]].append((block, verdict))
+    measured = [np.median(timed.ratios_of(cell)) for timed in series for cell in timed.backends]
     return {
-        "runs": len(codes),
-        "regression": found[1],
-        "pass": found[0],
-        "not_measurable": found[7],
-        "regression_low": interval.low,
-        "regression_high": interval.high,
+        "measured": float(np.expm1(np.mean(measured))),
+        "runs": {name: share([run.code == code for run in runs], blocks) for name, code in _CODES.items()},
+        "cells": {
+            cell: {
+                str(verdict): share([own is verdict for _, own in verdicts], [block for block, _ in verdicts])
+                for verdict in (Verdict.REGRESSION, Verdict.PASS, Verdict.NOT_MEASURABLE)
+            }
+            for cell, verdicts in cells.items()
+        },
+        "rounds_median": float(np.median([run.rounds for run in runs])),
         "seconds_median": float(np.median(seconds)),
         "seconds_p95": float(np.quantile(seconds, 0.95)),
     }
 
 
-def by_variant(recording: Recording) -> dict[tuple[str, str], list[list[Pair]]]:
-    """Pairs of every contest, by backend and variant."""
-    found: defaultdict[tuple[str, str], list[list[Pair]]] = defaultdict(list)
-    for backend in recording.pairs:
-        for contest, pairs in recording.contests(backend).items():
-            found[backend, contest.split("#")[0]].append(pairs)
-    return dict(found)
+_CODES = {"regression": 1, "pass": 0, "not measurable": 7}
 
 
-def series_of(recording: Recording) -> dict[tuple[str, str], list[TimedBackend]]:
-    """Rounds of every contest, and of every control on its own, by backend and variant."""
-    found: dict[tuple[str, str], list[TimedBackend]] = {}
-    for (backend, variant), contests in by_variant(recording).items():
-        found[backend, variant] = [rounds_of(pairs) for pairs in contests]
-        found.setdefault((backend, CONTROLS), []).extend(map(control_as_candidate, contests))
-    return found
+def replay_signs(timed: TimedRun, rule: SpeedRule) -> list[Run]:
+    """The same by the rule that came before."""
+    runs, start = [], 0
+    while len(timed.rounds) - start >= MOST_ROUNDS:
+        block = replace(timed, rounds=timed.rounds[start : start + MOST_ROUNDS])
+        decided = decide(block, rule)
+        rounds = max(rounds for _, rounds in decided.values())
+        runs.append(Run(start, rounds, {cell: verdict for cell, (verdict, _) in decided.items()}))
+        start += rounds
+    return runs
 
 
-def replay_all(recording: Recording) -> list[dict[str, Any]]:
-    """What the gate would have said, by backend and variant, and of all backends together."""
-    outcomes: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-    rows = []
-    for (backend, variant), series in series_of(recording).items():
-        runs = [run for timed in series for run in replay(timed, RULE)]
-        cost = recording.seconds_a_round(backend)
-        own = [(run.code, run.rounds * cost) for run in runs]
-        outcomes[variant] += own
-        if own:
-            codes, seconds = zip(*own, strict=True)
-            reached = [_slowdown(timed) for timed in series]
-            rounds = float(np.median([run.rounds for run in runs]))
-            rows.append(
-                {"backend": backend, "variant": variant, "slowdown": float(np.mean(reached)), "rounds_median": rounds}
-                | count_outcomes(codes, seconds)
-            )
-    together = [
-        {"backend": "all", "variant": variant} | count_outcomes(*zip(*own, strict=True))
-        for variant, own in outcomes.items()
-        if own
+def sweep(recording: Recording, how: Replay) -> list[dict[str, float]]:
+    """Shares of replayed runs that fail at each of the slowdowns, for every `alpha` of the parameters, over all backends."""
+    equal = [
+        timed_of(pairs)
+        for backend in recording.pairs
+        for name, pairs in recording.contests(backend).items()
+        if name.split("#")[0] == SAME
     ]
-    return rows + together
-
-
-def _slowdown(timed: TimedBackend) -> float:
-    """Of a contest over the whole recording: the mean over cells of the median over rounds."""
-    return float(np.expm1(np.mean([np.median(ratios) for ratios in timed.cells.values()])))
-
-
-def judge_by_stock_rules(recording: Recording) -> list[dict[str, Any]]:
-    """How often each stock rule fails a run of `STOCK_ROUNDS` rounds, by variant, over all backends."""
-    scores: defaultdict[tuple[str, bool, str], list[float]] = defaultdict(list)
-    for (_, variant), contests in by_variant(recording).items():
-        for pairs in contests:
-            for name, rule in STOCK_RULES.items():
-                for stored in (False, True):
-                    scores[name, stored, variant] += score_runs(pairs, rule, STOCK_ROUNDS, stored=stored)
-    rows = []
-    for (name, stored, variant), own in scores.items():
-        if own:
-            failed = sum(score > STOCK_RULES[name].threshold for score in own)
-            interval = clopper_pearson(failed, len(own), CONFIDENCE)
-            row = {"rule": name, "stored": stored, "variant": variant, "runs": len(own), "failed": failed}
-            rows.append(row | {"low": interval.low, "high": interval.high, "scores": own})
-    return rows
-
-
-def sweep_gate(recording: Recording) -> list[dict[str, float]]:
-    """Share of replayed runs that fail without a change and with 10%, for every `alpha` of the parameters."""
-    series = series_of(recording)
     points = []
     for alpha in ROC_ALPHAS:
         rule = replace(RULE, alpha=alpha)
         shares = {}
-        for variant in (SAME, ROC_SLOWDOWN):
-            chosen = [timed for (_, name), own in series.items() if name == variant for timed in own]
-            runs: list[Run] = [run for timed in chosen for run in replay(timed, rule)]
-            shares[variant] = float(np.mean([run.code == 1 for run in runs])) if runs else float("nan")
-        points.append({"alpha": alpha, "false_alarms": shares[SAME], "detected": shares[ROC_SLOWDOWN]})
+        for slowdown in (0.02, 0.10):
+            runs = [run for timed in equal for run in how(slow_down(timed, slowdown), rule)]
+            shares[f"{slowdown:g}"] = float(np.mean([run.code == 1 for run in runs]))
+            shares[f"{slowdown:g} rounds"] = float(np.mean([run.rounds for run in runs]))
+        points.append({"alpha": alpha, **shares})
     return points
 
 
 def census_of(recording: Recording) -> list[dict[str, Any]]:
-    """The noise of every backend and cell."""
-    rows = []
+    """Signs and noise of every backend and cell, and of the control, on equal artifacts."""
+    groups: dict[tuple[str, str], list[Any]] = {}
     for backend, pairs in recording.pairs.items():
-        same = sorted({pair.backend for pair in pairs if pair.backend.split("#")[0] == SAME})
-        carried = take_carry_over(pairs, same)
-        for cell in dict.fromkeys(pair.cell.split("/")[1] for pair in pairs):
-            own = [pair for pair in pairs if pair.cell.split("/")[1] == cell]
-            rows.append({"backend": backend, "cell": cell, **take_census(own, same), **carried})
-    return rows
+        for pair in pairs:
+            if pair.is_control or pair.backend.split("#")[0] == SAME:
+                name = "control" if pair.is_control else pair.cell.split("/")[1]
+                groups.setdefault((backend, name), []).append(pair)
+    return [
+        {"backend": backend, "cell": cell, **count_signs(own, len(groups)), **take_census(own)}
+        for (backend, cell), own in groups.items()
+    ]
 
 
 def report_recording(recording: Recording) -> dict[str, Any]:
     """Everything one recording shows, JSON-ready."""
     return {
         "about": recording.about,
-        "rounds": {
-            backend: sum(part["rounds"] for part in recording.parts if part["backend"] == backend)
-            for backend in recording.pairs
-        },
+        "sittings": recording.sittings,
         "seconds": sum(part["seconds"] for part in recording.parts),
         "seconds_a_round": {backend: recording.seconds_a_round(backend) for backend in recording.pairs},
         "census": census_of(recording),
-        "replayed": replay_all(recording),
-        "stock": judge_by_stock_rules(recording),
-        "sweep": sweep_gate(recording),
+        "replayed": tabulate(recording),
+        "replayed by signs": tabulate(recording, replay_signs),
+        "sweep": sweep(recording, replay),
+        "sweep by signs": sweep(recording, replay_signs),
     }
 
 
@@ -173,26 +173,32 @@ def load_conditions(paths: Sequence[Path]) -> list[Recording]:
     return list(found.values())
 
 
-def finite(value: Any) -> Any:
-    """The same with null for what could not be estimated."""
-    if isinstance(value, dict):
-        return {name: finite(own) for name, own in value.items()}
-    if isinstance(value, list):
-        return [finite(own) for own in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def report_live(documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Live runs by condition and variant."""
-    found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    """Live runs by condition, number of cells and variant."""
+    found: defaultdict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
     for document in documents:
-        for run in document.get("runs", []):
-            found[document["about"]["condition"], run["variant"]].append(run)
-    return [
-        {"condition": condition, "variant": variant}
-        | count_outcomes([run["code"] for run in runs], [run["seconds"] for run in runs])
-        for (condition, variant), runs in found.items()
-    ]
+        for run in document["runs"]:
+            found[document["about"]["condition"], len(run["cells"]), run["variant"]].append(run)
+    rows = []
+    for (condition, cells, variant), runs in found.items():
+        codes = [run["code"] for run in runs]
+        verdicts = [[cell["verdict"] for cell in run["cells"].values()] for run in runs]
+        seconds = [run["seconds"] for run in runs]
+        rows.append(
+            {
+                "condition": condition,
+                "cells": cells,
+                "variant": variant,
+                "runs": {
+                    name: share([own == code for own in codes], range(len(codes))) for name, code in _CODES.items()
+                },
+                "verdicts": Counter(verdict for own in verdicts for verdict in own),
+                "undecided_most": max(own.count(str(Verdict.NOT_MEASURABLE)) for own in verdicts),
+                "seconds_median": float(np.median(seconds)),
+                "seconds_most": float(max(seconds)),
+            }
+        )
+    return rows
 
 
 def main() -> None:
@@ -202,30 +208,19 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of gate-results.md and gate-roc.svg")
     given = parser.parse_args()
     live = [json.loads(path.read_text(encoding="utf-8")) for path in given.files if path.suffix == ".json"]
+    recordings = load_conditions([path for path in given.files if path.suffix == ".npz"])
+    if not recordings:
+        sys.exit("expected at least one recording, a file that ends in .npz, found none")
     results = {
         "rule": asdict(RULE),
         "most_rounds": MOST_ROUNDS,
-        "stock_rounds": STOCK_ROUNDS,
         "confidence": CONFIDENCE,
-        "recordings": [
-            report_recording(recording)
-            for recording in load_conditions([path for path in given.files if path.suffix == ".npz"])
-        ],
+        "recordings": [report_recording(recording) for recording in recordings],
         "live": report_live(live),
-        "wide": [
-            {"condition": document["about"]["condition"], **run}
-            for document in live
-            for run in document.get("wide", [])
-        ],
     }
-    if not results["recordings"]:
-        sys.exit("expected at least one recording, a file that ends in .npz, found none")
     draw_roc(results, given.docs / "gate-roc.svg")
-    for recording in results["recordings"]:
-        for row in recording["stock"]:
-            del row["scores"]  # drawn, and as many as runs
     write_document(results, given.docs / "gate-results.md")
-    given.results.write_text(json.dumps(finite(results), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    given.results.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

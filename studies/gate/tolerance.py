@@ -9,9 +9,8 @@ from collections import Counter
 
 import numpy as np
 
-from driftgate.gate.decisions import split_alpha
+from driftgate.gate.decisions import Referee
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.verdicts import TimedBackend, judge_cells
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.03)
 SLOWDOWNS = (0.0, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10)
@@ -21,15 +20,22 @@ MOST_ROUNDS = 60
 def simulate(
     rule: SpeedRule, slowdown: float, spread: float, cells: int, draws: int, seed: int
 ) -> tuple[float, float, float]:
-    """Shares of regressions and passes, and median rounds to a verdict, of one cell of a run with `cells` backends.
+    """Shares of regressions and passes, and median rounds to a verdict, of the slower one of so many cells.
 
     Args:
         spread: standard deviation of a round's log ratio.
     """
-    drawn = np.random.default_rng(seed).normal(np.log1p(slowdown), spread, (draws, MOST_ROUNDS))
-    level, _ = split_alpha([1] * cells, rule)
-    alone = SpeedRule(rule.detect, rule.tolerance, level, rule.beta)
-    found = [judge_cells({"x": TimedBackend({"x": ratios}, ())}, alone)["x"] for ratios in drawn.tolist()]
+    drawn = np.random.default_rng(seed).normal(0, spread, (draws, MOST_ROUNDS, cells))
+    drawn[:, :, 0] += np.log1p(slowdown)
+    found = []
+    for run in drawn.tolist():
+        referee = Referee(list(map(str, range(cells))), rule)
+        for ratios in run:
+            open_cells = referee.rounds_left()
+            if "0" not in open_cells:
+                break
+            referee.add({cell: ratios[int(cell)] for cell in open_cells})
+        found.append(referee.decisions["0"])
     counted = Counter(one.verdict for one in found)
     shares = [counted[verdict] / draws for verdict in (Verdict.REGRESSION, Verdict.PASS)]
     return shares[0], shares[1], float(np.median([one.rounds for one in found]))

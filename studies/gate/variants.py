@@ -1,52 +1,30 @@
-"""An artifact made slower without another answer: real work in its graph, or a session opened worse."""
+"""An artifact made slower without another answer, by real work in its graph."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parameters import CELL_ROWS, NATURAL, PADDED_TOKENS, SAME
+from parameters import SAME, TEXTS
 
-from driftgate.gate.pairs import Contest, Load
-from driftgate.inputs.batches import TokenBatch, pad_rows, spread_sample
+from driftgate.gate.pairs import Contest
+from driftgate.gate.samples import Batches, Sample, draw_samples
+from driftgate.gate.sides import load_here
+from driftgate.inputs.batches import BatchPlan, make_batches, spread_sample
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
-from driftgate.run.backend import Backend
+from driftgate.inputs.tokens import tokenize
+from driftgate.pipeline import Built, choose_backends, prepare_backend
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.run.onnx_backend import OnnxBackend, find_arithmetic
-
-Batches = Mapping[str, Sequence[TokenBatch]]
-"""The batches of each cell, by the cell's name."""
-Open = Callable[[], Backend]
-_LEVELS = {"no optimizations": "ORT_DISABLE_ALL", "unfused": "ORT_ENABLE_BASIC"}
-"""Of ONNX Runtime's graph optimizations."""
 
 
-def take_texts(encoder: Encoder, rows: int) -> TokenizedTexts:
-    """Texts for one cell, evenly spread over lengths."""
+def make_cells(encoder: Encoder, plans: Sequence[BatchPlan]) -> Batches:
+    """The batches of each plan over the benchmark's texts, which are evenly spread over lengths, by the plan's name."""
     every = tokenize(encoder, throughput_corpus("normal").texts)
-    return every.take(spread_sample(every, rows))
-
-
-def make_cells(encoder: Encoder, width: int | None = None) -> Batches:
-    """One batch for each cell; `width` in tokens, by default that of the longest text."""
-    return {cell: [pad_rows(take_texts(encoder, rows), range(rows), width=width)] for cell, rows in CELL_ROWS.items()}
-
-
-def load_with(open_side: Open, batches: Batches) -> Load:
-    """What the gate loads afresh in every round."""
-
-    @contextmanager
-    def load() -> Iterator[dict[str, list[Callable[[], object]]]]:
-        backend = open_side()
-        yield {cell: [backend.prepare(batch) for batch in own] for cell, own in batches.items()}
-
-    return load
+    texts = every.take(spread_sample(every, TEXTS))
+    return {plan.name: list(make_batches(texts, plan)) for plan in plans}
 
 
 @dataclass(frozen=True)
@@ -67,38 +45,23 @@ class Family:
     def name(self) -> str:
         return self.built.spec.name
 
-    def variants(self) -> list[str]:
-        """Those that this machine can run: with one core there is no thread fewer."""
-        natural = [name for name in NATURAL if name != "one thread fewer" or self.settings.threads > 1]
-        return [SAME, *self.columns, *natural]
+    def draw_samples(self, batches: Batches) -> dict[str, Sample]:
+        """What of each cell is timed, as the gate decides it."""
+        return draw_samples(batches, lambda own: load_here(self.built, own, self.settings), time.perf_counter_ns)
 
-    def load(self, variant: str, batches: Batches) -> Load:
-        """`variant` on `batches`; for `padded`, wider ones of the study's cells."""
-        if variant == "padded":
-            return load_with(partial(open_built, self.built, self.settings), make_cells(self.encoder, PADDED_TOKENS))
-        return load_with(self._opener(variant), batches)
-
-    def contest(self, variant: str, batches: Batches, label: str = "") -> Contest:
+    def contest(self, variant: str, samples: Mapping[str, Sample], label: str = "") -> Contest:
         """The artifact against a variant of it. Cells are named after `label`, by default the variant."""
         label = label or variant
-        renamed = {f"{label}/{cell}": own for cell, own in batches.items()}
-        candidate = self.load(variant, batches)
-
-        @contextmanager
-        def load() -> Iterator[dict[str, Sequence[Callable[[], object]]]]:
-            with candidate() as cells:
-                yield {f"{label}/{cell}": calls for cell, calls in cells.items()}
-
-        return Contest(label, self.load(SAME, renamed), load, tuple(renamed), control=next(iter(renamed)))
-
-    def _opener(self, variant: str) -> Open:
-        if variant in self.columns:
-            return partial(open_built, self.slow_down(self.columns[variant]), self.settings)
-        if variant == "one thread fewer":
-            return partial(open_built, self.built, RunSettings(self.settings.threads - 1))
-        if variant in _LEVELS:
-            return partial(_open_at, _LEVELS[variant], self.built, self.settings)
-        return partial(open_built, self.built, self.settings)
+        cells = {f"{label}/{cell}": sample for cell, sample in samples.items()}
+        batches = {cell: sample.batches for cell, sample in cells.items()}
+        candidate = self.built if variant == SAME else self.slow_down(self.columns[variant])
+        return Contest(
+            label,
+            load_here(self.built, batches, self.settings),
+            load_here(candidate, batches, self.settings),
+            {cell: sample.units for cell, sample in cells.items()},
+            control=next(iter(cells)),
+        )
 
     def slow_down(self, columns: int) -> Built:
         """The artifact with an extra product of so many columns in its graph."""
@@ -150,19 +113,3 @@ def add_work(source: Path, target: Path, columns: int) -> None:
     ]
     graph.node.extend(nodes)
     onnx.save(model, target)
-
-
-def _open_at(level: str, built: Built, settings: RunSettings) -> Backend:
-    """As driftgate opens a session, but with fewer of ONNX Runtime's graph optimizations."""
-    import onnxruntime
-
-    assert built.artifact is not None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    session = onnxruntime.InferenceSession(built.artifact.model, options, providers=["CPUExecutionProvider"])
-    arithmetic = find_arithmetic(built.artifact, settings.device)
-    return OnnxBackend(built.spec, built.encoder, built.artifact.model, session, settings, arithmetic)
