@@ -1,7 +1,7 @@
 """Compare a run's artifacts with the baseline's: what is refused, what needs no timing, what is timed, and the verdicts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.gate.baseline import GateBaseline
@@ -14,6 +14,8 @@ from driftgate.gate.rule import Verdict
 from driftgate.gate.sides import OpenSide, Terms, open_sides
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict, TimedBackend, judge_cells, undecided
+from driftgate.gate.work.compare import compare_work
+from driftgate.gate.work.records import WorkChange
 from driftgate.measure.workload import CellSpec
 from driftgate.pipeline import Built
 
@@ -40,10 +42,12 @@ class Outcome:
     Args:
         verdicts: by cell id, in the order of the run's cells, then vanished ones.
         timing: None where nothing was timed, or a worker failed.
+        work: counted on both sides, by cell id; of cells whose artifact is another than the baseline's.
     """
 
     verdicts: Mapping[str, CellVerdict]
     timing: Timing | None
+    work: Mapping[str, WorkChange] = field(default_factory=dict)
 
     def has(self, verdict: Verdict) -> bool:
         return any(found.verdict is verdict for found in self.verdicts.values())
@@ -96,12 +100,13 @@ def compare(
     seed: int,
     clock: Clock,
 ) -> Outcome:
-    """Verdicts on all cells, those of the baseline that are gone included; times what has to be timed.
+    """Verdicts on all cells, those of the baseline that are gone included; times what has to be timed, and counts its work.
 
     Args:
         built: this run's backends, by name. `seed`: of the order of pairs.
     """
     found = _settle(comparison, built, measure_identical=options.measure_identical)
+    work = compare_work(comparison.cells, comparison.baseline, built, terms, announce)
     contested: dict[str, list[CellSpec]] = {}
     for cell in comparison.cells:
         if cell.id not in found:
@@ -129,7 +134,7 @@ def compare(
         for cell in backend.cells
         if cell not in here
     }
-    return Outcome(here | vanished, timing)
+    return Outcome(here | vanished, timing, work)
 
 
 def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_identical: bool) -> dict[str, CellVerdict]:
