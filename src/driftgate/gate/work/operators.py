@@ -1,9 +1,9 @@
 """The formula of each operator: the multiply-adds and bytes of a node, from the shapes that it read and wrote.
 
 Operators are those of ONNX (https://onnx.ai/onnx/operators) and of ONNX Runtime's own domain, com.microsoft
-(docs/ContribOperators.md of its repository), which say which input is what. None of the formulas needs an attribute: whether
-a factor is transposed shows in the shapes. One that is in no table, or whose node has other shapes than a formula knows, is not
-counted.
+(docs/ContribOperators.md of its repository), which say which input is what. No formula but Einsum's needs an attribute:
+whether a factor is transposed shows in the shapes. One that is in no table, or whose node has other shapes than a formula knows,
+is not counted.
 """
 
 import math
