@@ -4,6 +4,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ DOORS: dict[str, Callable[[Any], object]] = {
     "seed of a bench": lambda value: Sweep(seed=value),
     "rows of a corpus": Corpus("x", ("a", "b"), ("1", "2"), None).sample,
     "seconds of a gate": gate_options,
+    "added work of a gate": lambda value: replace(gate_options(600), work_limit=value),
 }
 
 

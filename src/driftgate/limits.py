@@ -113,4 +113,5 @@ THRESHOLD = Limit("threshold", 0, 1, whole=False)
 COMMIT_SECONDS = Limit("commit seconds", 0, 86_400, whole=False)
 GATE_SECONDS = Limit("gate budget", 0.001, 604_800, lambda: " seconds", whole=False)
 """Up to a week: a report may advise days, for a thousand rounds of large models."""
+ADDED_WORK = Limit("gate work", 0, 1, lambda: ", the share of its work that a cell may have more", whole=False)
 DEVICE_INDEX = Limit("device number", 0, 1_023)

@@ -1,7 +1,7 @@
 """Compare a run's artifacts with the baseline's: what is refused, what needs no timing, what is timed, and the verdicts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
@@ -12,10 +12,12 @@ from driftgate.gate.options import GateOptions
 from driftgate.gate.pairs import Contest, Pair, Timing, controls_of, rounds_of, time_pairs
 from driftgate.gate.remote_side import describe_worker
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.samples import Sample, draw_samples
+from driftgate.gate.samples import Batches, Sample, draw_samples
 from driftgate.gate.sides import OpenSide, open_sides
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict, TimedRun, judge_cells
+from driftgate.gate.work.compare import compare_work
+from driftgate.gate.work.records import WorkChange
 from driftgate.inputs.batches import make_batches
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure.workload import CellSpec
@@ -53,11 +55,13 @@ class Outcome:
     Args:
         verdicts: by cell id, in the order of the run's cells, then vanished ones.
         timing: None where nothing was timed, or a worker failed. `samples`: what of each timed cell was.
+        work: counted on both sides, by cell id; of cells whose artifact is another than the baseline's.
     """
 
     verdicts: Mapping[str, CellVerdict]
     timing: Timing | None
-    samples: Mapping[str, Sample]
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    work: Mapping[str, WorkChange] = field(default_factory=dict)
 
     def has(self, verdict: Verdict) -> bool:
         return any(found.verdict is verdict for found in self.verdicts.values())
@@ -110,12 +114,14 @@ def compare(
     seed: int,
     clock: Clock,
 ) -> Outcome:
-    """Verdicts on all cells, those of the baseline that are gone included; times what has to be timed.
+    """Verdicts on all cells, those of the baseline that are gone included; times what has to be timed, and counts its work.
 
     Args:
         built: this run's backends, by name. `seed`: of the order of pairs.
     """
     found = _settle(comparison, built, measure_identical=options.measure_identical)
+    batches = {cell.id: list(make_batches(terms.tokens, cell.plan)) for cell in comparison.cells}
+    work = compare_work(comparison.cells, comparison.baseline, built, batches, terms.settings, announce)
     contested: dict[str, list[CellSpec]] = {}
     for cell in comparison.cells:
         if cell.id not in found:
@@ -126,7 +132,8 @@ def compare(
             with open_sides(options.baseline_python) as sides:
                 contests = []
                 for name, cells in contested.items():
-                    contest, drawn = _make_contest(comparison.baseline, built[name], cells, terms, sides, clock)
+                    own = {cell.id: batches[cell.id] for cell in cells}
+                    contest, drawn = _make_contest(comparison.baseline, built[name], own, terms.settings, sides, clock)
                     contests.append(contest)
                     samples |= drawn
                 timing = _time(contests, options, announce=announce, seed=seed, clock=clock)
@@ -144,7 +151,7 @@ def compare(
         for cell in backend.cells
         if cell not in here
     }
-    return Outcome(here | vanished, timing, samples)
+    return Outcome(here | vanished, timing, samples, work)
 
 
 def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_identical: bool) -> dict[str, CellVerdict]:
@@ -166,23 +173,22 @@ def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_ident
 def _make_contest(
     baseline: GateBaseline,
     built: Built,
-    cells: Sequence[CellSpec],
-    terms: Terms,
+    batches: Batches,
+    settings: RunSettings,
     sides: tuple[OpenSide, OpenSide],
     clock: Clock,
 ) -> tuple[Contest, dict[str, Sample]]:
     """Of one backend; with what of each cell is timed, which is the same on both sides."""
     name, (open_baseline, open_candidate) = built.spec.name, sides
     then = Built(built.spec, built.encoder, baseline.backends[name].artifact)
-    whole = {cell.id: list(make_batches(terms.tokens, cell.plan)) for cell in cells}
-    samples = draw_samples(whole, lambda batches: open_baseline(then, batches, terms.settings), clock)
-    batches = {cell: sample.batches for cell, sample in samples.items()}
+    samples = draw_samples(batches, lambda own: open_baseline(then, own, settings), clock)
+    kept = {cell: sample.batches for cell, sample in samples.items()}
     contest = Contest(
         name,
-        open_baseline(then, batches, terms.settings),
-        open_candidate(built, batches, terms.settings),
+        open_baseline(then, kept, settings),
+        open_candidate(built, kept, settings),
         {cell: sample.units for cell, sample in samples.items()},
-        control=cells[0].id,
+        control=next(iter(batches)),
     )
     return contest, samples
 

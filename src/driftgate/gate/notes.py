@@ -11,6 +11,7 @@ from driftgate.gate.pairs import Pair, Timing
 from driftgate.gate.rendering import CellTimes, GateReport
 from driftgate.gate.rule import Verdict
 from driftgate.gate.verdicts import CellVerdict
+from driftgate.gate.work.rendering import list_work
 
 
 def make_report(
@@ -26,6 +27,8 @@ def make_report(
         options.rule,
         tuple(outcome.verdicts.values()),
         cell_times(timing.pairs if timing else ()),
+        outcome.work,
+        options.work_limit,
         timing.seconds if timing else 0.0,
         options.budget_seconds,
         seed,
@@ -89,6 +92,8 @@ def list_notes(
         f"{cell} ({own.rows} of {own.of_rows})" for cell, own in outcome.samples.items() if own.rows < own.of_rows
     ]:
         notes.append(f"timed on fewer rows, because a call of all would take long: {', '.join(fewer)}")
+    backends = {cell: found.backend for cell, found in outcome.verdicts.items()}
+    notes.extend(list_work(outcome.work, backends, options.work_limit))
     if outcome.timing and outcome.timing.out_of_time:
         notes.append(_time_needed(verdicts, outcome.timing, options))
     return notes

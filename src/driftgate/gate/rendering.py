@@ -12,6 +12,8 @@ from rich.table import Table
 from driftgate.escape import for_terminal
 from driftgate.gate.rule import SpeedRule
 from driftgate.gate.verdicts import CellVerdict
+from driftgate.gate.work.records import WorkChange
+from driftgate.gate.work.rendering import show_work
 from driftgate.report.markdown import Markdown, table
 from driftgate.report.terminal import render
 
@@ -33,7 +35,8 @@ class GateReport:
 
     Args:
         verdicts: in the order in which cells are shown.
-        times: of the cells that were timed, by cell id.
+        times: of the cells that were timed, by cell id. `work`: of those that were counted.
+        work_limit: the relative change of work that fails the run beyond it; None where none does.
         seconds: that timing took. `budget_seconds`: that it might take. `seed`: of the order of pairs.
         notes: sentences for below the table.
         environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
@@ -42,6 +45,8 @@ class GateReport:
     rule: SpeedRule
     verdicts: Sequence[CellVerdict]
     times: Mapping[str, CellTimes]
+    work: Mapping[str, WorkChange]
+    work_limit: float | None
     seconds: float
     budget_seconds: float
     seed: int
@@ -56,17 +61,19 @@ class GateReport:
             "seconds": self.seconds,
             "budget_seconds": self.budget_seconds,
             "seed": self.seed,
-            "cells": [
-                {**asdict(found), **(asdict(self.times[found.cell]) if found.cell in self.times else {})}
-                for found in self.verdicts
-            ],
+            "work_limit": self.work_limit,
+            "cells": [self._cell_to_json(found) for found in self.verdicts],
             "notes": list(self.notes),
             "environment": dict(self.environment),
             "baseline": dict(self.baseline),
         }
 
+    def _cell_to_json(self, found: CellVerdict) -> dict[str, Any]:
+        times, work = self.times.get(found.cell), self.work.get(found.cell)
+        return {**asdict(found), **(asdict(times) if times else {}), "work": work.to_json() if work else None}
 
-_HEADINGS = ("cell", "verdict", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
+
+_HEADINGS = ("cell", "verdict", "work", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
 _WORDS = ("verdict", "why")
 
 
@@ -77,13 +84,13 @@ def render_gate(report: GateReport, width: int) -> str:
         number = heading not in ("cell", *_WORDS)
         shown.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
     for found in report.verdicts:
-        shown.add_row(*_row(found, report.times.get(found.cell)))
+        shown.add_row(*_row(found, report))
     return render(shown, width) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
 
 
 def render_markdown(report: GateReport) -> str:
     """The same for a pull request comment, with the environment in a fold."""
-    verdicts = table(_HEADINGS, [_row(found, report.times.get(found.cell)) for found in report.verdicts], _WORDS)
+    verdicts = table(_HEADINGS, [_row(found, report) for found in report.verdicts], _WORDS)
     notes = Markdown("\n").join(Markdown("- {}").format(note) for note in _sentences(report))
     environment = json.dumps({"this run": report.environment, "baseline": report.baseline}, indent=2)
     fold = f"<details><summary>environment</summary>\n\n```json\n{environment}\n```\n\n</details>"
@@ -109,10 +116,12 @@ def explain(found: CellVerdict) -> str:
     return f"{what} ({found.reason})" if found.reason else what
 
 
-def _row(found: CellVerdict, times: CellTimes | None) -> list[str]:
+def _row(found: CellVerdict, report: GateReport) -> list[str]:
+    times = report.times.get(found.cell)
     return [
         found.cell,
         str(found.verdict),
+        show_work(report.work.get(found.cell)),
         "-" if found.slowdown is None else _percent(found.slowdown),
         _interval(found),
         str(found.rounds) if found.rounds else "-",

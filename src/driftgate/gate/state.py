@@ -8,6 +8,7 @@ from driftgate.gate.comparison import Comparison, Outcome
 from driftgate.gate.options import GateOptions
 from driftgate.gate.rendering import GateReport
 from driftgate.gate.rule import exit_code
+from driftgate.gate.work.records import WorkChange, WorkVerdict
 
 
 def draw_seed() -> int:
@@ -33,6 +34,13 @@ class GateState:
     failed_as_not_measurable: int = 0
     said: list[str] = field(default_factory=list)
 
+    def held_work(self, verdict: WorkVerdict) -> dict[str, WorkChange]:
+        """Cells of which `--gate-work` says so, by id; none where the option is not given."""
+        limit = self.options.work_limit
+        if limit is None or self.outcome is None:
+            return {}
+        return {cell: change for cell, change in self.outcome.work.items() if change.judge(limit) is verdict}
+
     def exit_code(self, status: int, *, failed_tests: int, failed_otherwise: bool) -> int:
         """The run's exit code, from pytest's and what else went wrong.
 
@@ -41,8 +49,11 @@ class GateState:
         """
         if not self.options.wanted or status not in (0, 1, 7) or (status == 7 and self.outcome is None):
             return status
-        if failed_otherwise or failed_tests > self.failed_as_not_measurable:
+        if failed_otherwise or failed_tests > self.failed_as_not_measurable or self.held_work(WorkVerdict.ADDED):
             return 1
         verdicts = (found.verdict for found in self.outcome.verdicts.values()) if self.outcome else ()
-        found = exit_code(verdicts, not_measurable=7 if self.options.not_measurable_fails else 0)
+        undecided = 7 if self.options.not_measurable_fails else 0
+        found = exit_code(verdicts, not_measurable=undecided)
+        if self.held_work(WorkVerdict.NOT_COUNTED):
+            found = found or undecided
         return found or (7 if status == 7 else 0)  # what is not shown of accuracy stays so

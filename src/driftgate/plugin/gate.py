@@ -24,6 +24,8 @@ from driftgate.gate.sides import is_gateable
 from driftgate.gate.state import GateState, draw_seed
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict
+from driftgate.gate.work.records import WorkVerdict
+from driftgate.gate.work.rendering import explain_added, explain_not_counted
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin.cells import sample_tokens
 from driftgate.plugin.gate_invocation import describe_invocation
@@ -108,9 +110,19 @@ class SpeedGate:
         if options.accept:
             state.said.append(self._accept(code))
 
-    def count_verdict(self, found: CellVerdict) -> None:
+    def count_verdict(self, found: CellVerdict, *, passed: bool) -> None:
         """A new cell counts too: `exit_code` has its own rule for a run of nothing else."""
-        self._session.results.of(found.backend).check(passed=found.verdict is not Verdict.REGRESSION)
+        self._session.results.of(found.backend).check(passed=passed)
+
+    def added_work(self, cell: str) -> str:
+        """Why the cell fails `--gate-work`, or ""."""
+        change, limit = self.state.held_work(WorkVerdict.ADDED).get(cell), self.options.work_limit
+        return "" if change is None or limit is None else explain_added(cell, change, limit)
+
+    def uncounted_work(self, cell: str) -> str:
+        """Why the cell cannot be held to `--gate-work`, or ""."""
+        change = self.state.held_work(WorkVerdict.NOT_COUNTED).get(cell)
+        return explain_not_counted(cell, change) if change else ""
 
     def keep_violation(self, said: str) -> None:
         self._session.results.violations.append(said)
@@ -121,6 +133,8 @@ class SpeedGate:
             return f"gate baseline not saved: a run that ends with {code} does not become one"
         if self.state.outcome and self.state.outcome.has(Verdict.NOT_MEASURABLE):
             return "gate baseline not saved: some cells could not be measured"
+        if self.state.held_work(WorkVerdict.NOT_COUNTED):
+            return "gate baseline not saved: the work of some cells could not be counted"
         session, cells = self._session, gated_cells(self._session)
         backends = {
             spec.name: BaselineBackend(artifact, tuple(cell.id for cell in cells if cell.backend == spec))

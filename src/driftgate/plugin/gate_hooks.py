@@ -85,23 +85,28 @@ class GatedCell:
     gate: "SpeedGate"
 
     def require(self) -> None:
-        """Fail on a regression, and on a cell that could not be measured unless that only warns; skip a new cell."""
+        """Fail on a regression and on added work, and on what could not be measured unless that only warns; skip a new cell."""
         __tracebackhide__ = True
         from driftgate.gate.rendering import explain
         from driftgate.gate.rule import Verdict
 
-        said = explain(self.verdict)
-        self.gate.count_verdict(self.verdict)
-        if self.verdict.verdict is Verdict.REGRESSION:
-            self.gate.keep_violation(said)
-            pytest.fail(said, pytrace=False)
-        if self.verdict.verdict is Verdict.NEW:
+        found, cell = self.verdict.verdict, self.verdict.cell
+        said, added = explain(self.verdict), self.gate.added_work(cell)
+        broken = [*([said] if found is Verdict.REGRESSION else []), *([added] if added else [])]
+        self.gate.count_verdict(self.verdict, passed=not broken)
+        if broken:
+            for sentence in broken:
+                self.gate.keep_violation(sentence)
+            pytest.fail("\n".join(broken), pytrace=False)
+        if found is Verdict.NEW:
             pytest.skip(said)
-        if self.verdict.verdict is Verdict.NOT_MEASURABLE:
+        uncounted = self.gate.uncounted_work(cell)
+        open_questions = [*([said] if found is Verdict.NOT_MEASURABLE else []), *([uncounted] if uncounted else [])]
+        if open_questions:
             if not self.gate.options.not_measurable_fails:
-                pytest.skip(said)
+                pytest.skip("; ".join(open_questions))
             self.gate.state.failed_as_not_measurable += 1
-            pytest.fail(said, pytrace=False)
+            pytest.fail("\n".join(open_questions), pytrace=False)
 
 
 @pytest.fixture(scope="session")

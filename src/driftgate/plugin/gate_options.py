@@ -57,6 +57,7 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
         not_measurable_fails=policy == "fail",
         measure_identical=bool(values["gate_measure_identical"]),
         reports=reports,
+        work_limit=_share("work", values["gate_work"]) if values["gate_work"] else None,
     )
 
 

@@ -195,6 +195,12 @@ GATE_OPTIONS = (
         "POLICY",
         "fail",
     ),
+    Option(
+        "--gate-work",
+        "counted work (multiply-adds, bytes moved) that a cell may have more than its baseline; default: it is reported only",
+        Decides.RUN,
+        "PERCENT",
+    ),
     Option("--gate-measure-identical", "time artifacts that are the baseline's byte for byte too", Decides.RUN),
     Option(
         "--gate-report", "write the verdicts to these files, .md or .json, separated by commas", Decides.RUN, "FILES"

@@ -182,11 +182,14 @@ def find_arithmetic(artifact: Artifact, device: Device) -> str:
     return {Precision.FP32: "float32", Precision.FP16: half}.get(artifact.precision, "int8")
 
 
-def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
+def open_session(model: Path, settings: RunSettings, asker: str, *, profile: Path | None = None) -> Any:
     """Load any ONNX file.
 
     Args:
         asker: who asks, for messages.
+        profile: how the name of a file begins into which ONNX Runtime writes what every node reads and writes, until
+            `end_profiling`. Weights are not packed for the processor then: the graph and its nodes stay the same, but a packed
+            weight is no input any more, and would not be told.
 
     Raises:
         ArtifactError: ONNX Runtime cannot load the file.
@@ -200,6 +203,10 @@ def open_session(model: Path, settings: RunSettings, asker: str) -> Any:
     # Spinning threads of one session would slow whatever runs next (onnxruntime #13808).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what is an error is raised; it need not be printed too
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+        options.add_session_config_entry("session.disable_prepacking", "1")
     wanted = _PROVIDERS[settings.device.kind]
     # TF32 has float16's ten mantissa bits: a float32 backend computes in float32.
     provider_options = {"device_id": settings.device.index, "use_tf32": 0} if settings.device.kind == "cuda" else {}
