@@ -6,7 +6,7 @@ from typing import Any
 
 from parameters import SIGNS_CONFIDENCE
 
-from driftgate.report.markdown import table
+from driftgate.report.markdown import table as render_table
 
 _HEAD = """# The speed gate, measured
 
@@ -82,6 +82,11 @@ def _describe_recording(recording: Mapping[str, Any]) -> str:
         + table(sign_rule, [_sign_rule_row(row) for row in recording["replayed by signs"]]),
     ]
     return "\n\n".join(sections) + "\n\n"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As text, to be joined with text."""
+    return str(render_table(headings, rows))
 
 
 def _signs_row(row: Mapping[str, Any]) -> list[str]:
