@@ -106,6 +106,7 @@ def test_a_worker_answers_what_it_is_asked_and_survives_a_bad_request(
         "model": str(artifact.model),
         "threads": 1,
         "device": "cpu",
+        "cores": [],
         "batches": str(tmp_path / "batches.npz"),
     }
     with start_worker(sys.executable, "other", module=MODULE) as worker:

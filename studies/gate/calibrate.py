@@ -23,11 +23,13 @@ sys.path.insert(0, str(HERE))
 from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, CELL_BATCH_SIZES, INJECTED, WIDE_BACKENDS  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
+from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
 from driftgate.gate.pairs import Contest, rounds_of, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.gate.units import Clock  # noqa: E402
 from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
+from driftgate.run.device import available_threads  # noqa: E402
 
 ENCODER = REPOSITORY / "fixtures/encoders/goemotions-roberta-mini"
 CALIBRATION = HERE / "calibration.json"
@@ -104,7 +106,7 @@ def main() -> None:
     given = parser.parse_args()
     encoder = load_encoder(ENCODER)
     found = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, stay_on(choose_cores(available_threads())):
         for name in given.backends.split(","):
             family = make_family(encoder, name, {}, Path(scratch))
             targets = INJECTED if name in BACKENDS else {"slower 10%": INJECTED["slower 10%"]}

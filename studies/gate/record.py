@@ -26,12 +26,14 @@ from parameters import BACKENDS, CELL_BATCH_SIZES, COPIES, PART_SECONDS, SAME  #
 from recording import Recording  # noqa: E402
 from variants import Family, make_cells, make_family  # noqa: E402
 
+from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
 from driftgate.gate.decisions import Round  # noqa: E402
 from driftgate.gate.pairs import Contest, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.report.environment import describe_environment  # noqa: E402
+from driftgate.run.device import available_threads  # noqa: E402
 
 _BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"
 """Ends with this process, however that ends."""
@@ -136,7 +138,8 @@ def main() -> None:
     calibrated = json.loads(given.calibration.read_text(encoding="utf-8"))
     encoder = load_encoder(ENCODER)
     about = {"condition": "loaded" if given.load else "idle", "environment": asdict(describe_environment())}
-    with tempfile.TemporaryDirectory() as scratch, loaded_core(given.load):
+    cores = choose_cores(available_threads())
+    with tempfile.TemporaryDirectory() as scratch, loaded_core(given.load), stay_on(cores):
         document = {"about": about, "runs": []}
         if given.out.suffix == ".json" and given.out.exists():
             document = json.loads(given.out.read_text(encoding="utf-8"))

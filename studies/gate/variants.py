@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from parameters import SAME, TEXTS
 
+from driftgate.gate.cores import hold_cores
 from driftgate.gate.pairs import Contest
 from driftgate.gate.samples import Batches, Sample, draw_samples
 from driftgate.gate.sides import load_here
@@ -76,7 +77,9 @@ class Family:
 def make_family(encoder: Encoder, backend: str, columns: Mapping[str, int], scratch: Path) -> Family:
     """Build the backend, or take it from the cache."""
     (spec,) = choose_backends(backend)
-    return Family(encoder, prepare_backend(encoder, spec), RunSettings(available_threads()), columns, scratch)
+    return Family(
+        encoder, prepare_backend(encoder, spec), hold_cores(RunSettings(available_threads())), columns, scratch
+    )
 
 
 def add_work(source: Path, target: Path, columns: int) -> None:

@@ -6,6 +6,7 @@ from itertools import count
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
 from driftgate.gate.baseline import GateBaseline
+from driftgate.gate.cores import hold_cores, stay_on
 from driftgate.gate.decisions import Referee, Round
 from driftgate.gate.facts import Facts, list_encoder_changes, list_software_changes
 from driftgate.gate.options import GateOptions
@@ -129,11 +130,16 @@ def compare(
     timing, samples = None, dict[str, Sample]()
     if contested:
         try:
-            with open_sides(options.baseline_python) as sides:
+            settings = hold_cores(terms.settings)
+            # Workers keep to cores by themselves.
+            with (
+                stay_on(() if options.baseline_python else settings.cores),
+                open_sides(options.baseline_python) as sides,
+            ):
                 contests = []
                 for name, cells in contested.items():
                     own = {cell.id: batches[cell.id] for cell in cells}
-                    contest, drawn = _make_contest(comparison.baseline, built[name], own, terms.settings, sides, clock)
+                    contest, drawn = _make_contest(comparison.baseline, built[name], own, settings, sides, clock)
                     contests.append(contest)
                     samples |= drawn
                 timing = _time(contests, options, announce=announce, seed=seed, clock=clock)

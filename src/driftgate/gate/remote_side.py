@@ -107,6 +107,7 @@ def load_remote(
         "model": str(built.artifact.model.absolute()),
         "threads": settings.threads,
         "device": str(settings.device),
+        "cores": settings.cores,
         "batches": str(path),
     }
 

@@ -4,6 +4,7 @@
 `"run"` makes some of a cell's calls.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from driftgate.inputs.batches import TokenBatch
 from driftgate.measure.serve import serve
 from driftgate.measure.software import timed_software
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Of these requests and answers. Whoever changes one of them counts on: the other side may be another release."""
 _ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
 _Calls = Mapping[str, Sequence[Callable[[], Logits]]]
@@ -61,7 +62,9 @@ def _load(request: Mapping[str, Any]) -> _Calls:
     encoder = load_encoder(**request["encoder"])
     precision = Precision(request["precision"])
     spec = BackendSpec(request["backend"], precision, Runtime.ONNXRUNTIME)
-    settings = RunSettings(request["threads"], parse_device(request["device"]))
+    settings = RunSettings(request["threads"], parse_device(request["device"]), tuple(request["cores"]))
+    if settings.cores:  # for the rest of this process's life
+        os.sched_setaffinity(0, {settings.cores[0]})
     backend = open_backend(encoder, spec, Artifact(Path(request["model"]), precision, "", 0), settings)
     return {
         cell: [backend.prepare(batch) for batch in batches]

@@ -29,10 +29,13 @@ class RunSettings:
 
     Args:
         threads: intra-op threads, from 1 to the cores of the machine.
+        cores: on which the threads of an ONNX Runtime session stay, one for each; the first is the calling thread's own affair.
+            () for wherever the system puts them.
     """
 
     threads: int
     device: Device = Device()
+    cores: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         core_limit("threads").require(self.threads)

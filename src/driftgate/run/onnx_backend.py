@@ -202,6 +202,9 @@ def open_session(model: Path, settings: RunSettings, asker: str, *, profile: Pat
     options.inter_op_num_threads = 1
     # Spinning threads of one session would slow whatever runs next (onnxruntime #13808).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if settings.cores[1:]:  # counted from 1 here
+        affinities = ";".join(str(core + 1) for core in settings.cores[1:])
+        options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
     options.log_severity_level = 4  # what is an error is raised; it need not be printed too
     if profile is not None:
         options.enable_profiling = True
