@@ -26,6 +26,7 @@ from sign_test import decide  # noqa: E402
 from tables import draw_roc, write_document  # noqa: E402
 
 from driftgate.gate.rule import SpeedRule, Verdict  # noqa: E402
+from driftgate.gate.sequential import robust_spread  # noqa: E402
 from driftgate.gate.verdicts import TimedRun  # noqa: E402
 from driftgate.judge.intervals import clopper_pearson  # noqa: E402
 
@@ -79,9 +80,10 @@ def describe_runs(recording: Recording, backend: str, series: Sequence[TimedRun]
     for block, run in found:
         for cell, verdict in run.verdicts.items():
             cells[cell.split("/")[1]].append((block, verdict))
-    measured = [np.median(timed.ratios_of(cell)) for timed in series for cell in timed.backends]
+    ratios = [timed.ratios_of(cell) for timed in series for cell in timed.backends]
     return {
-        "measured": float(np.expm1(np.mean(measured))),
+        "measured": float(np.expm1(np.mean([np.median(own) for own in ratios]))),
+        "spread": float(np.mean([robust_spread(own) for own in ratios])),
         "runs": {name: share([run.code == code for run in runs], blocks) for name, code in _CODES.items()},
         "cells": {
             cell: {

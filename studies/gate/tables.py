@@ -17,7 +17,8 @@ neighbours, the wider of Clopper and Pearson's and a bootstrap of whole minutes,
 
 A replayed run is one backend with two cells, 32 texts alone and by twos, timed as the gate times them. It begins with the
 round after that which decided the one before. *Multiplied*: the rounds are those of equal artifacts, the candidate's times
-are multiplied. *Real work*: its graph has an extra product.
+are multiplied. *Real work*: its graph has an extra product. *Spread*: of a round's log ratio; that it is the same for both is
+what the promise for slowdowns assumes.
 
 """
 _SIGNS = """### Signs of equal artifacts
@@ -67,7 +68,7 @@ def _describe_recording(recording: Mapping[str, Any]) -> str:
         "load",
         "second turn",
     ]
-    runs = ["backend", "slowdown", "measured", "runs", "failed", "not measurable", "rounds", "s", "s, 95%"]
+    runs = ["backend", "slowdown", "measured", "spread", "runs", "failed", "not measurable", "rounds", "s", "s, 95%"]
     cells = ["backend", "slowdown", "cell", "REGRESSION", "PASS", "NOT MEASURABLE"]
     sign_rule = ["backend", "slowdown", "runs", "failed", "not measurable", "rounds"]
     machine = f"{environment['cpu']}, {environment['usable_cores']} cores"
@@ -116,6 +117,7 @@ def _runs_row(row: Mapping[str, Any]) -> list[str]:
         row["backend"],
         _slowdown(row),
         f"{row['measured']:+.1%}",
+        f"{row['spread']:.1%}",
         str(runs["pass"]["of"]),
         _share(runs["regression"]),
         _share(runs["not measurable"]),
