@@ -270,6 +270,7 @@ def test_what_decides_nothing_of_a_build_was_looked_at() -> None:
             "--gate-not-measurable",
             "--gate-report",
             "--gate-tolerance",
+            "--gate-work",
             "--graph-lock",
             "--graph-lock-update",
             "--ledger",
