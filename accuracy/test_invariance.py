@@ -53,17 +53,6 @@ MANY = [*EDGE_TEXTS, *(corpus_text(row) for row in range(64 - len(EDGE_TEXTS)))]
 MANY_CUT = 8
 
 
-def take(batch, rows):
-    """The given rows of a batch, in the order given, padded as they were."""
-    types = batch.token_type_ids
-    return TokenBatch(
-        tuple(range(len(rows))),
-        batch.input_ids[rows],
-        batch.attention_mask[rows],
-        None if types is None else types[rows],
-    )
-
-
 def with_holes(batch, seed):
     """The batch with a mask that is 0 on some tokens of each text, never on its first, from which many families answer."""
     generator = np.random.default_rng(seed)
@@ -79,7 +68,7 @@ def test_repeated_batches_get_the_same_answers(hold, texts, cut):
     """P7: whatever was asked in between."""
     first, *others = hold.batches(hold.tokens(texts, cut))
     if not others:
-        others = [take(first, list(range(len(texts)))[::-1])]  # of the same shape: something might be kept for it
+        others = [first.take(list(range(len(texts)))[::-1])]  # of the same shape: something might be kept for it
 
     def asked_again():
         for other in others:
@@ -100,13 +89,13 @@ def test_shuffled_rows_get_shuffled_answers(hold, texts, cut, seed):
     """P4, P6: a row's answer stands where the row stands, and is the same there; so are those of equal rows."""
     batch = hold.batch(texts, cut)
     twice = min(2, len(texts))
-    doubled = take(batch, [*range(len(texts)), *range(twice)])
+    doubled = batch.take([*range(len(texts)), *range(twice)])
     order = np.random.default_rng(seed).permutation(len(doubled.rows))
     order = order if (np.diff(order) != 1).any() else order[::-1]
     hold.same(
         Invariance.ORDER,
         lambda: Logits(hold.answer(doubled)[order]),
-        lambda: hold.answer_anew(take(doubled, order)),
+        lambda: hold.answer_anew(doubled.take(order)),
     )
     hold.same(
         Invariance.DUPLICATES,

@@ -73,6 +73,13 @@ class TokenBatch:
                 )
             object.__setattr__(self, name, np.require(array, np.int64, ("C", "W")))
 
+    def take(self, places: Sequence[int]) -> "TokenBatch":
+        """The rows at these places of the batch, in the order given, padded as they were."""
+        chosen = list(places)
+        types = None if self.token_type_ids is None else self.token_type_ids[chosen]
+        rows = tuple(self.rows[place] for place in chosen)
+        return TokenBatch(rows, self.input_ids[chosen], self.attention_mask[chosen], types)
+
     @property
     def real_tokens(self) -> int:
         return int(self.attention_mask.sum())

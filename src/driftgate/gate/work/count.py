@@ -57,7 +57,7 @@ def _count_by_rows(
     if len(large) < 2:
         return None
     whole = {shape: batch for shape, batch in batches.items() if shape not in large[1:]}
-    parts = {(rows, shape[1]): _first_rows(batches[shape], rows) for shape in large for rows in (1, 2)}
+    parts = {(rows, shape[1]): batches[shape].take(range(rows)) for shape in large for rows in (1, 2)}
     try:
         work = _count_shapes(built, {**parts, **whole}, settings)
     except ArtifactError:
@@ -84,14 +84,6 @@ def _extend(one: Work, two: Work, rows: int) -> Work | None:
 def _shape(batch: TokenBatch) -> Shape:
     rows, tokens = batch.input_ids.shape
     return rows, tokens
-
-
-def _first_rows(batch: TokenBatch, rows: int) -> TokenBatch:
-    """As wide as the whole batch."""
-    types = batch.token_type_ids
-    return TokenBatch(
-        batch.rows[:rows], batch.input_ids[:rows], batch.attention_mask[:rows], None if types is None else types[:rows]
-    )
 
 
 def _count_shapes(built: Built, batches: Mapping[Shape, TokenBatch], settings: RunSettings) -> dict[Shape, Work]:
