@@ -20,14 +20,13 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, CELL_BATCH_SIZES, INJECTED, WIDE_BACKENDS  # noqa: E402
-from variants import Family, make_cells, make_family  # noqa: E402
+from parameters import BACKENDS, CALIBRATION_STEPS, CALIBRATION_TOLERANCE, CELL_PLANS, INJECTED, WIDE_BACKENDS  # noqa: E402
+from variants import Family, make_family  # noqa: E402
 
 from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
 from driftgate.gate.pairs import Contest, rounds_of, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.gate.units import Clock  # noqa: E402
-from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.run.device import available_threads  # noqa: E402
 
@@ -76,8 +75,7 @@ def measure_slowdown(contest: Contest, seconds: float, clock: Clock = time.perf_
 def measure_columns(family: Family, columns: int, seconds: float) -> float:
     """The slowdown by an extra product of so many columns."""
     tried = replace(family, columns={"tried": columns})
-    samples = tried.draw_samples(make_cells(family.encoder, [ArrivalPlan(size) for size in CELL_BATCH_SIZES]))
-    return measure_slowdown(tried.contest("tried", samples), seconds)
+    return measure_slowdown(tried.contest("tried", tried.draw_samples(CELL_PLANS)), seconds)
 
 
 def calibrate(family: Family, targets: dict[str, float], seconds: float) -> dict[str, dict[str, Any]]:

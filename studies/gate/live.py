@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from parameters import (
-    CELL_BATCH_SIZES,
+    CELL_PLANS,
     LIVE_BUDGET_SECONDS,
     RULE,
     SAME,
     WIDE_BACKENDS,
-    WIDE_BATCH_SIZES,
     WIDE_BUDGET_SECONDS,
+    WIDE_PLANS,
 )
-from variants import Family, make_cells, make_family
+from variants import Family, make_family
 
 from driftgate.gate.comparison import as_judged, make_judge
 from driftgate.gate.pairs import Contest, time_pairs
 from driftgate.gate.rule import exit_code
 from driftgate.gate.state import draw_seed
 from driftgate.gate.verdicts import judge_cells
-from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.encoder import Encoder
 
 
@@ -48,8 +47,7 @@ def gate(contests: Sequence[Contest], budget_seconds: float) -> dict[str, Any]:
 def gate_once(family: Family, variant: str) -> dict[str, Any]:
     """The study's cells of one backend; the seconds include drawing what of them is timed."""
     started = time.monotonic()
-    samples = family.draw_samples(make_cells(family.encoder, [ArrivalPlan(size) for size in CELL_BATCH_SIZES]))
-    found = gate([family.contest(variant, samples)], LIVE_BUDGET_SECONDS)
+    found = gate([family.contest(variant, family.draw_samples(CELL_PLANS))], LIVE_BUDGET_SECONDS)
     return {"backend": family.name, "variant": variant, **found, "seconds": time.monotonic() - started}
 
 
@@ -62,13 +60,12 @@ def gate_wide(
     scratch: Path,
 ) -> None:
     """Twenty cells as `pytest benchmarks --gate` has them, without a change and with every backend slower by 10%, in turn."""
-    batches = make_cells(encoder, [*map(ArrivalPlan, WIDE_BATCH_SIZES), BudgetPlan()])
     columns = {name: {"slower 10%": calibrated[name]["slower 10%"]["columns"]} for name in WIDE_BACKENDS}
     families = [make_family(encoder, name, columns[name], scratch) for name in WIDE_BACKENDS]
     for number in range(runs):
         for variant in (SAME, "slower 10%"):
             started = time.monotonic()
-            contests = [family.contest(variant, family.draw_samples(batches), family.name) for family in families]
+            contests = [family.contest(variant, family.draw_samples(WIDE_PLANS), family.name) for family in families]
             found = gate(contests, WIDE_BUDGET_SECONDS - (time.monotonic() - started))
             document["runs"].append({"variant": variant, **found, "seconds": time.monotonic() - started})
             out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

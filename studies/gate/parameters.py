@@ -1,6 +1,7 @@
 """Everything that is chosen before the speed gate is studied. Changed after a recording, the recording is void."""
 
 from driftgate.gate.rule import SpeedRule
+from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 
 RULE = SpeedRule()
 """The promise as shipped: 10% found, 1% false alarms a run, 5% misses a cell."""
@@ -10,7 +11,7 @@ BACKENDS = ("onnx-fp32", "onnx-int8")
 PART_SECONDS = 55.0
 """A part is one call of the gate's schedule; it is saved when it ends, and a line is printed."""
 TEXTS = 32
-CELL_BATCH_SIZES = (1, 2)
+CELL_PLANS = (ArrivalPlan(1), ArrivalPlan(2))
 """A run has two cells: batches of one and of two of 32 texts, timed as the gate times them."""
 
 SAME = "same"
@@ -34,6 +35,6 @@ CALIBRATION_TOLERANCE = 0.005
 CALIBRATION_STEPS = 8
 WIDE_BACKENDS = ("onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-dynamic", "onnx-int8-static")
 """With four batch plans each: 20 cells."""
-WIDE_BATCH_SIZES = (1, 8, 32)
+WIDE_PLANS = (ArrivalPlan(1), ArrivalPlan(8), ArrivalPlan(32), BudgetPlan())
 WIDE_BUDGET_SECONDS = 180.0
 LIVE_BUDGET_SECONDS = 90.0

@@ -22,15 +22,14 @@ sys.path.insert(0, str(HERE))
 
 from calibrate import CALIBRATION, ENCODER  # noqa: E402
 from live import gate_once, gate_wide  # noqa: E402
-from parameters import BACKENDS, CELL_BATCH_SIZES, COPIES, PART_SECONDS, SAME  # noqa: E402
+from parameters import BACKENDS, CELL_PLANS, COPIES, PART_SECONDS, SAME  # noqa: E402
 from recording import Recording  # noqa: E402
-from variants import Family, make_cells, make_family  # noqa: E402
+from variants import Family, make_family  # noqa: E402
 
 from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
 from driftgate.gate.decisions import Round  # noqa: E402
 from driftgate.gate.pairs import Contest, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
-from driftgate.inputs.batches import ArrivalPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.report.environment import describe_environment  # noqa: E402
 from driftgate.run.device import available_threads  # noqa: E402
@@ -59,7 +58,7 @@ def loaded_core(wanted: bool) -> Iterator[None]:
 
 def make_contests(family: Family, variants: Collection[str]) -> list[Contest]:
     """Of these variants, or of all where none is named, each as often as the parameters say."""
-    samples = family.draw_samples(make_cells(family.encoder, [ArrivalPlan(size) for size in CELL_BATCH_SIZES]))
+    samples = family.draw_samples(CELL_PLANS)
     return [
         family.contest(variant, samples, f"{variant}#{copy}")
         for variant, copies in COPIES.items()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from parameters import SAME, TEXTS
 
 from driftgate.gate.cores import hold_cores
 from driftgate.gate.pairs import Contest
-from driftgate.gate.samples import Batches, Sample, draw_samples
+from driftgate.gate.samples import Batches, OpenLoad, Sample, draw_samples, make_contest
 from driftgate.gate.sides import load_here
 from driftgate.inputs.batches import BatchPlan, make_batches, spread_sample
 from driftgate.inputs.embedded import throughput_corpus
@@ -46,23 +47,19 @@ class Family:
     def name(self) -> str:
         return self.built.spec.name
 
-    def draw_samples(self, batches: Batches) -> dict[str, Sample]:
-        """What of each cell is timed, as the gate decides it."""
-        return draw_samples(batches, lambda own: load_here(self.built, own, self.settings), time.perf_counter_ns)
+    def draw_samples(self, plans: Sequence[BatchPlan]) -> dict[str, Sample]:
+        """What of each plan's cell is timed, as the gate decides it."""
+        return draw_samples(make_cells(self.encoder, plans), self._opener(self.built), time.perf_counter_ns)
 
     def contest(self, variant: str, samples: Mapping[str, Sample], label: str = "") -> Contest:
         """The artifact against a variant of it. Cells are named after `label`, by default the variant."""
         label = label or variant
-        cells = {f"{label}/{cell}": sample for cell, sample in samples.items()}
-        batches = {cell: sample.batches for cell, sample in cells.items()}
         candidate = self.built if variant == SAME else self.slow_down(self.columns[variant])
-        return Contest(
-            label,
-            load_here(self.built, batches, self.settings),
-            load_here(candidate, batches, self.settings),
-            {cell: sample.units for cell, sample in cells.items()},
-            control=next(iter(cells)),
-        )
+        named = {f"{label}/{cell}": sample for cell, sample in samples.items()}
+        return make_contest(label, named, self._opener(self.built), self._opener(candidate))
+
+    def _opener(self, built: Built) -> OpenLoad:
+        return partial(load_here, built, settings=self.settings)
 
     def slow_down(self, columns: int) -> Built:
         """The artifact with an extra product of so many columns in its graph."""

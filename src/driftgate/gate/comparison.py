@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
@@ -13,7 +14,7 @@ from driftgate.gate.options import GateOptions
 from driftgate.gate.pairs import Contest, Pair, Timing, controls_of, rounds_of, time_pairs
 from driftgate.gate.remote_side import describe_worker
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.samples import Batches, Sample, draw_samples
+from driftgate.gate.samples import Batches, Sample, draw_samples, make_contest
 from driftgate.gate.sides import OpenSide, open_sides
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict, TimedRun, judge_cells
@@ -139,10 +140,11 @@ def compare(
                 contests = []
                 for name, cells in contested.items():
                     own = {cell.id: batches[cell.id] for cell in cells}
-                    contest, drawn = _make_contest(comparison.baseline, built[name], own, settings, sides, clock)
+                    contest, drawn = _draw_contest(comparison.baseline, built[name], own, settings, sides, clock)
                     contests.append(contest)
                     samples |= drawn
-                timing = _time(contests, options, announce=announce, seed=seed, clock=clock)
+                judge = make_judge(contests, options.rule, announce)
+                timing = time_pairs(contests, judge, budget_seconds=options.budget_seconds, seed=seed, clock=clock)
             found |= judge_cells(as_judged(contests, timing.pairs), options.rule)
         except WorkerError as error:
             found |= {
@@ -176,7 +178,7 @@ def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_ident
     return found
 
 
-def _make_contest(
+def _draw_contest(
     baseline: GateBaseline,
     built: Built,
     batches: Batches,
@@ -185,25 +187,12 @@ def _make_contest(
     clock: Clock,
 ) -> tuple[Contest, dict[str, Sample]]:
     """Of one backend; with what of each cell is timed, which is the same on both sides."""
-    name, (open_baseline, open_candidate) = built.spec.name, sides
-    then = Built(built.spec, built.encoder, baseline.backends[name].artifact)
-    samples = draw_samples(batches, lambda own: open_baseline(then, own, settings), clock)
-    kept = {cell: sample.batches for cell, sample in samples.items()}
-    contest = Contest(
-        name,
-        open_baseline(then, kept, settings),
-        open_candidate(built, kept, settings),
-        {cell: sample.units for cell, sample in samples.items()},
-        control=next(iter(batches)),
+    then = Built(built.spec, built.encoder, baseline.backends[built.spec.name].artifact)
+    open_baseline, open_candidate = (
+        partial(open_side, side, settings=settings) for open_side, side in zip(sides, (then, built), strict=True)
     )
-    return contest, samples
-
-
-def _time(
-    contests: Sequence[Contest], options: GateOptions, *, announce: Callable[[str], None], seed: int, clock: Clock
-) -> Timing:
-    judge = make_judge(contests, options.rule, announce)
-    return time_pairs(contests, judge, budget_seconds=options.budget_seconds, seed=seed, clock=clock)
+    samples = draw_samples(batches, open_baseline, clock)
+    return make_contest(built.spec.name, samples, open_baseline, open_candidate), samples
 
 
 def make_judge(

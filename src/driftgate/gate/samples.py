@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.gate.pairs import Load
+from driftgate.gate.pairs import Contest, Load
 from driftgate.gate.units import Clock, Units, cut_units, time_calls
 from driftgate.inputs.batches import TokenBatch
 
@@ -20,6 +20,10 @@ KEPT_CALL_NS = 100_000_000
 
 Batches = Mapping[str, Sequence[TokenBatch]]
 """Of each cell, by cell id."""
+
+
+OpenLoad = Callable[[Batches], Load]
+"""Gives the function that loads one side with the given batches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,16 +43,21 @@ class Sample:
         return sum(len(batch.rows) for batch in self.batches)
 
 
-def draw_samples(batches: Batches, open_load: Callable[[Batches], Load], clock: Clock) -> dict[str, Sample]:
-    """Time one row of every batch, and keep of each what is not too long.
-
-    Args:
-        open_load: loads the side on which that is measured, with the given batches.
-    """
+def draw_samples(batches: Batches, open_side: OpenLoad, clock: Clock) -> dict[str, Sample]:
+    """Time one row of every batch on one side, and keep of each what is not too long."""
     single = {cell: [keep_rows(batch, 1) for batch in of_cell] for cell, of_cell in batches.items()}
-    with open_load(single)() as calls:
+    with open_side(single)() as calls:
         rows_ns = {cell: [time_calls([call], clock) for call in calls[cell]] for cell in batches}
     return {cell: _draw_sample(of_cell, rows_ns[cell]) for cell, of_cell in batches.items()}
+
+
+def make_contest(
+    backend: str, samples: Mapping[str, Sample], open_baseline: OpenLoad, open_candidate: OpenLoad
+) -> Contest:
+    """Both sides on what is timed of each cell; the control is on the first one."""
+    batches = {cell: sample.batches for cell, sample in samples.items()}
+    units = {cell: sample.units for cell, sample in samples.items()}
+    return Contest(backend, open_baseline(batches), open_candidate(batches), units, control=next(iter(units)))
 
 
 def _draw_sample(batches: Sequence[TokenBatch], rows_ns: Sequence[float]) -> Sample:
@@ -67,7 +76,4 @@ def _count_rows(rows: int, row_ns: float) -> int:
 def keep_rows(batch: TokenBatch, count: int) -> TokenBatch:
     """So many rows, the longest first and evenly spread over lengths, padded as they were."""
     falling = np.argsort(-batch.attention_mask.sum(axis=1), kind="stable")
-    chosen = np.sort(falling[(np.arange(count) * len(falling)) // count])
-    types = None if batch.token_type_ids is None else batch.token_type_ids[chosen]
-    rows = tuple(batch.rows[index] for index in chosen.tolist())
-    return TokenBatch(rows, batch.input_ids[chosen], batch.attention_mask[chosen], types)
+    return batch.take(np.sort(falling[(np.arange(count) * len(falling)) // count]).tolist())

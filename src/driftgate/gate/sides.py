@@ -1,12 +1,12 @@
 """What the gate times: cells with an artifact, and both sides of them, in this process or each in a worker of its own Python."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from driftgate.backends import BackendSpec, Runtime
 from driftgate.gate.pairs import Load
@@ -15,8 +15,11 @@ from driftgate.gate.samples import Batches
 from driftgate.pipeline import Built, open_built
 from driftgate.run.device import RunSettings
 
-OpenSide = Callable[[Built, Batches, RunSettings], Load]
-"""Gives the function that loads an artifact anew and prepares the cells."""
+
+class OpenSide(Protocol):
+    """Gives the function that loads an artifact anew and prepares the cells."""
+
+    def __call__(self, built: Built, batches: Batches, settings: RunSettings) -> Load: ...
 
 
 def is_gateable(spec: BackendSpec) -> bool:
