@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 
 @dataclass(slots=True)
@@ -42,4 +43,4 @@ class Bill:
         if chosen:
             return chosen
         fitting = (c for c in by_cost if self.cells_ns[c] + self.fixed_ns[self.backends[c]] <= left_ns)
-        return set(list(fitting)[:1])
+        return set(islice(fitting, 1))

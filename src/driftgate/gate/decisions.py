@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from driftgate.arrays import FloatArray
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.sequential import growth, log_evidence, next_sharpness
+from driftgate.gate.sequential import expected_spread, growth, log_evidence, sharpness_at
 
 Round = Mapping[str, float]
 """Log ratios of one round, by the ids of the cells that were timed in it."""
@@ -63,7 +63,7 @@ class Referee:
 
     def _add(self, cell: str, ratio: float) -> None:
         series, rule = self._series[cell], self._rule
-        sharpness = [next_sharpness(series.ratios, rule.log_detect)]
+        sharpness = [sharpness_at(expected_spread(series.ratios), rule.log_detect)]
         series.ratios.append(ratio)
         if not np.isfinite(ratio):
             self._decided[cell] = Decision(Verdict.NOT_MEASURABLE, len(series.ratios))
@@ -97,8 +97,8 @@ class Referee:
     def _expect(self, series: _Series, log_adjusted: float) -> float:
         rule, ratios = self._rule, series.ratios
         middle = float(np.median(ratios)) if ratios else 0.0
-        sharpness = next_sharpness(ratios, rule.log_detect)
-        spread = float(np.sqrt(rule.log_detect / (2 * sharpness)))
+        spread = expected_spread(ratios)
+        sharpness = sharpness_at(spread, rule.log_detect)
         ways = (
             (rule.log_detect - middle, -np.log(rule.beta) - series.log_faster),
             (middle - rule.log_tolerance, -np.log(rule.alpha) - log_adjusted),

@@ -55,11 +55,12 @@ def log_evidence(excess: ArrayLike, sharpness: ArrayLike) -> FloatArray:
 
 def sharpen(log_ratios: Sequence[float], effect: float) -> FloatArray:
     """The sharpness of every round's bet, each from the rounds before it, float64, (rounds,)."""
-    return np.array([next_sharpness(log_ratios[:rounds], effect) for rounds in range(len(log_ratios))])
+    spreads = (expected_spread(log_ratios[:rounds]) for rounds in range(len(log_ratios)))
+    return np.array([sharpness_at(spread, effect) for spread in spreads])
 
 
-def next_sharpness(log_ratios: Sequence[float], effect: float) -> float:
-    """The sharpness of the next round's bet, from the spread of the rounds so far.
+def sharpness_at(spread: float, effect: float) -> float:
+    """The sharpness of a bet on a round of this spread.
 
     For normal rounds of standard deviation s around `effect`, evidence grows fastest at effect / s^2. Half of that costs little
     there and less where tails are heavy.
@@ -67,15 +68,13 @@ def next_sharpness(log_ratios: Sequence[float], effect: float) -> float:
     Args:
         effect: the log ratio that is to be found soon.
     """
-    return _sharpness(_prior_spread(log_ratios), effect)
-
-
-def _sharpness(spread: float, effect: float) -> float:
     return effect / (2 * spread**2)
 
 
-def _prior_spread(log_ratios: Sequence[float]) -> float:
-    """Standard deviation by the mean absolute deviation from the median, with the prior's rounds among them."""
+def expected_spread(log_ratios: Sequence[float]) -> float:
+    """Standard deviation of the next round, from the rounds so far and the prior's, by the mean absolute deviation from the
+    median.
+    """
     rounds = len(log_ratios)
     values = np.asarray(log_ratios, dtype=np.float64)
     deviations = float(np.abs(values - np.median(values)).sum()) if rounds else 0.0
@@ -97,7 +96,7 @@ def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float
     `level`: the values that the evidence, for or against, does not refute.
 
     Args:
-        effect: as of `sharpen`.
+        effect: as of `sharpness_at`.
 
     Raises:
         ValueError: a log ratio that is not finite.
@@ -141,10 +140,11 @@ def rounds_needed(spread: float, excess: float, level: float, power: float, effe
     """How many rounds find that excess with probability `power`; None beyond `MAX_ROUNDS`.
 
     Args:
-        spread: standard deviation of one round's log ratio, taken as normal. `level`: of the test. `effect`: as of `sharpen`.
+        spread: standard deviation of one round's log ratio, taken as normal. `level`: of the test.
+        effect: as of `sharpness_at`.
     """
     spread = max(spread, 1e-4)
-    mean, deviation = growth(excess, spread, _sharpness(spread, effect))
+    mean, deviation = growth(excess, spread, sharpness_at(spread, effect))
     if mean <= 0:
         return None
     # Rounds r with r * mean - quantile * sqrt(r) * deviation = log(1 / level).

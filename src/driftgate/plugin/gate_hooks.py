@@ -92,7 +92,7 @@ class GatedCell:
 
         found, cell = self.verdict.verdict, self.verdict.cell
         said, added = explain(self.verdict), self.gate.added_work(cell)
-        broken = [*([said] if found is Verdict.REGRESSION else []), *([added] if added else [])]
+        broken = [sentence for sentence in (said if found is Verdict.REGRESSION else "", added) if sentence]
         self.gate.count_verdict(self.verdict, passed=not broken)
         if broken:
             for sentence in broken:
@@ -100,8 +100,8 @@ class GatedCell:
             pytest.fail("\n".join(broken), pytrace=False)
         if found is Verdict.NEW:
             pytest.skip(said)
-        uncounted = self.gate.uncounted_work(cell)
-        open_questions = [*([said] if found is Verdict.NOT_MEASURABLE else []), *([uncounted] if uncounted else [])]
+        undecided = said if found is Verdict.NOT_MEASURABLE else ""
+        open_questions = [sentence for sentence in (undecided, self.gate.uncounted_work(cell)) if sentence]
         if open_questions:
             if not self.gate.options.not_measurable_fails:
                 pytest.skip("; ".join(open_questions))
