@@ -54,8 +54,11 @@ def share(flags: Sequence[bool], blocks: Sequence[object]) -> dict[str, float]:
 
 
 def tabulate(recording: Recording, how: Replay = replay) -> list[dict[str, Any]]:
-    """What the gate would have said of every slowdown, by backend: of runs, and of each of their cells."""
+    """What the gate would have said of every slowdown, by backend: of runs, and of each of their cells; of runs of all
+    backends together besides.
+    """
     rows = []
+    together: defaultdict[tuple[str, float], list[tuple[object, Run]]] = defaultdict(list)
     for backend in recording.pairs:
         series = {name: timed_of(pairs) for name, pairs in recording.contests(backend).items()}
         equal = [timed for name, timed in series.items() if name.split("#")[0] == SAME]
@@ -63,17 +66,31 @@ def tabulate(recording: Recording, how: Replay = replay) -> list[dict[str, Any]]
         for variant, slowdown in INJECTED.items():
             own = [timed for name, timed in series.items() if name.split("#")[0] == variant]
             cases += [("real work", slowdown, own)] if own else []
-        rows += [
-            {"backend": backend, "how": kind, "slowdown": slowdown, **describe_runs(recording, backend, cases_, how)}
-            for kind, slowdown, cases_ in cases
-        ]
+        for kind, slowdown, own_series in cases:
+            found = [
+                ((backend, recording.block_of(backend, run.start)), run)
+                for timed in own_series
+                for run in how(timed, RULE)
+            ]
+            together[kind, slowdown] += found
+            described = describe_runs(recording, backend, own_series, found)
+            rows.append({"backend": backend, "how": kind, "slowdown": slowdown, **described})
+    for (kind, slowdown), found in together.items():
+        rows.append({"backend": "all", "how": kind, "slowdown": slowdown, "runs": count_runs(found), "cells": {}})
     return rows
 
 
-def describe_runs(recording: Recording, backend: str, series: Sequence[TimedRun], how: Replay) -> dict[str, Any]:
-    """Shares of exit codes and of verdicts by cell, rounds and seconds, of all runs replayed from these rounds."""
-    found = [(recording.block_of(backend, run.start), run) for timed in series for run in how(timed, RULE)]
-    blocks, runs = [block for block, _ in found], [run for _, run in found]
+def count_runs(found: Sequence[tuple[object, Run]]) -> dict[str, Any]:
+    """Shares of exit codes of replayed runs, each with the block it began in."""
+    blocks = [block for block, _ in found]
+    return {name: share([run.code == code for _, run in found], blocks) for name, code in _CODES.items()}
+
+
+def describe_runs(
+    recording: Recording, backend: str, series: Sequence[TimedRun], found: Sequence[tuple[object, Run]]
+) -> dict[str, Any]:
+    """Shares of exit codes and of verdicts by cell, rounds and seconds, of all runs replayed from the rounds of `series`."""
+    runs = [run for _, run in found]
     cost = recording.seconds_a_round(backend)
     seconds = [run.rounds * cost for run in runs]
     cells: defaultdict[str, list[tuple[object, Verdict]]] = defaultdict(list)
@@ -84,7 +101,7 @@ def describe_runs(recording: Recording, backend: str, series: Sequence[TimedRun]
     return {
         "measured": float(np.expm1(np.mean([np.median(own) for own in ratios]))),
         "spread": float(np.mean([robust_spread(own) for own in ratios])),
-        "runs": {name: share([run.code == code for run in runs], blocks) for name, code in _CODES.items()},
+        "runs": count_runs(found),
         "cells": {
             cell: {
                 str(verdict): share([own is verdict for _, own in verdicts], [block for block, _ in verdicts])

@@ -113,18 +113,12 @@ def _slowdown(row: Mapping[str, Any]) -> str:
 
 def _runs_row(row: Mapping[str, Any]) -> list[str]:
     runs = row["runs"]
-    return [
-        row["backend"],
-        _slowdown(row),
-        f"{row['measured']:+.1%}",
-        f"{row['spread']:.1%}",
-        str(runs["pass"]["of"]),
-        _share(runs["regression"]),
-        _share(runs["not measurable"]),
-        f"{row['rounds_median']:.0f}",
-        f"{row['seconds_median']:.1f}",
-        f"{row['seconds_p95']:.1f}",
-    ]
+    ratios = [f"{row['measured']:+.1%}", f"{row['spread']:.1%}"] if "measured" in row else ["", ""]
+    cost = ["", "", ""]
+    if "rounds_median" in row:
+        cost = [f"{row['rounds_median']:.0f}", f"{row['seconds_median']:.1f}", f"{row['seconds_p95']:.1f}"]
+    shares = [_share(runs["regression"]), _share(runs["not measurable"])]
+    return [row["backend"], _slowdown(row), *ratios, str(runs["pass"]["of"]), *shares, *cost]
 
 
 def _cell_rows(row: Mapping[str, Any]) -> list[list[str]]:
@@ -137,7 +131,8 @@ def _cell_rows(row: Mapping[str, Any]) -> list[list[str]]:
 def _sign_rule_row(row: Mapping[str, Any]) -> list[str]:
     runs = row["runs"]
     shares = [_share(runs[name]) for name in ("regression", "not measurable")]
-    return [row["backend"], _slowdown(row), str(runs["pass"]["of"]), *shares, f"{row['rounds_median']:.0f}"]
+    rounds = f"{row['rounds_median']:.0f}" if "rounds_median" in row else ""
+    return [row["backend"], _slowdown(row), str(runs["pass"]["of"]), *shares, rounds]
 
 
 def _live_row(row: Mapping[str, Any]) -> list[str]:
