@@ -5,6 +5,7 @@ assert assessment.passed, assessment.verdicts
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -186,6 +187,7 @@ def assess(
     settings = settings or RunSettings(available_threads())
     specs = choose_backends(backends, device=settings.device.kind) if isinstance(backends, str) else backends
     limits = find_bounds(bounds, specs) if bounds is None or isinstance(bounds, Path) else bounds
+    encoder = replace(encoder, takes_pairs=corpus.has_pairs)
     assessor = Assessor(OpenBackends(encoder, settings, announce=announce), corpus, len(specs), announce=announce)
     found: dict[str, BackendAssessment] = {spec.name: assessor.judgement(spec).assess(limits) for spec in specs}
     return Assessment(encoder.name, corpus.name, len(corpus), found)

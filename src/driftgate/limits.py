@@ -91,6 +91,8 @@ def _for_all() -> str:
 BATCH_SIZE = Limit("batch size", 1, 4_096)
 """Rows. No device gains from more than some hundreds, and the attention of 4,096 long texts takes tens of gigabytes."""
 SEQUENCE_LENGTH = Limit("sequence length", 1, 1_048_576)
+MAX_TOKENS = Limit("max tokens", 1, 1_048_576)
+"""Where texts are cut; what an encoder can take is far less."""
 BATCH_TOKENS = Limit("tokens of a batch", 1, 1_048_576)
 """2,048 rows of 512 tokens."""
 TOKEN_BUDGET = Limit("token budget", 1, 1_048_576)

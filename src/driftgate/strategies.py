@@ -1,13 +1,16 @@
 """Hypothesis strategies for texts: what people write, what they never should, and changes of a corpus' own rows.
 
 A corpus row is drawn as a reference, `corpus_text(17, "upper")`, and resolved inside the test: whatever prints an example
-prints the reference, so the rows of a private corpus stay out of logs, and the line can be pasted into a test.
+prints the reference, so the rows of a private corpus stay out of logs, and the line can be pasted into a test. Where rows are
+pairs of texts, a reference stands for a pair, and both its texts are changed; generated pairs are tuples of two texts.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
+
+from driftgate.inputs.texts import Pair, Text, is_pair, join_texts, map_parts
 
 EMOJI = ("🎉", "❤️", "👩‍👩‍👧‍👦", "👍🏽", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿")
 """Plain, with a variation selector, joined by zero-width joiners, with a skin tone, of two letters, of tags."""
@@ -53,29 +56,39 @@ def corpus_text(row: int, *changes: str) -> CorpusText:
     """Row `row`, counted round the corpus, with `changes` applied in the order given.
 
     A change is "upper", "lower", "title", or a word and a number: "drop 2", "duplicate 2", "swap 2" and "emoji 2" change
-    the text at its third word, "repeat 5" writes it five times, "then 7" adds row 7.
+    the text at its third word, "repeat 5" writes it five times, "then 7" adds row 7. "exchange" puts the second text of a pair
+    first, and leaves a single text as it is.
     """
     return CorpusText(row, changes)
 
 
-def resolve(text: str | CorpusText, rows: Sequence[str]) -> str:
-    """The text itself.
+def resolve(text: Text | CorpusText, rows: Sequence[Text]) -> Text:
+    """The text itself, or the pair.
 
     Args:
-        rows: texts of the corpus.
+        rows: texts of the corpus, or its pairs.
 
     Raises:
         ValueError: a change that nobody knows.
     """
-    if isinstance(text, str):
+    if not isinstance(text, CorpusText):
         return text
     resolved = rows[text.row % len(rows)]
     for change in text.changes:
-        resolved = _changed(resolved, change, rows)
+        resolved = _changed_row(resolved, change, rows)
     return resolved
 
 
-def _changed(text: str, change: str, rows: Sequence[str]) -> str:
+def _changed_row(row: Text, change: str, rows: Sequence[Text]) -> Text:
+    if change == "exchange":
+        return (row[1], row[0]) if is_pair(row) else row
+    name, _, number = change.partition(" ")
+    if name == "then" and number.isdecimal():
+        return join_texts([row, rows[int(number) % len(rows)]])
+    return map_parts(lambda text: _changed(text, change), row)
+
+
+def _changed(text: str, change: str) -> str:
     name, _, number = change.partition(" ")
     if name in ("upper", "lower", "title") and not number:
         return str(getattr(text, name)())
@@ -97,13 +110,11 @@ def _changed(text: str, change: str, rows: Sequence[str]) -> str:
         return " ".join([*words[:at], EMOJI[count % len(EMOJI)], *words[at:]])
     if name == "repeat":
         return " ".join([text] * count)
-    if name == "then":
-        return f"{text} {rows[count % len(rows)]}"
     raise ValueError(f"change {change!r}: expected one that corpus_text's docstring names, such as 'upper' or 'drop 2'")
 
 
 def changes() -> st.SearchStrategy[str]:
-    """One change of a corpus row."""
+    """One change of a corpus row, that does something to a single text too."""
     numbered = st.builds("{} {}".format, st.sampled_from(("drop", "duplicate", "swap", "emoji")), st.integers(0, 30))
     joined = st.builds("then {}".format, st.integers(0, _ROWS))
     return st.sampled_from(("upper", "lower", "title")) | numbered | joined
@@ -169,6 +180,28 @@ def generated_texts() -> st.SearchStrategy[str]:
 def generated_batches(min_size: int = 1, max_size: int = 8) -> st.SearchStrategy[list[str]]:
     """Texts of one batch, none of them from a corpus."""
     return st.lists(generated_texts(), min_size=min_size, max_size=max_size)
+
+
+def corpus_pairs() -> st.SearchStrategy[CorpusText]:
+    """Rows of a corpus of pairs, changed or exchanged."""
+    changed = st.lists(changes() | st.just("exchange"), max_size=3).map(tuple)
+    return st.builds(CorpusText, st.integers(0, _ROWS), changed)
+
+
+def generated_pairs() -> st.SearchStrategy[Pair]:
+    """Two texts, none of them from a corpus, either of them perhaps empty, or both the same."""
+    texts = generated_texts() | st.sampled_from(EDGE_TEXTS)
+    return st.tuples(texts, texts) | texts.map(lambda text: (text, text))
+
+
+def wordy_pairs(min_words: int, max_words: int) -> st.SearchStrategy[Pair]:
+    """Two texts of ordinary words, each of so many."""
+    return st.tuples(wordy_texts(min_words, max_words), wordy_texts(min_words, max_words))
+
+
+def pair_batches(min_size: int = 2, max_size: int = 4) -> st.SearchStrategy[list[Text | CorpusText]]:
+    """Pairs of one batch, generated and of the corpus."""
+    return st.lists(generated_pairs() | corpus_pairs(), min_size=min_size, max_size=max_size)
 
 
 def text_batches(more: int = 1) -> st.SearchStrategy[list[str | CorpusText]]:

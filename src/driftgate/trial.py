@@ -81,7 +81,8 @@ def open_trial(
 def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed:
     """Time torch and every backend in alternating blocks of the same texts, under each batch plan."""
     timed = {spec.name: backends.open(spec) for spec in (REGISTRY["torch"], *specs)}
-    tokens = tokenize(backends.encoder, throughput_corpus(_SPEED_CORPUS).texts)
+    corpus = throughput_corpus(_SPEED_CORPUS, pairs=backends.encoder.takes_pairs)
+    tokens = tokenize(backends.encoder, corpus.texts)
     sample = tokens.take(spread_sample(tokens, _SPEED_ROWS))
     texts_per_second: dict[str, float] = {}
     ratios: dict[str, dict[str, Ratio]] = {spec.name: {} for spec in specs}
@@ -91,4 +92,4 @@ def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed
         for name, found in ratios.items():
             found[plan.name] = speed_ratio(seconds["torch"], seconds[name])
     settings = backends.settings
-    return Speed(_SPEED_CORPUS, len(sample), settings.threads, str(settings.device), texts_per_second, ratios)
+    return Speed(corpus.name, len(sample), settings.threads, str(settings.device), texts_per_second, ratios)

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from driftgate.errors import BuildError, DriftgateError, OptionError, quote_line
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.positions import read_max_tokens
 
 # Libraries whose release can change what a build writes.
 _VERSIONED = ("torch", "transformers", "onnxscript", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum-onnx")
@@ -106,7 +107,9 @@ class _Build:
                     raise BuildError(f"backend {self.spec.name!r}: build steps start with 'export'")
                 notes = {**read_manifest(source).notes, **self._apply(last, source / MODEL, folder / MODEL)}
             else:
-                export.export_onnx(self.encoder, folder / MODEL, opset=self.spec.opset)
+                # Whatever the encoder has positions for, also where texts are cut shorter: that is the tokenizer's work.
+                whole = replace(self.encoder, max_tokens=read_max_tokens(self.encoder.path))
+                export.export_onnx(whole, folder / MODEL, opset=self.spec.opset)
             return Manifest(
                 self.spec.name, self.spec.precision, names, self.encoder.name, self.encoder.sha256, versions, {}, notes
             )
@@ -117,13 +120,19 @@ class _Build:
         if not isinstance(step, Step):
             chosen = "" if self.spec.opset == DEFAULT_OPSET else f":opset-{self.spec.opset}"
             return f"export@{export.VERSION}{_code(export.__name__)}{chosen}"
-        watched = f":{self._corpus.sha256[:12]}" if step.calibrated else ""
+        watched = f":{self._corpus.sha256[:12]}{self._cut}" if step.calibrated else ""
         without = ":no-shape-inference" if step.infers_shapes and not self.spec.shape_inference else ""
         return f"{step.name}@{step.version}{_code(step.apply.__module__)}{watched}{without}"
 
     @property
+    def _cut(self) -> str:
+        """Where calibration texts are cut, where that is not the encoder's own limit."""
+        shortened = self.encoder.max_tokens != read_max_tokens(self.encoder.path)
+        return f":{self.encoder.max_tokens}-tokens" if shortened else ""
+
+    @property
     def _corpus(self) -> Corpus:
-        corpus: Corpus = self.spec.calibration or throughput_corpus("normal")
+        corpus: Corpus = self.spec.calibration or throughput_corpus("normal", pairs=self.encoder.takes_pairs)
         return corpus
 
     @cached_property

@@ -35,5 +35,6 @@ def open_checkpoint(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, E
             f"{path}: its tokenizer is not that of the encoder {encoder.name}, so the two cannot be given the same tokens; "
             "judge it as an encoder of its own"
         )
+    other = replace(other, max_tokens=min(other.max_tokens, encoder.max_tokens), takes_pairs=encoder.takes_pairs)
     precision = Precision.CHECKPOINT if spec.precision is Precision.FROM_GRAPH else spec.precision
     return replace(spec, precision=precision, runtime=Runtime.TORCH, published=path), other

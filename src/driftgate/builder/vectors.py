@@ -19,6 +19,7 @@ from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import join_texts, map_parts, parts_of
 from driftgate.inputs.tokens import tokenize
 
 SET_PREFIX = "test_data_set_"
@@ -37,10 +38,14 @@ def vectors_folder(model: Path) -> Path:
 
 
 def embedded_feeds(encoder: Encoder) -> tuple[Feed, ...]:
-    """Three batches of embedded texts, int64, (batch, sequence): a short text, a padded batch, a batch with a truncated text."""
-    texts = throughput_corpus("normal").texts
-    short = next(text for text in texts if len(text) <= _SHORT_CHARACTERS)
-    long = " ".join(texts)[: 10 * encoder.max_tokens]  # English gives a token for every three or four characters
+    """Three batches of embedded texts, int64, (batch, sequence): a short text, a padded batch, a batch with a truncated text.
+
+    Pairs of texts, for an encoder that takes pairs.
+    """
+    texts = throughput_corpus("normal", pairs=encoder.takes_pairs).texts
+    short = next(text for text in texts if max(map(len, parts_of(text))) <= _SHORT_CHARACTERS)
+    characters = 10 * encoder.max_tokens  # English gives a token for every three or four
+    long = map_parts(lambda joined: joined[:characters], join_texts(texts))
     rows = [short, *texts[:_BATCH_ROWS], long]
     tokens = tokenize(encoder, rows)
     feeds = []

@@ -1,4 +1,4 @@
-"""The corpus: texts, perhaps with labels, checked row by row."""
+"""The corpus: texts or pairs of texts, perhaps with labels, checked row by row."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -14,17 +14,19 @@ from driftgate.escape import for_terminal
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
+from driftgate.inputs.texts import Text, is_pair, on_one_line, parts_of
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 from driftgate.limits import DRAWN_ROWS
+from driftgate.spelling import option
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """Texts in a fixed order.
+    """Texts in a fixed order, or pairs of texts.
 
     Args:
         name: what reports and benchmark groups call it, what cannot be seen in it escaped.
-        texts: never empty, valid Unicode.
+        texts: never empty, valid Unicode; all of them alone, or all of them pairs.
         row_ids: where each text stands in its source, such as "line 7"; reports show these instead of texts.
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
         private: the texts are a user's: reports show row ids unless asked for texts.
@@ -32,7 +34,7 @@ class Corpus:
     """
 
     name: str
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]
     row_ids: tuple[str, ...]
     labels: LabelMatrix | None
     private: bool = True
@@ -41,17 +43,32 @@ class Corpus:
     def __post_init__(self) -> None:
         if not self.texts:
             raise CorpusError(f"corpus {self.name}: it has no rows; a corpus needs at least one text")
+        if len({is_pair(text) for text in self.texts}) > 1:
+            raise CorpusError(
+                f"corpus {self.name}: expected texts or pairs of texts, found both; make a corpus of each"
+            )
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether its rows are pairs of texts."""
+        return is_pair(self.texts[0])
+
+    @property
+    def shown_texts(self) -> tuple[str, ...]:
+        """For people: on one line each, the texts of a pair with a bar between them."""
+        return tuple(map(on_one_line, self.texts))
 
     @property
     def sha256(self) -> str:
         """Digest of texts and labels, in order."""
         digest = hashlib.sha256()
         for text in self.texts:
-            encoded = text.encode()
-            digest.update(b"%d:%b" % (len(encoded), encoded))  # the length first: no text can pass for two
+            encoded = [part.encode() for part in parts_of(text)]
+            # The lengths first: no text can pass for two, nor a pair for two rows.
+            digest.update(b"+".join(b"%d" % len(part) for part in encoded) + b":" + b"".join(encoded))
         if self.labels is not None:
             digest.update(repr(self.labels.shape).encode() + np.packbits(self.labels).tobytes())
         return digest.hexdigest()
@@ -82,10 +99,12 @@ def load_corpus(
 
     Args:
         path: a file, or `hub:NAME[@REVISION][:CONFIG][:SPLIT]`.
+        columns: where texts and labels are; with a column of second texts, rows are pairs.
         labelled: False where texts are all that is wanted: labels are not looked at, whosever they are.
 
     Raises:
-        CorpusError: unreadable, empty, rows without text, lone surrogates, labels that the encoder does not have.
+        CorpusError: unreadable, empty, rows without text or without the second of a pair, lone surrogates,
+            labels that the encoder does not have.
     """
     columns = columns or Columns()
     if is_hub_corpus(path):
@@ -97,15 +116,33 @@ def load_corpus(
         name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
     if not rows:
         raise CorpusError(f"corpus {path}: it has no rows; a corpus needs at least one text")
-    without_text = [not isinstance(row.text, str) or not row.text.strip() for row in rows]
-    _refuse_rows(path, rows, without_text, "empty or missing text")
+    _refuse_rows(path, rows, [_is_empty(row.text) for row in rows], "empty or missing text")
+    if columns.pair:
+        _refuse_empty_seconds(path, rows, columns)
+    texts: list[Text] = [(row.text, row.second) if columns.pair else row.text for row in rows]
     _refuse_rows(
-        path, rows, [has_lone_surrogate(row.text) for row in rows], "a lone surrogate, which no encoding can carry"
+        path,
+        rows,
+        [any(map(has_lone_surrogate, parts_of(text))) for text in texts],
+        "a lone surrogate, which no encoding can carry",
     )
     labels = _label_matrix(path, rows, encoder, columns.label_separator) if labelled and has_labels else None
-    return Corpus(
-        for_terminal(name), tuple(row.text for row in rows), tuple(row.where for row in rows), labels, private, pinned
-    )
+    return Corpus(for_terminal(name), tuple(texts), tuple(row.where for row in rows), labels, private, pinned)
+
+
+def _is_empty(value: Any) -> bool:
+    return not isinstance(value, str) or not value.strip()
+
+
+def _refuse_empty_seconds(path: str | Path, rows: Sequence[RawRow], columns: Columns) -> None:
+    empty = [_is_empty(row.second) for row in rows]
+    if all(empty):
+        spelled = option("pair_column", argument="Columns(pair=...)")
+        raise CorpusError(
+            f"corpus {path}: expected second texts in the column {columns.pair!r}, found none in any of its {len(rows)} rows; "
+            f"name the right column with {spelled}, or leave it out where rows are single texts"
+        )
+    _refuse_rows(path, rows, empty, "an empty or missing second text")
 
 
 def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from driftgate.errors import CorpusError, OptionError
 from driftgate.spelling import option
 
+USUAL_TEXT_COLUMN = "text"
+_USUAL_LABEL_COLUMNS = ("labels", "label")
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _MAX_FIELD_CHARS = 1 << 27
@@ -29,24 +31,56 @@ class Columns:
         text: column of the texts; empty means "text".
         label: column of the labels; empty means "labels" or "label" where there is one, else no labels.
         label_separator: what separates several labels in one field.
+        pair: column of the second texts, where rows are pairs; empty means that they are not.
     """
 
     text: str = ""
     label: str = ""
     label_separator: str = ","
+    pair: str = ""
 
     def __post_init__(self) -> None:
         if not self.label_separator:
             raise OptionError("label separator '': expected at least one character, such as ','")
+        require_other_column(self.text, self.pair)
+
+
+def require_other_column(text: str, pair: str) -> None:
+    """Refuse to pair texts with themselves; an empty `pair` is none.
+
+    Raises:
+        OptionError: the column of second texts is that of the first ones.
+    """
+    if pair and pair == (text or USUAL_TEXT_COLUMN):
+        raise OptionError(
+            f"{option('pair_column', pair, argument=f'Columns(pair={pair!r})')}: expected a column of second texts, found "
+            "that of the first ones; name another"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row as it stands in the file. `where` names it for error messages: "row 7"."""
+    """One row as it stands in the file. `where` names it for error messages: "row 7"; `second` is of a pair, else None."""
 
     where: str
     text: Any
     labels: Any
+    second: Any = None
+
+    @classmethod
+    def of(cls, where: str, values: Any, places: Mapping[str, Any]) -> "RawRow":
+        """Read from `values`, a list or mapping, at the places that "text", "pair" and "label" have in it.
+
+        Keys that a JSONL row leaves out are missing values.
+        """
+        text, labels, second = (_look_up(values, places.get(role)) for role in ("text", "label", "pair"))
+        return cls(where, text, labels, second)
+
+
+def _look_up(values: Any, place: Any) -> Any:
+    if place is None:
+        return None
+    return values.get(place) if isinstance(values, Mapping) else values[place]
 
 
 def read_rows(path: Path, columns: Columns) -> tuple[list[RawRow], bool]:
@@ -109,23 +143,29 @@ def _read_delimited(path: Path, content: str, columns: Columns) -> tuple[list[Ra
     if not lines:
         return [], bool(columns.label)
     if columns.text.isdecimal():
-        text_at, label_at = int(columns.text), int(columns.label) if columns.label.isdecimal() else None
-        if columns.label and label_at is None:
-            raise CorpusError(
-                f"corpus {path}: text column by position and label column by name; give both as positions"
-            )
+        places = _read_positions(path, columns)
     else:
         header = [name.strip() for name in lines.pop(0)[1]]
-        text_at = header.index(choose_column(path, header, columns.text, ("text",)))
-        label = choose_column(path, header, columns.label, ("labels", "label"), optional=True)
-        label_at = header.index(label) if label else None
-    needed = max(text_at, label_at or 0) + 1
+        places = {role: header.index(name) for role, name in choose_columns(path, header, columns).items()}
+    needed = max(places.values()) + 1
     rows = []
     for line, fields in lines:
         if len(fields) < needed:
             raise CorpusError(f"corpus {path}, line {line}: expected at least {needed} columns, found {len(fields)}")
-        rows.append(RawRow(f"line {line}", fields[text_at], None if label_at is None else fields[label_at]))
-    return rows, label_at is not None
+        rows.append(RawRow.of(f"line {line}", fields, places))
+    return rows, "label" in places
+
+
+def _read_positions(path: Path, columns: Columns) -> dict[str, int]:
+    """Where each column is, by what it holds, in a file without header."""
+    given = {"text": columns.text, "pair": columns.pair, "label": columns.label}
+    named = [repr(name) for name in given.values() if name and not name.isdecimal()]
+    if named:
+        raise CorpusError(
+            f"corpus {path}: text column by position, {' and '.join(named)} by name; "
+            f"give {'both' if len(named) == 1 else 'all'} as positions"
+        )
+    return {role: int(position) for role, position in given.items() if position}
 
 
 def _read_jsonl(path: Path, content: str, columns: Columns) -> tuple[list[RawRow], bool]:
@@ -167,28 +207,32 @@ def _read_parquet(path: Path, columns: Columns) -> tuple[list[RawRow], bool]:
 def _rows_of_records(
     path: Path, records: Sequence[tuple[str, Mapping[str, Any]]], names: Sequence[str], columns: Columns
 ) -> tuple[list[RawRow], bool]:
-    text = choose_column(path, names, columns.text, ("text",))
-    label = choose_column(path, names, columns.label, ("labels", "label"), optional=True)
-    rows = [RawRow(where, record.get(text), record.get(label) if label else None) for where, record in records]
-    return rows, bool(label)
+    chosen = choose_columns(path, names, columns)
+    return [RawRow.of(where, record, chosen) for where, record in records], "label" in chosen
 
 
-def choose_column(
-    path: str | Path, names: Sequence[str], given: str, usual: tuple[str, ...], *, optional: bool = False
-) -> str:
-    """The column name to use; "" where it is optional and absent.
+def choose_columns(path: str | Path, names: Sequence[str], columns: Columns) -> dict[str, str]:
+    """The column of "text", of "pair" and of "label", without those that need not be there and are not.
 
     Raises:
-        CorpusError: the column is not there, with those that are.
+        CorpusError: a column is not there, with those that are.
     """
-    candidates = (given,) if given else usual
-    found = next((name for name in candidates if name in names), "")
-    if not found and (given or not optional):
-        column = "label" if optional else "text"
-        spelled = option(f"{column}_column", argument=f"Columns({column}=...)")
-        raise CorpusError(
-            f"corpus {path}: expected a column {' or '.join(map(repr, candidates))}, "
-            f"found {', '.join(repr(name[:_NAME_CHARS_IN_ERRORS]) for name in names)}; "
-            f"name it with {spelled} (a position from 0 where the file has no header)"
-        )
+    asked = {
+        "text": (columns.text,) if columns.text else (USUAL_TEXT_COLUMN,),
+        "pair": (columns.pair,) if columns.pair else (),
+        "label": (columns.label,) if columns.label else _USUAL_LABEL_COLUMNS,
+    }
+    needed = {"text", *(role for role, given in (("pair", columns.pair), ("label", columns.label)) if given)}
+    found = {}
+    for role, candidates in asked.items():
+        name = next((name for name in candidates if name in names), None)
+        if name is not None:
+            found[role] = name
+        elif role in needed:
+            spelled = option(f"{role}_column", argument=f"Columns({role}=...)")
+            raise CorpusError(
+                f"corpus {path}: expected a column {' or '.join(map(repr, candidates))}, "
+                f"found {', '.join(repr(name[:_NAME_CHARS_IN_ERRORS]) for name in names)}; "
+                f"name it with {spelled} (a position from 0 where the file has no header)"
+            )
     return found

@@ -9,6 +9,7 @@ import numpy as np
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.texts import Text, pair_with_next
 
 THROUGHPUT_CORPORA = ("normal", "long")
 THROUGHPUT_ROWS = 2000
@@ -23,24 +24,33 @@ def corpora_folder() -> Path:
 
 
 def embedded_comments(encoder: Encoder) -> Corpus:
-    """The embedded comments: with their emotions for a multi-label encoder that knows all of them, else texts alone."""
+    """The embedded comments: with their emotions for a multi-label encoder that knows all of them, else texts alone.
+
+    Each with the next one for an encoder that takes pairs.
+    """
     path = corpora_folder() / "emotions.jsonl"
     with path.open(encoding="utf-8") as lines:
         comments = [json.loads(line) for line in lines]
+    rows = tuple(f"line {number}" for number in range(1, len(comments) + 1))
+    texts = tuple(comment["text"] for comment in comments)
+    if encoder.takes_pairs:
+        return Corpus("emotions-pairs", pair_with_next(texts), rows, labels=None, private=False)
     known = {label for comment in comments for label in comment["labels"]} <= set(encoder.labels)
     if known and encoder.problem_type is ProblemType.MULTI_LABEL:
         return load_corpus(path, encoder, private=False)
-    rows = tuple(f"line {number}" for number in range(1, len(comments) + 1))
-    return Corpus("emotions", tuple(comment["text"] for comment in comments), rows, labels=None, private=False)
+    return Corpus("emotions", texts, rows, labels=None, private=False)
 
 
 @cache
-def throughput_corpus(name: str) -> Corpus:
+def throughput_corpus(name: str, *, pairs: bool = False) -> Corpus:
     """2,000 unlabelled texts whose lengths follow a measured distribution of Reddit comments.
 
     `normal` follows a random sample, `long` one of comments over 200 characters (`length_quantiles.json` says whose).
     Each target length is a quantile of the distribution; a text of that length is made of whole comments of the
     embedded corpus, drawn with a fixed seed, joined and cut at a word. The same on every machine.
+
+    Args:
+        pairs: each text with the next one, as `normal-pairs` and `long-pairs`, for encoders that take pairs.
 
     Raises:
         CorpusError: another name.
@@ -53,9 +63,10 @@ def throughput_corpus(name: str) -> Corpus:
     lengths = _lengths(quantiles, generator)
     with (folder / "emotions.jsonl").open(encoding="utf-8") as lines:
         comments = [json.loads(line)["text"] for line in lines]
-    texts = tuple(_text_of_length(int(length), comments, generator) for length in lengths)
-    rows = tuple(f"{name} {row}" for row in range(len(texts)))
-    return Corpus(name, texts, rows, labels=None, private=False)
+    alone = tuple(_text_of_length(int(length), comments, generator) for length in lengths)
+    rows = tuple(f"{name} {row}" for row in range(len(alone)))
+    texts: tuple[Text, ...] = pair_with_next(alone) if pairs else alone
+    return Corpus(f"{name}-pairs" if pairs else name, texts, rows, labels=None, private=False)
 
 
 def _lengths(quantiles: dict[str, float], generator: np.random.Generator) -> np.ndarray:

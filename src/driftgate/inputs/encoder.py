@@ -13,27 +13,9 @@ from driftgate.escape import for_terminal
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import VOCABULARIES, find_tokenizer, has_tokenizer, read_json, require_own_files
+from driftgate.inputs.positions import POSITIONS_AFTER_PADDING, read_max_tokens
 from driftgate.spelling import option
 
-# Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
-_POSITIONS_AFTER_PADDING = frozenset(
-    {
-        "roberta",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "camembert",
-        "mpnet",
-        "longformer",
-        "data2vec-text",
-        "roberta-prelayernorm",
-        "ibert",
-        "xmod",
-        "luke",
-        "lilt",
-        "markuplm",
-        "esm",
-    }
-)
 _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 
 
@@ -54,13 +36,14 @@ class Encoder:
         model_type: transformers' architecture name, such as "roberta".
         labels: label names in `id2label` order.
         problem_type: from the configuration, given, or inferred (then `problem_type_inferred`).
-        max_tokens: longest input, special tokens included.
+        max_tokens: where texts are cut, special tokens included: the longest input it takes, unless `limit_tokens` made it less.
         vocab_size: rows of the token embedding table.
         thresholds: decision threshold of each label, or None where the encoder ships none.
         sha256: digest over the names and contents of its files.
         attends_in_windows: in some layer a token attends only to those near it. Padding that is further from the text than
             that attends to nothing, and what torch computes for it depends on its attention kernel.
         revision: commit of the hub's repository that it was fetched from; None for a folder of the user's own.
+        takes_pairs: it is asked about pairs of texts. No file says so: whoever names a column of second texts does.
     """
 
     path: Path
@@ -77,11 +60,12 @@ class Encoder:
     trust_remote_code: bool = False
     attends_in_windows: bool = False
     revision: str | None = None
+    takes_pairs: bool = False
 
     @property
     def positions_skip_padding(self) -> bool:
         """Whether positions are counted over tokens that are not padding: padding in front moves none of them."""
-        return self.model_type in _POSITIONS_AFTER_PADDING
+        return self.model_type in POSITIONS_AFTER_PADDING
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -130,7 +114,7 @@ def load_encoder(
         labels=labels,
         problem_type=resolved,
         problem_type_inferred=inferred,
-        max_tokens=_max_tokens(folder, config),
+        max_tokens=read_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
         thresholds=_read_thresholds(folder, labels),
         sha256=_digest(folder, [*weights, *code, folder / CONFIG, *find_tokenizer(folder)]),
@@ -255,15 +239,6 @@ def _require_tokenizer(folder: Path) -> None:
             f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(VOCABULARIES[1:])}; "
             f"there is {found}; save the tokenizer beside the model, with its save_pretrained()"
         )
-
-
-def _max_tokens(folder: Path, config: dict[str, Any]) -> int:
-    positions = int(config.get("max_position_embeddings", 512))
-    if config["model_type"] in _POSITIONS_AFTER_PADDING:
-        positions -= int(config.get("pad_token_id", 1)) + 1
-    tokenizer_config = folder / "tokenizer_config.json"
-    stated = read_json(tokenizer_config).get("model_max_length") if tokenizer_config.is_file() else None
-    return min(positions, int(stated)) if stated else positions
 
 
 def _read_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError
-from driftgate.inputs.corpus_files import Columns, RawRow, choose_column
+from driftgate.inputs.corpus_files import Columns, RawRow, choose_columns
 
 _PREFIX = "hub:"
 _REFERENCE = re.compile(r"hub:(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:@\s]+))?(?P<parts>(?::[^:\s]*){0,2})")
@@ -62,14 +62,13 @@ def read_hub_rows(
         )
     data = found[chosen]
     pinned = replace(asked, revision=_require_commit(asked, commit, data), config=config, split=chosen)
-    text = choose_column(given, data.column_names, columns.text, ("text",))
-    label = choose_column(given, data.column_names, columns.label, ("labels", "label"), optional=True)
+    places = choose_columns(given, data.column_names, columns)
+    label = places.get("label")
     name_of = _namer(given, data.features.get(label), encoder_labels) if label else None
-    records = data.select_columns([text, label] if label else [text])
-    rows = [
-        RawRow(f"row {number}", record[text], name_of(record[label]) if name_of else None)
-        for number, record in enumerate(records)
-    ]
+    records = data.select_columns(list(places.values()))
+    rows = [RawRow.of(f"row {number}", record, places) for number, record in enumerate(records)]
+    if name_of:
+        rows = [replace(row, labels=name_of(row.labels)) for row in rows]
     return rows, bool(label), pinned
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from driftgate.errors import LongTextsError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import Text, is_pair, join_texts
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 
 LENGTHS: Mapping[str, int] = {"quarter": 4, "half": 2, "limit": 1}
@@ -60,8 +61,8 @@ def make_lengths(encoder: Encoder, corpus: Corpus, corpus_tokens: int) -> tuple[
 def make_long_texts(encoder: Encoder, corpus: Corpus, length: int, rows: int) -> TokenizedTexts:
     """Up to `rows` different rows of exactly `length` tokens: texts of the corpus in random order, none of them twice in a row.
 
-    The same corpus makes the same rows. Texts are joined by spaces, and the encoder's own tokenizer cuts them at `length`, so
-    that special tokens are where they belong.
+    The same corpus makes the same rows. Texts are joined by spaces, of pairs the first and the second ones apart, and the
+    encoder's own tokenizer cuts them at `length`, so that special tokens are where they belong.
 
     Raises:
         LongTextsError: the corpus has too little text for `LEAST_ROWS` such rows, or these would cost too much.
@@ -90,12 +91,13 @@ def _draw_order(texts: int, row: int) -> list[int]:
     return [first, *(text for text in rest if text != first)]
 
 
-def _join(encoder: Encoder, texts: Sequence[str], orders: Sequence[Sequence[int]]) -> TokenizedTexts:
+def _join(encoder: Encoder, texts: Sequence[Text], orders: Sequence[Sequence[int]]) -> TokenizedTexts:
     """The texts in each of the orders up to `encoder.max_tokens` tokens, cut there; shorter where all texts have fewer."""
-    lengths = tokenize(encoder, texts).lengths - len(tokenize(encoder, [""]).input_ids[0])
+    nothing: Text = ("", "") if is_pair(texts[0]) else ""
+    lengths = tokenize(encoder, texts).lengths - len(tokenize(encoder, [nothing]).input_ids[0])
     taken = [int(np.searchsorted(np.cumsum(lengths[order]), encoder.max_tokens)) + 1 for order in orders]
     while True:
-        joined = (" ".join(texts[row] for row in order[:count]) for order, count in zip(orders, taken, strict=True))
+        joined = (join_texts([texts[row] for row in order[:count]]) for order, count in zip(orders, taken, strict=True))
         tokens = tokenize(encoder, list(joined))
         # Joined, the ends of two texts may be fewer tokens than alone: where some are missing, another text is added.
         short = [

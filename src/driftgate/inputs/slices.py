@@ -1,4 +1,4 @@
-"""Which rows of a corpus are long, truncated, padded, or written in other than plain letters."""
+"""Which rows of a corpus are long, truncated, padded, or written in other than plain letters (of a pair, either text)."""
 
 from collections.abc import Iterable
 
@@ -10,6 +10,7 @@ from driftgate.escape import for_terminal
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import parts_of
 from driftgate.inputs.tokens import TokenizedTexts
 
 _LENGTHS = ((1, 16), (17, 32), (33, 64), (65, 128))
@@ -32,8 +33,8 @@ def slice_rows(
     slices = {f"length {low}-{high}": (lengths >= low) & (lengths <= high) for low, high in _LENGTHS}
     slices[f"length over {_LENGTHS[-1][1]}"] = (lengths > _LENGTHS[-1][1]) & ~truncated
     slices["truncated"] = truncated
-    slices["emoji"] = np.array([bool(_EMOJI.search(text)) for text in corpus.texts])
-    slices["non-ASCII"] = np.array([not text.isascii() for text in corpus.texts])
+    slices["emoji"] = np.array([any(map(_EMOJI.search, parts_of(text))) for text in corpus.texts])
+    slices["non-ASCII"] = np.array([not all(map(str.isascii, parts_of(text))) for text in corpus.texts])
     share = np.zeros(len(tokens))
     for batch in batches:
         share[list(batch.rows)] = 1 - batch.attention_mask.mean(axis=1)

@@ -9,6 +9,7 @@ from driftgate.errors import EncoderError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.named_files import read_json
+from driftgate.inputs.texts import Text, join_texts
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 
 TEXTS = 200
@@ -85,13 +86,15 @@ def _read_section(encoder: Encoder, name: str, keys: Mapping[str, Any]) -> dict[
 def _compare_ids(encoder: Encoder, other: Encoder, corpus: Corpus) -> Iterator[Difference]:
     """As transformers tokenizes, and as the tokenizers library does, which may read other files of the same folder."""
     sample = corpus.sample(TEXTS)
-    too_long = " ".join(islice(cycle(sample.texts), encoder.max_tokens + 1))
+    too_long = join_texts(list(islice(cycle(sample.texts), encoder.max_tokens + 1)))
     texts, names = (*sample.texts, too_long), (*sample.row_ids, "a text beyond the limit")
     tokens = [tokenize(one, texts) for one in (encoder, other)]
     expected, found = ([_row(side, row) for row in range(len(side))] for side in tokens)
     yield from _name_rows("token ids", names, expected, found)
     if (other.path / _FILE).is_file():
-        yield from _name_rows(f"token ids by {_FILE}", names, *(_encode_whole(one, texts) for one in (encoder, other)))
+        segments = tokens[0].token_type_ids is not None
+        whole = (_encode_whole(one, texts, segments=segments) for one in (encoder, other))
+        yield from _name_rows(f"token ids by {_FILE}", names, *whole)
 
 
 def _name_rows(what: str, names: Sequence[str], expected: Sequence[Any], found: Sequence[Any]) -> Iterator[Difference]:
@@ -103,21 +106,25 @@ def _name_rows(what: str, names: Sequence[str], expected: Sequence[Any], found: 
         )
 
 
-def _encode_whole(encoder: Encoder, texts: Sequence[str]) -> list[list[int]]:
-    """Ids of whole texts by tokenizer.json alone, or by transformers where there is none."""
+def _encode_whole(encoder: Encoder, texts: Sequence[Text], *, segments: bool) -> list[list[list[int]]]:
+    """Ids of whole texts by tokenizer.json alone, or by transformers where there is none; with `segments` those behind them.
+
+    The tokenizers library always gives segments, meant or not.
+    """
     from tokenizers import Tokenizer
 
     path = encoder.path / _FILE
     if not path.is_file():
         whole = load_tokenizer(encoder)(list(texts), truncation=False, padding=False, verbose=False)
-        return list(whole["input_ids"])
+        given = [whole["input_ids"], *([whole["token_type_ids"]] if segments else [])]
+        return [list(row) for row in zip(*given, strict=True)]
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing more specific
         raise EncoderError(f"{path}: it does not load ({error}); save the tokenizer again") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return [encoded.ids for encoded in tokenizer.encode_batch(list(texts))]
+    return [[encoded.ids, *([encoded.type_ids] if segments else [])] for encoded in tokenizer.encode_batch(list(texts))]
 
 
 def _row(tokens: TokenizedTexts, row: int) -> tuple[bytes, bytes | None]:

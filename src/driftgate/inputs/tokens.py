@@ -13,6 +13,7 @@ from driftgate.arrays import IntArray
 from driftgate.errors import CorpusError, EncoderError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.named_files import name_tokenizer_files
+from driftgate.inputs.texts import Text, parts_of
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
 
 # Truncation is state of the tokenizer: in another thread's call it would raise "Already borrowed", or cut its texts
@@ -27,7 +28,7 @@ class TokenizedTexts:
     Args:
         input_ids: one int64 array, (tokens,), for each row.
         token_type_ids: likewise, or None for models without segments.
-        truncated: bool, (rows,): the text was longer than the limit.
+        truncated: bool, (rows,): the text, or the texts of a pair together, were longer than the limit.
         pad_token_id: id that fills a batch up.
         pad_token_type_id: segment id that fills a batch up.
         padding_side: "right" or "left", the tokenizer's own.
@@ -61,8 +62,11 @@ class TokenizedTexts:
         )
 
 
-def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
+def tokenize(encoder: Encoder, texts: Sequence[Text]) -> TokenizedTexts:
     """Tokenize as the encoder's own tokenizer does, truncating at `encoder.max_tokens`.
+
+    A pair gets the special tokens and segments of the tokenizer's own template. Of one that is too long, the longer text is cut
+    first ("longest_first", which transformers does unless told otherwise), at the end that the tokenizer cuts.
 
     Raises:
         CorpusError: lone surrogates, with the rows. The tokenizers library fails on them without saying which text it was.
@@ -94,8 +98,8 @@ def tokenize(encoder: Encoder, texts: Sequence[str]) -> TokenizedTexts:
     )
 
 
-def _refuse_lone_surrogates(texts: Sequence[str]) -> None:
-    bad = [str(row) for row, text in enumerate(texts) if has_lone_surrogate(text)]
+def _refuse_lone_surrogates(texts: Sequence[Text]) -> None:
+    bad = [str(row) for row, text in enumerate(texts) if any(map(has_lone_surrogate, parts_of(text)))]
     if bad:
         raise CorpusError(
             f"{len(bad)} of {len(texts)} texts have a lone surrogate, which no encoding can carry: rows {name_rows(bad)}, "
@@ -115,12 +119,12 @@ def tokenize_alike(one: Encoder, other: Encoder) -> bool:
 
 
 def load_tokenizer(encoder: Encoder) -> Any:
-    """The encoder's transformers tokenizer; loaded once, whatever limit texts are cut at.
+    """The encoder's transformers tokenizer; loaded once, whatever it is asked about and wherever texts are cut.
 
     Raises:
         EncoderError: it does not load, or has no padding token. UnsafeFileError: see `name_tokenizer_files`.
     """
-    return _load_tokenizer(replace(encoder, max_tokens=0))
+    return _load_tokenizer(replace(encoder, max_tokens=0, takes_pairs=False))
 
 
 def forget_tokenizers() -> None:

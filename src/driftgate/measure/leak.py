@@ -13,8 +13,9 @@ from driftgate.backends import BackendSpec
 from driftgate.builder.artifact import Artifact
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.measure.process import ask_fresh_process, describe_request, read_request, resident_bytes
+from driftgate.measure.process import ask_fresh_process, describe_request, read_request, read_texts, resident_bytes
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings
 
@@ -37,7 +38,7 @@ def measure_memory_over_shapes(
     encoder: Encoder,
     spec: BackendSpec,
     artifact: Artifact | None,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     settings: RunSettings,
     token_budget: int,
 ) -> MemoryOverShapes:
@@ -93,7 +94,7 @@ def _main() -> None:
         path, name = request["open_with"]
         sys.path.append(str(Path(path).parent))  # the file may import its neighbours, in the place of nothing else
         spec = replace(spec, open_with=runpy.run_path(path)[name])
-    batches = spread_shapes(tokenize(encoder, request["texts"]), encoder.max_tokens, request["token_budget"])
+    batches = spread_shapes(tokenize(encoder, read_texts(request)), encoder.max_tokens, request["token_budget"])
     backend = open_backend(encoder, spec, artifact, settings)
     loaded = resident_bytes()
     cycle_through(backend, batches, WARM_UP_CYCLES, seed=0)

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from driftgate.builder.artifact import Artifact
 from driftgate.errors import DriftgateError, OptionError, quote_lines
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import tokenize
 from driftgate.processes import run_python
 from driftgate.run.backend import predict
@@ -39,7 +40,7 @@ class FreshProcess:
 
 
 def measure_in_fresh_process(
-    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[str], settings: RunSettings
+    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[Text], settings: RunSettings
 ) -> FreshProcess:
     """Open the backend in a new process, answer the first text, then all of them.
 
@@ -56,7 +57,7 @@ def measure_in_fresh_process(
 
 
 def describe_request(
-    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[str], settings: RunSettings
+    encoder: Encoder, spec: BackendSpec, artifact: Artifact | None, texts: Sequence[Text], settings: RunSettings
 ) -> dict[str, Any]:
     """What a fresh process needs to open the backend, JSON-ready."""
     return {
@@ -68,6 +69,7 @@ def describe_request(
         },
         "backend": [spec.name, spec.precision, spec.runtime],
         "model": None if artifact is None else str(artifact.model),
+        "max_tokens": encoder.max_tokens,
         "texts": list(texts),
         "threads": settings.threads,
         "device": str(settings.device),
@@ -87,13 +89,19 @@ def ask_fresh_process(module: str, backend: str, request: Mapping[str, Any]) -> 
     return answer
 
 
+def read_texts(request: Mapping[str, Any]) -> list[Text]:
+    """The texts of a request; JSON has made lists of pairs."""
+    return [text if isinstance(text, str) else (text[0], text[1]) for text in request["texts"]]
+
+
 def read_request(request: Mapping[str, Any]) -> tuple[Encoder, BackendSpec, Artifact | None, RunSettings]:
-    """The records that `describe_request` described."""
+    """The other records that `describe_request` described."""
     name, precision, runtime = request["backend"]
     spec = BackendSpec(name, Precision(precision), Runtime(runtime))
     artifact = Artifact(Path(request["model"]), spec.precision, "", 0) if request["model"] else None
     settings = RunSettings(request["threads"], parse_device(request["device"]))
-    return load_encoder(**request["encoder"]), spec, artifact, settings
+    encoder = replace(load_encoder(**request["encoder"]), max_tokens=request["max_tokens"])
+    return encoder, spec, artifact, settings
 
 
 def resident_bytes() -> int:
@@ -133,7 +141,7 @@ def _main() -> None:
 
     request = json.loads(sys.stdin.read())
     encoder, spec, artifact, settings = read_request(request)
-    tokens = tokenize(encoder, request["texts"])
+    tokens = tokenize(encoder, read_texts(request))
     baseline = resident_bytes()
     started = time.perf_counter()
     backend = open_backend(encoder, spec, artifact, settings)
