@@ -39,7 +39,7 @@ def test_reference_is_torch_float32_on_the_cpu(reference, driftgate, encoder):
 def test_drift_stays_within_bounds(judgement, gate_part, driftgate):
     """No label probability moves further from the reference than the precision class allows."""
     corpus = driftgate.corpus
-    texts = corpus.texts if driftgate.options.show_texts or not corpus.private else None
+    texts = corpus.shown_texts if driftgate.options.show_texts or not corpus.private else None
     labels = driftgate.encoder.labels
     gate_part(DRIFT, detail=lambda: render_worst_rows(judgement.measure(DRIFT), labels, corpus.row_ids, texts))
 

@@ -170,9 +170,9 @@ FAULTS = (
 class FaultyBackends:
     """A plugin: faults as backends, each asked some properties, and which of them failed."""
 
-    def __init__(self, *, own_property_only: bool) -> None:
+    def __init__(self, faults: Iterable[Fault], *, own_property_only: bool) -> None:
         self._own_property_only = own_property_only
-        self.faults = {fault.spec.name: fault for fault in FAULTS}
+        self.faults = {fault.spec.name: fault for fault in faults}
         self.failed: dict[str, set[str]] = {name: set() for name in self.faults}
         self.asked: set[str] = set()
 

@@ -223,7 +223,7 @@ def run_faults(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         rows = "\n".join(json.dumps({"text": text}) for text in SENTENCES)
         (folder / "corpus.jsonl").write_text(rows, encoding="utf-8")
-        faulty = FaultyBackends(own_property_only=own_property_only)
+        faulty = FaultyBackends(FAULTS, own_property_only=own_property_only)
         given = [f"--encoder={tiny_encoder}", "--corpus=corpus.jsonl", f"--backends={names(FAULTS)}"]
         common = ["-p", "no:cacheprovider", "--import-mode=importlib"]
         with pytest.MonkeyPatch.context() as patch:

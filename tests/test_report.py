@@ -46,6 +46,7 @@ HEADER = Header(
         problem_type_inferred=False,
         thresholds=None,
         revision=None,
+        max_tokens=64,
     ),
     corpus=None,
 )

@@ -171,7 +171,7 @@ class PipelineFault:
 
 
 @contextmanager
-def _replaced(target: str, make: Callable[[Any], Any]) -> Iterator[None]:
+def replaced(target: str, make: Callable[[Any], Any]) -> Iterator[None]:
     """`target` replaced by `make(the original)`."""
     with mock.patch(target, make(pkgutil.resolve_name(target))):
         yield
@@ -238,17 +238,17 @@ _BATCHING = ("accuracy/test_batching.py", "tests/test_run.py", "tests/test_batch
 _TOKENS = ("accuracy/test_tokenization.py",)
 PIPELINE_FAULTS = (
     PipelineFault("order-not-restored", "answers stay in length-sorted order",
-                  partial(_replaced, "driftgate.run.backend.gather_rows", _forget_order), _BATCHING),
+                  partial(replaced, "driftgate.run.backend.gather_rows", _forget_order), _BATCHING),
     PipelineFault("last-batch-dropped", "the last, partial batch is never run",
-                  partial(_replaced, "driftgate.inputs.batches.plan_rows", _drop_last), _BATCHING),
+                  partial(replaced, "driftgate.inputs.batches.plan_rows", _drop_last), _BATCHING),
     PipelineFault("last-batch-doubled", "the last batch is run twice",
-                  partial(_replaced, "driftgate.inputs.batches.plan_rows", _double_last), _BATCHING),
+                  partial(replaced, "driftgate.inputs.batches.plan_rows", _double_last), _BATCHING),
     PipelineFault("truncation-leaked", "a tokenizer keeps the limit of an earlier call",
-                  partial(_replaced, "transformers.PreTrainedTokenizerFast.set_truncation_and_padding", _leak_truncation),
+                  partial(replaced, "transformers.PreTrainedTokenizerFast.set_truncation_and_padding", _leak_truncation),
                   _TOKENS),
     PipelineFault("tokenizer-cuts-at-128", "every text is cut long before the encoder's limit",
-                  partial(_replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
+                  partial(replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
     PipelineFault("thresholds-in-file-order", "thresholds are read in the order of their file, not of the labels",
-                  partial(_replaced, "driftgate.inputs.encoder._read_thresholds", _keep_file_order),
+                  partial(replaced, "driftgate.inputs.encoder._read_thresholds", _keep_file_order),
                   ("tests/test_encoder.py",)),
 )  # fmt: skip

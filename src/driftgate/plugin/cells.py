@@ -13,6 +13,7 @@ from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, spread_sample
+from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.growth import Growth, memory_growth
 from driftgate.judge.speed import Ratio, speed_ratio
@@ -112,7 +113,7 @@ def sample_tokens(session: DriftgateSession, corpus_name: str) -> TokenizedTexts
     return tokens.take(spread_sample(tokens, session.options.sample_rows))
 
 
-def sample_texts(session: DriftgateSession, corpus_name: str) -> list[str]:
+def sample_texts(session: DriftgateSession, corpus_name: str) -> list[Text]:
     """The same rows as texts, for a process that has no tokens yet."""
     corpus = session.throughput_corpus(corpus_name)
     return [corpus.texts[row] for row in spread_sample(session.tokens(corpus), session.options.sample_rows)]

@@ -35,8 +35,11 @@ def describe_header(run: "DriftgateSession") -> Header:
             problem_type_inferred=encoder.problem_type_inferred,
             thresholds=encoder.thresholds,
             revision=encoder.revision,
+            max_tokens=encoder.max_tokens,
         ),
-        corpus=None if corpus is None else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned),
+        corpus=None
+        if corpus is None
+        else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned, corpus.has_pairs),
     )
 
 
@@ -49,6 +52,7 @@ def describe_run(run: "DriftgateSession") -> dict[str, Any]:
         "corpus_sha256": run.corpus.sha256,
         "plan": f"{run.plan.name} {run.options.token_budget}",
         "problem_type": str(run.encoder.problem_type),
+        "max_tokens": run.options.max_tokens,  # None for the encoder's own, as in baselines from before it could be another
         "environment": json.loads(json.dumps(asdict(describe_environment()))),
         "backends": {name: asdict(about) for name in run.answered if (about := run.results.of(name).about)},
     }

@@ -17,6 +17,7 @@ from driftgate.errors import DriftgateError
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
 from driftgate.judge.changes import CHANGES, GENERATED
@@ -76,7 +77,7 @@ class Hold:
         self.spec: BackendSpec = built.spec
         self.backend = answers.backend
         self.multi_label = session.multi_label
-        self.rows: tuple[str, ...] = corpus.texts
+        self.rows: tuple[Text, ...] = corpus.texts
         self._hides_texts = corpus.private and not session.options.show_texts
         self._session = session
         self._answers = answers
@@ -91,8 +92,8 @@ class Hold:
     def __repr__(self) -> str:
         return f"<hold {self.spec.name}>"
 
-    def tokens(self, texts: "Sequence[str | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenizedTexts:
-        """Tokenize texts and references to corpus rows, cut at `max_tokens` or the encoder's own limit."""
+    def tokens(self, texts: "Sequence[Text | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenizedTexts:
+        """Tokenize texts, pairs and references to corpus rows, cut at `max_tokens` or the encoder's own limit."""
         __tracebackhide__ = True
         from driftgate.strategies import resolve
 
@@ -105,7 +106,7 @@ class Hold:
             # A tokenizer's traceback shows what it was given.
             raise AssertionError(f"{self.encoder.name}: its tokenizer failed with {type(error).__name__}") from None
 
-    def batch(self, texts: "Sequence[str | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenBatch:
+    def batch(self, texts: "Sequence[Text | CorpusText]", max_tokens: int = SHORT_TOKENS) -> TokenBatch:
         """The texts as one batch, padded to the longest."""
         __tracebackhide__ = True
         return pad_rows(self.tokens(texts, max_tokens), range(len(texts)))

@@ -38,7 +38,7 @@ from driftgate.plugin.history import keep_logits
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options, read_options
-from driftgate.plugin.properties import hold, reference_answers, tokenizer
+from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.summary import list_notes
@@ -49,8 +49,8 @@ from driftgate.report.terminal import render_table
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
     "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "integer_products", "judgement", "ledger", "past", "predictions",
-    "reference", "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
+    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "integer_products", "judgement", "ledger",
+    "pair_tokenizer", "past", "predictions", "reference", "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
 ]  # fmt: skip
 
 # Benchmarks that run only where -m names their marker.
@@ -143,6 +143,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "past": options.accuracy_baseline,
         "ledger": options.ledger,
         "graph_lock": options.graph_lock,
+        "pair_tokenizer": options.columns.pair,
         "shipped": any(spec.published for spec in options.backends),
     }
     unasked = {name for name, given in asked.items() if not given}

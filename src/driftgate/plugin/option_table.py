@@ -141,10 +141,19 @@ OPTIONS = (
         Decides.BUILD,
         "COLUMN",
     ),
+    Option(
+        "--driftgate-pair-column", "column of the second texts, likewise, where rows are pairs", Decides.BUILD, "COLUMN"
+    ),
     Option("--driftgate-label-column", "column of the labels, likewise", Decides.BUILD, "COLUMN"),
     Option("--driftgate-label-separator", "what separates several labels in one field", Decides.BUILD, "TEXT", ","),
     Option(
         "--driftgate-problem-type", "single_label_classification or multi_label_classification", Decides.BUILD, "TYPE"
+    ),
+    Option(
+        "--driftgate-max-tokens",
+        "cut texts at this many tokens, special ones included; default: the encoder's own limit",
+        Decides.BUILD,
+        "N",
     ),
     Option("--driftgate-revision", "revision of a hub encoder", Decides.BUILD, "REVISION"),
     Option("--driftgate-results", "folder for results.json", Decides.RUN, "DIR", ".driftgate"),

@@ -11,7 +11,7 @@ from driftgate.backends import REGISTRY, BackendSpec, parse_backends
 from driftgate.errors import OptionError
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.limits import BATCH_SIZE, CORPUS_ROWS, SAMPLE_ROWS, TOKEN_BUDGET
+from driftgate.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET
 from driftgate.plugin.option_table import OPTIONS, Option
 from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
 
@@ -39,6 +39,7 @@ class Options:
     throughput_corpus: str
     corpus_rows: int
     columns: Columns
+    max_tokens: int | None
     problem_type: str | None
     revision: str | None
     results: Path
@@ -101,7 +102,8 @@ def read_options(config: pytest.Config) -> Options:
         sample_rows=SAMPLE_ROWS.read(values["sample_rows"], "--driftgate-sample-rows"),
         throughput_corpus=_throughput_corpus(values["throughput_corpus"]),
         corpus_rows=CORPUS_ROWS.read(values["corpus_rows"], "--driftgate-corpus-rows"),
-        columns=Columns(values["text_column"], values["label_column"], values["label_separator"]),
+        columns=_columns(values),
+        max_tokens=_max_tokens(values["max_tokens"]),
         problem_type=values["problem_type"] or None,
         revision=values["revision"] or None,
         results=config.invocation_params.dir / values["results"],
@@ -145,6 +147,14 @@ def _not_shown(text: str) -> NotShown:
     if text not in list(NotShown):
         raise OptionError(f"--driftgate-not-shown {text!r}: expected {', '.join(NotShown)}")
     return NotShown(text)
+
+
+def _columns(values: dict[str, Any]) -> Columns:
+    return Columns(values["text_column"], values["label_column"], values["label_separator"], pair=values["pair_column"])
+
+
+def _max_tokens(text: str) -> int | None:
+    return MAX_TOKENS.read(text, "--driftgate-max-tokens") if text else None
 
 
 def _throughput_corpus(text: str) -> str:

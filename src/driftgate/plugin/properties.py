@@ -30,6 +30,12 @@ def tokenizer(driftgate: DriftgateSession) -> Any:
         return load_tokenizer(driftgate.encoder)
 
 
+@pytest.fixture(scope="session")
+def pair_tokenizer(tokenizer: Any) -> Any:
+    """The same, of an encoder that is asked about pairs; tests that take it are collected with `--driftgate-pair-column` only."""
+    return tokenizer
+
+
 @pytest.fixture(scope="module")
 def hold(
     driftgate: DriftgateSession,
@@ -39,10 +45,8 @@ def hold(
     request: pytest.FixtureRequest,
 ) -> Iterator[Hold]:
     """Keeps the backend to its guarantees and bounds. Of a module's scope, for one fixture serves many examples."""
-    from driftgate.inputs.embedded import throughput_corpus
-
     with reported():
-        corpus = driftgate.corpus if driftgate.options.corpus else throughput_corpus("normal")
+        corpus = driftgate.corpus if driftgate.options.corpus else driftgate.throughput_corpus("normal")
         bounds = suite_bounds(driftgate, request)
     answers = Answers(backend, len(driftgate.encoder.labels))
     held = Hold(driftgate, built, answers, reference_answers, corpus, bounds)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
+from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
 from driftgate.pipeline import Built, OpenBackends, known_keys
@@ -51,21 +52,22 @@ class DriftgateSession:
         options = self.options
         if not options.encoder:
             raise OptionError("no encoder to judge; give a folder or hub id with --encoder (ini: driftgate_encoder)")
-        return load_encoder(
+        found = load_encoder(
             self._resolve(options.encoder),
             problem_type=options.problem_type,
             revision=options.revision,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
         )
+        return limit_tokens(replace(found, takes_pairs=bool(options.columns.pair)), options.max_tokens)
 
     @cached_property
     def corpus(self) -> Corpus:
         options = self.options
         if not options.corpus:
             raise OptionError("no corpus to judge on; give a file with --corpus (ini: driftgate_corpus)")
-        corpus = self._load_corpus(options.corpus)
-        return corpus.sample(options.corpus_rows) if options.corpus_rows else corpus
+        whole = self._load_corpus(options.corpus)
+        return whole.sample(options.corpus_rows) if options.corpus_rows else whole
 
     @cached_property
     def calibration(self) -> Corpus | None:
@@ -112,7 +114,7 @@ class DriftgateSession:
         return (*(ArrivalPlan(size) for size in self.options.batch_sizes), self.plan)
 
     def throughput_corpus(self, name: str) -> Corpus:
-        return self.corpus if name == "corpus" else throughput_corpus(name)
+        return self.corpus if name == "corpus" else throughput_corpus(name, pairs=self.encoder.takes_pairs)
 
     def tokens(self, corpus: Corpus) -> TokenizedTexts:
         if self.options.corpus and corpus is self.corpus:
@@ -206,7 +208,7 @@ class DriftgateSession:
         if self.options.corpus:
             _ = self.corpus
         self.said.extend(self._bounds.read(suites))
-        _ = (self.graph_lock, self.calibration)  # so that a malformed file is refused before anything is built
+        _ = self.graph_lock, self.calibration  # so that a malformed file is refused before anything is built
         self.results.header = describe_header(self)
         if self.past:
             require_comparable(self.past, describe_run(self))

@@ -125,7 +125,7 @@ def explain_lack(config: pytest.Config, skipped: Mapping[str, str], *, nothing_r
     if chosen.collected and (chosen.named or nothing_ran):
         return True, (
             f"all {chosen.collected} collected tests of the suites were deselected, by -k, -m or --deselect, or because they "
-            "need an option that was not given (--gate, --accuracy-baseline, --graph-lock, --ledger)"
+            "need an option that was not given (--gate, --accuracy-baseline, --graph-lock, --ledger, --driftgate-pair-column)"
         )
     if chosen.named:
         files, functions = (" ".join(config.getini(name)) for name in ("python_files", "python_functions"))

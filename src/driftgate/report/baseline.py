@@ -16,15 +16,15 @@ from driftgate.spelling import option
 
 FILE_NAME = "baseline.npz"
 SCHEMA = 1
-_SAME = ("schema", "encoder_sha256", "corpus_sha256", "plan", "problem_type")
+_SAME = ("schema", "encoder_sha256", "corpus_sha256", "plan", "problem_type", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccuracyBaseline:
     """Logits of the reference and of each backend, float32, (rows, labels), and what they were taken on.
 
-    `about` has the names and digests of encoder and corpus, `plan`, `problem_type`, `environment`, and under `backends` what
-    each of them was.
+    `about` has the names and digests of encoder and corpus, `plan`, `problem_type`, `max_tokens`, `environment`, and under
+    `backends` what each of them was.
     """
 
     about: dict[str, Any]
@@ -64,7 +64,7 @@ def read_baseline(folder: Path) -> AccuracyBaseline | None:
 
 
 def require_comparable(baseline: AccuracyBaseline, about: Mapping[str, Any]) -> None:
-    """Refuse a baseline of another encoder, corpus, batch plan or problem type.
+    """Refuse a baseline of another encoder, corpus, batch plan, problem type or limit of tokens.
 
     Raises:
         BaselineError: names every difference.

@@ -33,7 +33,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The encoder of a run: `revision` is the commit of one from the hub."""
+    """The encoder of a run: `revision` is the commit of one from the hub, `max_tokens` where its texts were cut."""
 
     name: str
     sha256: str
@@ -42,16 +42,18 @@ class EncoderFacts:
     problem_type_inferred: bool
     thresholds: tuple[float, ...] | None
     revision: str | None
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusFacts:
-    """The corpus of a run: `pinned` loads the same rows of a hub data set again."""
+    """The corpus of a run: `pinned` loads the same rows of a hub data set again; `pairs` says whether they are pairs of texts."""
 
     name: str
     rows: int
     sha256: str
     pinned: str | None
+    pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
