@@ -117,6 +117,7 @@ def describe_source(encoder: Encoder) -> Source:
         max_tokens=encoder.max_tokens,
         weights_bytes=sum(path.stat().st_size for path in encoder.weights),
         carried=_read_carried(encoder.path / CARD),
+        takes_pairs=encoder.takes_pairs,
     )
 
 

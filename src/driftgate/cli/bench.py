@@ -59,6 +59,9 @@ def bench(
         ),
     ] = None,
     text_column: Annotated[str, typer.Option(help="column of a file's texts; default: text", show_default=False)] = "",
+    pair_column: Annotated[
+        str, typer.Option(help="column of a file's second texts, where its rows are pairs", show_default=False)
+    ] = "",
     rows: Annotated[
         int | None,
         typer.Option(
@@ -143,10 +146,9 @@ def bench(
         keep_workers=not fresh_workers,
     )
     names = corpus or ["normal"]
-    if text_column and set(names) <= set(THROUGHPUT_CORPORA):
-        raise OptionError(
-            f"--text-column {text_column!r}: {' and '.join(names)} have no columns; it is for a file of --corpus"
-        )
+    for flag, column in (("--text-column", text_column), ("--pair-column", pair_column)):
+        if column and set(names) <= set(THROUGHPUT_CORPORA):
+            raise OptionError(f"{flag} {column!r}: {' and '.join(names)} have no columns; it is for a file of --corpus")
     require_device(sweep.device)
     if out is not None and not overwrite:
         require_free(out, [FILE_NAME])  # before minutes of building
@@ -154,7 +156,8 @@ def bench(
     _say_oversubscribed(sweep, console)
     with console.announcing("driftgate bench") as announce:
         models = choose_models(model, backends, revision=revision, allow_pickle=allow_pickle)
-        corpora = [_load(name, models[0].encoder, text_column) for name in names]
+        columns = Columns(text=text_column, pair=pair_column)
+        corpora = [_load(name, models[0].encoder, columns) for name in names]
         prepared = prepare_bench(models, corpora, sweep, announce)
         header = describe_bench(prepared, name_device(sweep.device), datetime.now(UTC))
         if out is not None:
@@ -205,12 +208,12 @@ def _say_oversubscribed(sweep: Sweep, console: Console) -> None:
             console.print(f"oversubscribed: {asked} on {count(cores, 'core')}: they take turns")
 
 
-def _load(name: str, encoder: Encoder, text_column: str) -> Corpus:
+def _load(name: str, encoder: Encoder, columns: Columns) -> Corpus:
     if name in THROUGHPUT_CORPORA:
-        return throughput_corpus(name)
+        return throughput_corpus(name, pairs=bool(columns.pair))
     if not is_hub_corpus(name) and not Path(name).exists():
         raise CorpusError(
             f"--corpus {name}: expected a file, hub:NAME, or one that comes with driftgate ({', '.join(THROUGHPUT_CORPORA)}), "
             "found no such file"
         )
-    return load_corpus(name, encoder, Columns(text=text_column), labelled=False)
+    return load_corpus(name, encoder, columns, labelled=False)

@@ -1,6 +1,7 @@
 """`driftgate bounds`: bounds for an encoder of one's own, from good builds of it."""
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import load_encoder
+from driftgate.inputs.shorter import limit_tokens
 from driftgate.pipeline import OpenBackends, choose_backends, require_buildable
 from driftgate.report.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
@@ -27,10 +29,17 @@ def bounds(
     ] = "onnx-fp32,onnx-fp16,onnx-int8",
     corpus_rows: Annotated[int, typer.Option(help="use this many rows, drawn with a fixed seed; 0: all", min=0)] = 0,
     text_column: Annotated[str, typer.Option(help="column of the texts: a name, or a position without header")] = "",
+    pair_column: Annotated[str, typer.Option(help="column of the second texts, likewise, where rows are pairs")] = "",
     label_column: Annotated[str, typer.Option(help="column of the labels, likewise")] = "",
     label_separator: Annotated[str, typer.Option(help="between labels of one field")] = ",",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N: what they are built for", metavar="DEVICE")] = "cpu",
     threads: Annotated[int, typer.Option(help="of every backend; 0: every core this process may use", min=0)] = 0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
@@ -48,8 +57,10 @@ def bounds(
     `pytest --pyargs driftgate.suites.accuracy --encoder path/to/encoder --corpus test.tsv --bounds bounds.toml`
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
-    whole = load_corpus(corpus, source, Columns(text_column, label_column, label_separator))
+    columns = Columns(text_column, label_column, label_separator, pair=pair_column)
+    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
+    source = limit_tokens(replace(loaded, takes_pairs=bool(pair_column)), max_tokens)
+    whole = load_corpus(corpus, source, columns)
     settings = RunSettings(threads or available_threads(), parse_device(device))
     specs = choose_backends(backend, device=settings.device.kind)
     require_buildable(specs)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.shorter import limit_tokens
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
@@ -59,6 +61,12 @@ def build(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
     ] = False,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     opset: Annotated[
         int,
@@ -99,6 +107,9 @@ def build(
     ] = 0,
     text_column: Annotated[
         str, typer.Option(help="column of the texts: a name, or a position without header", rich_help_panel=_JUDGING)
+    ] = "",
+    pair_column: Annotated[
+        str, typer.Option(help="column of the second texts, likewise, where rows are pairs", rich_help_panel=_JUDGING)
     ] = "",
     label_column: Annotated[str, typer.Option(help="column of the labels, likewise", rich_help_panel=_JUDGING)] = "",
     label_separator: Annotated[str, typer.Option(help="between labels of one field", rich_help_panel=_JUDGING)] = ",",
@@ -163,18 +174,19 @@ def build(
             "--push-to-hub": push_to_hub,
         })  # fmt: skip
     require_consistent(
-        corpus=corpus, bounds=bounds, not_shown=not_shown, ledger=ledger, no_verify=no_verify, layout=layout, push=push_to_hub,
-        private=private, dry_run=dry_run,
+        corpus=corpus, pair_column=pair_column, bounds=bounds, not_shown=not_shown, ledger=ledger, no_verify=no_verify,
+        layout=layout, push=push_to_hub, private=private, dry_run=dry_run,
     )  # fmt: skip
     # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
     console = Console(stderr=True, soft_wrap=True)
-    source = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
+    columns = Columns(text_column, label_column, label_separator, pair=pair_column)
+    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
+    source = limit_tokens(replace(loaded, takes_pairs=bool(pair_column)), max_tokens)
     # A mistake in what follows is said before minutes of building.
-    columns = Columns(text_column, label_column, label_separator)
     texts = load_corpus(corpus, source, columns) if corpus else None
-    watched = load_corpus(calibration, source) if calibration else None
+    watched = load_corpus(calibration, source, columns if pair_column else None) if calibration else None
     settings = RunSettings(threads or available_threads(), parse_device(device))
     specs = choose_backends(
         DEFAULT_FORMS if backend is None else backend,
@@ -217,7 +229,7 @@ def build(
         from driftgate.ledger import tabulate_ledgers
 
         with console.status("driftgate: ledger"):
-            asked = texts or throughput_corpus("normal").sample(_LEDGER_ROWS)
+            asked = texts or throughput_corpus("normal", pairs=source.takes_pairs).sample(_LEDGER_ROWS)
             table = tabulate_ledgers(source, specs, asked, RunSettings(settings.threads), console.width)
         typer.echo(table, nl=False)
     if report:

@@ -40,6 +40,7 @@ def require_alone(options: Mapping[str, object]) -> None:
 def require_consistent(
     *,
     corpus: str | None,
+    pair_column: str,
     bounds: Path | None,
     not_shown: NotShown,
     ledger: bool,
@@ -54,6 +55,10 @@ def require_consistent(
     Raises:
         OptionError: says which to leave out.
     """
+    if pair_column and corpus is None:
+        raise OptionError(
+            f"--pair-column {pair_column!r}: the embedded comments have no such column; it is for a file of --corpus"
+        )
     if no_verify and corpus is not None and not ledger:
         raise OptionError(
             f"--corpus {corpus}: only the judgement and the ledger read it; leave out --no-verify or --corpus"

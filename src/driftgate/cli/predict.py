@@ -1,39 +1,33 @@
 """`driftgate predict`: labels and probabilities of texts, of one backend or several side by side, or of a whole file."""
 
-import io
 import json
-import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from driftgate.errors import ArtifactError, CorpusError, OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
-from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.cli.predict_texts import (
+    read_standard_input,
+    refuse_other_labels,
+    refuse_unusable,
+    score,
+    show,
+    usual_thresholds,
+)
+from driftgate.errors import OptionError
+from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
+from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.thresholds import read_thresholds
-from driftgate.inputs.tokens import tokenize
 from driftgate.limits import TOP_LABELS
 from driftgate.models import Model, find_model
-from driftgate.pipeline import open_backend
 from driftgate.report.console import Console
-from driftgate.report.scores import (
-    Scores,
-    describe,
-    describe_side_by_side,
-    flipped_labels,
-    largest_difference,
-    tabulate,
-    tabulate_side_by_side,
-)
-from driftgate.run.backend import predict as run
+from driftgate.report.scores import describe, describe_side_by_side
 from driftgate.run.device import RunSettings, available_threads, parse_device
 
 if TYPE_CHECKING:
-    from driftgate.streaming.job import PredictionJob
+    from driftgate.streaming.prediction_job import PredictionJob
 
 _SHOWN_LABELS = 5
-_PIPED_WIDTH = 200  # what reads a pipe has no lines to break
 
 _FILES = "A file instead of texts"
 
@@ -74,6 +68,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a text")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
     threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
@@ -95,6 +95,10 @@ def predict(
     ] = "",
     text_column: Annotated[
         str, typer.Option(help="a name, or a position from 0 without a header; default: text", rich_help_panel=_FILES)
+    ] = "",
+    pair_column: Annotated[
+        str,
+        typer.Option(help="of the second texts, likewise, where rows are pairs; default: none", rich_help_panel=_FILES),
     ] = "",
     id_column: Annotated[
         str,
@@ -132,11 +136,13 @@ def predict(
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --compare torch,onnx-int8 --logits "I miss my old neighbours"`
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --input comments.csv.gz --text-column body --output scores.jsonl`
+
+    `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
     settings = RunSettings(threads or available_threads(), parse_device(device))
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
-    of_files = (output_file, input_format, output_format, text_column, id_column, rejects)
+    of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
     if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
@@ -146,9 +152,10 @@ def predict(
             raise OptionError(
                 "--input FILE: expected --output FILE (- for a pipe) with it, and neither texts nor --json"
             )
-        from driftgate.streaming.job import PredictionJob  # SciPy, behind it, is slow to import
+        from driftgate.streaming.prediction_job import PredictionJob  # SciPy, behind it, is slow to import
 
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
+        found = _used_as(found, max_tokens, pairs=bool(pair_column))
         _score_file(
             PredictionJob(
                 found.encoder,
@@ -159,6 +166,7 @@ def predict(
                 input_format=input_format,
                 output_format=output_format,
                 text_column=text_column,
+                pair_column=pair_column,
                 id_column=id_column,
                 encoding=encoding,
                 rejects=rejects,
@@ -172,17 +180,17 @@ def predict(
             )
         )
         return
-    lines = texts or _standard_input()
-    _refuse_unusable(lines)
+    lines = texts or read_standard_input()
+    refuse_unusable(lines)
     plan = ArrivalPlan(1) if texts else budget
     models = [
-        find_model(model, name, revision=revision, allow_pickle=allow_pickle)
+        _used_as(find_model(model, name, revision=revision, allow_pickle=allow_pickle), max_tokens)
         for name in (_parse_comparison(compare) if compare is not None else [backend])
     ]
     encoder = models[0].encoder
-    _refuse_other_labels(models)
-    cuts = read_thresholds(thresholds, encoder) if thresholds is not None else _usual_thresholds(encoder)
-    scores = tuple(_score(one, lines, plan, settings, cuts) for one in models)
+    refuse_other_labels(models)
+    cuts = read_thresholds(thresholds, encoder) if thresholds is not None else usual_thresholds(encoder)
+    scores = tuple(score(one, lines, plan, settings, cuts) for one in models)
     if as_json:
         for row, text in enumerate(lines):
             record = (
@@ -192,7 +200,11 @@ def predict(
             )
             typer.echo(json.dumps(record))
         return
-    _show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+    show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+
+
+def _used_as(model: Model, max_tokens: int | None, *, pairs: bool = False) -> Model:
+    return replace(model, encoder=limit_tokens(replace(model.encoder, takes_pairs=pairs), max_tokens))
 
 
 def _score_file(job: "PredictionJob") -> None:
@@ -212,73 +224,3 @@ def _parse_comparison(compare: str) -> list[str]:
     if len(names) < 2 or len(set(names)) < len(names):
         raise OptionError(f"--compare {compare!r}: expected at least two different backends, such as torch,onnx-int8")
     return names
-
-
-def _usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
-    """The encoder's own, else 0.5; None where the most probable label is the answer."""
-    if encoder.problem_type is ProblemType.SINGLE_LABEL:
-        return None
-    return encoder.thresholds or (0.5,) * len(encoder.labels)
-
-
-def _refuse_other_labels(models: list[Model]) -> None:
-    for other in models[1:]:
-        if other.encoder.labels != models[0].encoder.labels:
-            raise ArtifactError(
-                f"{other.backend}: its labels, or their order, are not those of {models[0].backend}; "
-                "only backends of one task can be compared"
-            )
-
-
-def _score(
-    model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings, thresholds: tuple[float, ...] | None
-) -> Scores:
-    from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
-
-    multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
-    with Console(stderr=True).announcing() as announce:
-        announce(model.backend.partition("=")[0])
-        backend = open_backend(model.encoder, model.backend, settings)
-        logits = run(backend, tokenize(model.encoder, texts), plan)
-    probabilities = to_probabilities(logits, multi_label=multi_label)
-    decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
-    return Scores(backend.spec.name, model.encoder.labels, logits, probabilities, decisions)
-
-
-def _show(
-    texts: list[str], scores: tuple[Scores, ...], top: int, *, logits: bool, thresholds: tuple[float, ...] | None
-) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _PIPED_WIDTH)
-    for row, text in enumerate(texts):
-        console.print(text, style="bold", soft_wrap=True)
-        if len(scores) == 1:
-            console.print(tabulate(scores[0], row, top, logits=logits, thresholds=thresholds))
-            continue
-        console.print(tabulate_side_by_side(scores, row, top, logits=logits))
-        largest = largest_difference(scores, row, logits=logits)
-        flipped = ", ".join(flipped_labels(scores, row))
-        console.print(
-            f" largest difference: {largest.value:+.1e} ({largest.label}, {largest.backend}); "
-            f"decisions that flip: {flipped or 'none'}",
-            soft_wrap=True,
-        )
-
-
-def _standard_input() -> list[str]:
-    """One text a line, UTF-8 whatever the locale; bytes that are not become lone surrogates, refused below."""
-    content = sys.stdin.buffer.read().decode("utf-8-sig", "surrogateescape")
-    return [line.rstrip("\n") for line in io.StringIO(content, newline=None)]
-
-
-def _refuse_unusable(texts: list[str]) -> None:
-    empty = [number for number, text in enumerate(texts, 1) if not text.strip()]
-    undecodable = [number for number, text in enumerate(texts, 1) if any("\ud800" <= char <= "\udfff" for char in text)]
-    if texts and not empty and not undecodable:
-        return
-    where = "no text was given"
-    if texts:
-        numbers, what = (empty, "empty") if empty else (undecodable, "not valid UTF-8")
-        where = f"text {', '.join(map(str, numbers[:10]))} is {what}"
-    raise CorpusError(f"expected texts to classify, {where}; give them as arguments or one a line on standard input")

@@ -143,6 +143,7 @@ def _parts(card: Card) -> dict[str, Any]:
         "hub_import": "" if local else Markdown("from huggingface_hub import snapshot_download\n"),
         "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
         "feed": Markdown(_feed(example)),
+        "ask": {name: Markdown(value) for name, value in _ask(pairs=source.takes_pairs).items()},
         "scores": Markdown(_scores(multi_label=source.multi_label)),
         "made_from": Markdown("\n").join(Markdown("- {}").format(line) for line in _made_from(card)),
         "bounds": bounds_table(card),
@@ -156,7 +157,8 @@ def _texts(card: Card) -> Markdown:
     )
     labelled = "labelled" if judged_on.labelled else "without labels"
     corpus = code(judged_on.pinned or judged_on.corpus)
-    return Markdown("{:,} texts{} of {} ({})").format(judged_on.rows, drawn, corpus, labelled)
+    kind = "pairs of texts" if card.source.takes_pairs else "texts"
+    return Markdown("{:,} {}{} of {} ({})").format(judged_on.rows, kind, drawn, corpus, labelled)
 
 
 def _flips_note(card: Card) -> Markdown:
@@ -179,6 +181,19 @@ def _machine(card: Card) -> str:
         f"Measured on {environment.cpu} ({sets}), {environment.usable_cores} of {environment.cores} cores, {speed.threads} "
         f"threads, device {speed.device}; Python {environment.python}, {versions}. Another machine has other ratios."
     )
+
+
+def _ask(*, pairs: bool) -> dict[str, str]:
+    """How each client is asked about a text, or about a pair."""
+    text, second = '"ONNX Runtime answers in a few milliseconds."', '"It is fast."'
+    if not pairs:
+        return {"of": "texts", "pipeline": text, "tokenizers": text, "command": text}
+    return {
+        "of": "pairs of texts",
+        "pipeline": f'{{"text": {text}, "text_pair": {second}}}',
+        "tokenizers": f"({text}, {second})",
+        "command": "--input pairs.jsonl --text-column text --pair-column text_pair --output scores.jsonl",
+    }
 
 
 def _feed(variant: Variant) -> str:

@@ -17,6 +17,7 @@ class Source:
         repository: its hub id; None for a local folder. `revision`: the commit.
         carried: licence and language from the metadata of its own card, such as {"license": "mit"}.
         weights_bytes: of its torch weights on disk.
+        takes_pairs: it is asked about pairs of texts.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Source:
     max_tokens: int
     weights_bytes: int
     carried: Mapping[str, object] = field(default_factory=dict)
+    takes_pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from driftgate.arrays import Logits
 from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import BudgetPlan, TokenBatch, make_batches
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.texts import Text, map_parts, parts_of
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 from driftgate.inputs.unicode import name_rows
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
@@ -32,11 +33,13 @@ class Answerer:
         sha256: of the files that answer.
         tokenize: texts to token ids, truncated at the model's limit.
         answer: a batch to logits, float32, (batch, labels).
+        cuts_front: what is cut of a text that is too long is its beginning.
     """
 
     sha256: str
-    tokenize: Callable[[Sequence[str]], TokenizedTexts]
+    tokenize: Callable[[Sequence[Text]], TokenizedTexts]
     answer: Callable[[TokenBatch], Logits]
+    cuts_front: bool = False
 
 
 def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answerer:
@@ -48,11 +51,12 @@ def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answ
     (spec,) = choose_backends(backend, device=settings.device.kind)
     built = prepare_backend(encoder, spec)
     opened = open_built(built, settings)
-    load_tokenizer(built.encoder)  # now: its library takes seconds to import
+    tokenizer = load_tokenizer(built.encoder)  # now: its library takes seconds to import
     return Answerer(
         built.artifact.sha256 if built.artifact else built.encoder.sha256,
         lambda texts: tokenize(built.encoder, texts),
         lambda batch: opened.prepare(batch)(),
+        tokenizer.truncation_side == "left",
     )
 
 
@@ -99,7 +103,7 @@ def _tokenize(rows: Sequence[Row], answerer: Answerer) -> TokenizedTexts:
     done: list[TokenizedTexts] = []
     start, chars = 0, 0
     for end, text in enumerate(texts, 1):
-        chars += len(text)
+        chars += sum(map(len, parts_of(text)))
         if end == len(texts) or end - start >= _CHUNK_ROWS or chars >= _CHUNK_CHARS:
             done.append(answerer.tokenize(texts[start:end]))
             start, chars = end, 0
@@ -113,12 +117,28 @@ def _tokenize(rows: Sequence[Row], answerer: Answerer) -> TokenizedTexts:
     )
 
 
-def _cut(text: str, answerer: Answerer) -> str:
-    """A text of megabytes down to twice a prefix that is over the model's limit alone: the tokens kept are the same."""
+def _cut(text: Text, answerer: Answerer) -> Text:
+    """Megabytes down to what is enough: the tokens kept are the same.
+
+    Of a pair, only a text beside one that is within the model's limit alone: then it is the longer one before and behind. Two
+    texts that are both beyond the limit keep half each, the longer one a token more, so that both have to be counted.
+    """
+    if isinstance(text, str):
+        return _cut_one(text, answerer)
+    if max(map(len, text)) <= _FIRST_CUT_CHARS or answerer.tokenize([min(text, key=len)]).truncated[0]:
+        return text
+    return map_parts(lambda part: _cut_one(part, answerer), text)
+
+
+def _cut_one(text: str, answerer: Answerer) -> str:
+    """A text of megabytes down to twice a prefix that is over the model's limit alone, or a suffix where the end is kept."""
     chars = _FIRST_CUT_CHARS
     while chars < len(text):
-        if answerer.tokenize([text[:chars]]).truncated[0]:
-            return text[: 2 * chars]
+        part, twice = slice(chars), slice(2 * chars)
+        if answerer.cuts_front:
+            part, twice = slice(-chars, None), slice(-2 * chars, None)
+        if answerer.tokenize([text[part]]).truncated[0]:
+            return text[twice]
         chars *= 2
     return text
 

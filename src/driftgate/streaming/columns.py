@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from driftgate.errors import CorpusError
 from driftgate.spelling import option
 
-USUAL_TEXT_COLUMN = "text"
 _NAMED = 8
 _NAME_CHARS = 40  # without a header, what was taken for names is a user's text
 

@@ -8,25 +8,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from driftgate.errors import CorpusError, DriftgateError, OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, BudgetPlan
+from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.spelling import option
 from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
 from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
-from driftgate.streaming.formats import find_format, is_gzip_name, is_pipe
+from driftgate.streaming.formats import Format, find_format, is_gzip_name, is_pipe
 from driftgate.streaming.journal import Counts, Journal, describe_input, require_same
 from driftgate.streaming.layout import Layout
-from driftgate.streaming.outputs import FileOutput, Output, Paths, StreamOutput, publish
+from driftgate.streaming.outputs import FileOutput, Output, StreamOutput, publish
 from driftgate.streaming.overlap import overlapped
+from driftgate.streaming.prediction_job import PredictionJob
 from driftgate.streaming.progress import Pace, Silent, Watcher
 from driftgate.streaming.readers import ReadOptions
 from driftgate.streaming.source import Source, open_source
@@ -34,89 +33,7 @@ from driftgate.streaming.summary import Summary
 from driftgate.streaming.windows import Window, make_windows
 from driftgate.streaming.writers import Writer, encode_rejected, open_writer
 
-_MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
-
 OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionJob:
-    """What to score, with which model, and where to.
-
-    Args:
-        encoder, backend: the model, as `driftgate.models.Model` has them.
-        input, output: files, or "-" for standard input and output. Neither may be the other.
-        settings: threads and device; None for every core on the CPU.
-        input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.
-        output_format: csv, tsv, jsonl or parquet (--output-format); likewise.
-        text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header (--text-column,
-            --id-column); empty: "text", and no ids.
-        encoding: of the input, but for Parquet (--encoding).
-        rejects: file for the rows that cannot be scored (--rejects); empty: OUTPUT.rejects.jsonl, none for a pipe.
-        rejects_with_texts: whether it shows what was read of them.
-        resume: continue an interrupted run, or start where there is none (--resume).
-        overwrite: replace what is there, interrupted runs included (--overwrite).
-        token_budget: padded tokens of a batch.
-        top: write the most probable labels only; 0 writes all, a column each.
-        logits: write them beside the probabilities.
-        thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
-        window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (2,048 rows
-            at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
-        commit_seconds: how much work a kill may cost, besides the window at hand.
-    """
-
-    encoder: Encoder
-    backend: str
-    input: str
-    output: str
-    settings: RunSettings | None = None
-    input_format: str = ""
-    output_format: str = ""
-    text_column: str = ""
-    id_column: str = ""
-    encoding: str = "utf-8"
-    rejects: str = ""
-    rejects_with_texts: bool = False
-    resume: bool = False
-    overwrite: bool = False
-    token_budget: int = DEFAULT_TOKEN_BUDGET
-    top: int = 0
-    logits: bool = False
-    thresholds: tuple[float, ...] | None = None
-    window_rows: int = 0
-    commit_seconds: float = 1.0
-
-    def __post_init__(self) -> None:
-        labels = len(self.encoder.labels)
-        TOKEN_BUDGET.require(self.token_budget)
-        WINDOW_ROWS.require(self.window_rows)
-        COMMIT_SECONDS.require(self.commit_seconds)
-        TOP_LABELS.require(self.top)
-        if self.thresholds is not None and len(self.thresholds) != labels:
-            raise OptionError(f"expected {labels} thresholds, one for each label, found {len(self.thresholds)}")
-        for threshold in self.thresholds or ():
-            THRESHOLD.require(threshold)
-        if self.rejects and Path(self.rejects).resolve() == Path(self.output).resolve():
-            raise OptionError(f"{option('rejects')} {self.rejects}: scores and rejected rows need a file each")
-
-    @property
-    def paths(self) -> Paths | None:
-        """Files that are written; None where the output is a pipe."""
-        if is_pipe(self.output):
-            return None
-        return Paths(Path(self.output).resolve(), Path(self.rejects or f"{self.output}.rejects.jsonl").resolve())
-
-    @property
-    def rows_at_once(self) -> int:
-        """Rows of a window."""
-        return self.window_rows or min(max(2 * self.token_budget, _MIN_WINDOW_ROWS), _MAX_WINDOW_ROWS)
-
-    @property
-    def written(self) -> list[Path]:
-        """Every file that the job writes, at any time."""
-        if self.paths is None:
-            return [Path(self.rejects)] if self.rejects else []
-        return [self.paths.output, self.paths.rejects, self.paths.converted, *self.paths.unfinished]
 
 
 def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: OpenModel = open_answerer) -> Summary:
@@ -137,7 +54,14 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
             f"{option('resume', True)}: a pipe cannot be read or written again from the middle; use files"
         )
     require_apart(job.input, job.written)
-    options = ReadOptions(job.input, job.text_column, job.id_column, job.encoding, job.rejects_with_texts)
+    if job.pair_column and source_format is Format.TXT:
+        raise OptionError(
+            f"{option('pair_column', job.pair_column)}: a file of one text a line has no second texts; give CSV, TSV, JSONL or "
+            "Parquet"
+        )
+    options = ReadOptions(
+        job.input, job.text_column, job.id_column, job.encoding, job.rejects_with_texts, job.pair_column
+    )
     source = open_source(job.input, source_format, options)
     try:
         if job.paths is None:
@@ -209,7 +133,8 @@ def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> 
 def _sum_up(job: PredictionJob, before: Counts, counts: Counts, started: float) -> Summary:
     rejects = str(job.paths.rejects) if job.paths and not job.rejects else job.rejects
     seconds = time.monotonic() - started
-    return Summary(counts, before.rows, seconds, job.output, rejects if counts.all_rejected else "")
+    shown = rejects if counts.all_rejected else ""
+    return Summary(counts, before.rows, seconds, job.output, shown, pairs=bool(job.pair_column))
 
 
 def _count(counts: Counts, window: AnsweredWindow) -> Counts:
@@ -271,6 +196,8 @@ def _identify(job: PredictionJob, answerer: Answerer) -> dict[str, Any]:
             "output format": job.output_format,
             "text column": job.text_column,
             "id column": job.id_column,
+            "pair column": job.pair_column,
+            "max tokens": job.encoder.max_tokens,
             "encoding": job.encoding,
             "rejects": job.rejects,
             "texts in rejects": job.rejects_with_texts,

@@ -1,6 +1,6 @@
 """Rows out of a Parquet file, a few at a time."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ class ParquetRows(Iterator[Row | Rejected]):
             raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error
         names = self._file.schema_arrow.names
         self._options = options
-        self._text = choose_column(options.source, names, options.text_name, "text_column")
+        self._texts = [
+            choose_column(options.source, names, name, argument) for argument, name in options.text_columns.items()
+        ]
         self._id = choose_column(options.source, names, options.id_column, "id_column") if options.id_column else None
         self.total: int = self._file.metadata.num_rows
         self.read = 0
@@ -50,16 +52,18 @@ class ParquetRows(Iterator[Row | Rejected]):
         return row
 
     def _read_rows(self) -> Generator[Row | Rejected]:
-        columns = list(dict.fromkeys(name for name in (self._text, self._id) if name))
+        columns = list(dict.fromkeys(name for name in (*self._texts, self._id) if name))
         number = 0
         try:
             for batch in self._file.iter_batches(self._batch_rows(), columns=columns):
                 ids = batch.column(self._id).to_pylist() if self._id else [None] * len(batch)
-                for text, row_id in zip(_texts(batch.column(self._text)), ids, strict=True):
-                    if isinstance(text, UnicodeDecodeError):
-                        yield self._options.reject(number, (Reason.UNDECODABLE, str(text)), None, None, None)
+                texts = zip(*(_texts(batch.column(name)) for name in self._texts), strict=True)
+                for values, row_id in zip(texts, ids, strict=True):
+                    broken = next((value for value in values if isinstance(value, UnicodeDecodeError)), None)
+                    if broken is not None:
+                        yield self._options.reject(number, (Reason.UNDECODABLE, str(broken)), None, None, None)
                     else:
-                        yield self._options.judge(number, text, row_id, None, None)
+                        yield self._options.judge(number, values, row_id, None, None)
                     number += 1
         except OSError as error:
             raise CorpusError(f"{self._options.source}: damaged Parquet data behind row {number} ({error})") from error
@@ -67,11 +71,9 @@ class ParquetRows(Iterator[Row | Rejected]):
     def _batch_rows(self) -> int:
         """As many rows as have a few megabytes of text by the file's own account."""
         about = self._file.metadata
-        at = next(
-            (at for at in range(about.num_columns) if about.schema.column(at).path.split(".")[0] == self._text), 0
-        )
+        places = [at for at in range(about.num_columns) if about.schema.column(at).path.split(".")[0] in self._texts]
         groups = (about.row_group(group) for group in range(about.num_row_groups))
-        widest = max((group.column(at).total_uncompressed_size / max(group.num_rows, 1) for group in groups), default=1)
+        widest = max((_text_bytes(group, places or [0]) / max(group.num_rows, 1) for group in groups), default=1)
         return int(min(max(_BATCH_BYTES // max(widest, 1), 1), _MAX_BATCH_ROWS))
 
 
@@ -87,6 +89,11 @@ def require_pyarrow(name: str) -> Any:
     except ImportError as error:
         raise OptionError(f'{name}: Parquet needs pyarrow; pip install "driftgate[data]"') from error
     return pa
+
+
+def _text_bytes(group: Any, columns: Sequence[int]) -> int:
+    """Of those columns together, uncompressed, in a row group."""
+    return sum(group.column(at).total_uncompressed_size for at in columns)
 
 
 def _texts(column: Any) -> list[Any]:

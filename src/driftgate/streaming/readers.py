@@ -2,16 +2,18 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from driftgate.errors import CorpusError
+from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
 from driftgate.spelling import option
-from driftgate.streaming.columns import USUAL_TEXT_COLUMN, choose_column
+from driftgate.streaming.columns import choose_column
 from driftgate.streaming.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
 from driftgate.streaming.text_files import Lines, RowTooLargeError
 
+_OF_A_PAIR = ("the first text", "the second text")
 _ROWS_TO_FIND_TEXT = 1000
 """A JSONL file whose first rows all lack the column was given the wrong name, or is no JSONL."""
 
@@ -22,8 +24,8 @@ class ReadOptions:
 
     Args:
         source: what error messages call the input.
-        text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means "text", and
-            no ids.
+        text_column, id_column, pair_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means
+            "text", no ids, and no pairs: the pair column holds the second texts.
         keep_texts: whether rejected rows keep what was read of them.
     """
 
@@ -32,23 +34,46 @@ class ReadOptions:
     id_column: str = ""
     encoding: str = "utf-8"
     keep_texts: bool = False
+    pair_column: str = ""
 
     @property
     def text_name(self) -> str:
         return self.text_column or USUAL_TEXT_COLUMN
 
-    def judge(self, number: int, text: Any, row_id: Any, line: int | None, last_line: int | None) -> Row | Rejected:
-        """The row, or why not."""
-        fault = find_fault(text, row_id, self.encoding)
-        if fault is None:
-            return Row(number, text, row_id)
-        return self.reject(number, fault, line, last_line, text if isinstance(text, str) else None)
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The arguments that name the columns of texts, with their names: one, or two for pairs."""
+        return {"text_column": self.text_name, **({"pair_column": self.pair_column} if self.pair_column else {})}
+
+    def judge(
+        self, number: int, texts: Sequence[Any], row_id: Any, line: int | None, last_line: int | None
+    ) -> Row | Rejected:
+        """The row, or why not.
+
+        Args:
+            texts: what its columns of texts hold, one value or both of a pair.
+        """
+        for place, text in enumerate(texts):
+            fault = find_fault(text, row_id, self.encoding)
+            if fault is not None:
+                if len(texts) > 1:
+                    fault = fault[0], ": ".join(part for part in (_OF_A_PAIR[place], fault[1]) if part)
+                readable = [text if isinstance(text, str) else None for text in texts]
+                return self.reject(number, fault, line, last_line, *readable)
+        return Row(number, texts[0] if len(texts) == 1 else (texts[0], texts[1]), row_id)
 
     def reject(
-        self, number: int, fault: tuple[Reason, str], line: int | None, last_line: int | None, text: str | None
+        self,
+        number: int,
+        fault: tuple[Reason, str],
+        line: int | None,
+        last_line: int | None,
+        text: str | None,
+        second: str | None = None,
     ) -> Rejected:
-        """The row rejected; its text is dropped unless asked for."""
-        return Rejected(number, *fault, line, last_line, text if self.keep_texts else None)
+        """The row rejected; its texts are dropped unless asked for."""
+        kept = (text, second) if self.keep_texts else (None, None)
+        return Rejected(number, *fault, line, last_line, *kept)
 
 
 def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
@@ -58,17 +83,17 @@ def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
         if isinstance(line, RowTooLargeError):
             yield options.reject(number, (Reason.TOO_LARGE, str(line)), at, at, None)
         else:
-            yield options.judge(number, line.rstrip("\r\n"), None, at, at)
+            yield options.judge(number, [line.rstrip("\r\n")], None, at, at)
 
 
 def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
     """One JSON object a line; blank lines are passed over.
 
     Raises:
-        CorpusError: the text column is in none of the first rows.
+        CorpusError: the text column, or that of second texts, is in none of the first rows.
     """
-    text_name, id_name = options.text_name, options.id_column
-    names: dict[str, None] | None = {}  # of the rows so far, until one has the text column
+    text_names, id_name = list(options.text_columns.values()), options.id_column
+    names: dict[str, None] | None = {}  # of the rows so far, until one has the text columns
     number = 0
     for line in _each(lines):
         at = lines.number
@@ -78,10 +103,11 @@ def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
         if record is None:
             yield options.reject(number, fault, at, at, line if isinstance(line, str) else None)
         else:
-            yield options.judge(number, record.get(text_name), record.get(id_name) if id_name else None, at, at)
+            texts = [record.get(name) for name in text_names]
+            yield options.judge(number, texts, record.get(id_name) if id_name else None, at, at)
         number += 1
         if names is not None:
-            names = None if record and text_name in record else {**names, **dict.fromkeys(record or ())}
+            names = None if record and record.keys() >= {*text_names} else {**names, **dict.fromkeys(record or ())}
         if names is not None and number == _ROWS_TO_FIND_TEXT:
             _refuse_without_text(names, options)
     if names:
@@ -94,7 +120,8 @@ def _refuse_without_text(names: dict[str, None], options: ReadOptions) -> None:
             f"{options.source}: none of the first {_ROWS_TO_FIND_TEXT:,} rows is a JSON object; say what the input is with "
             f"{option('input_format')} (txt: one text a line)"
         )
-    choose_column(options.source, list(names), options.text_name, "text_column")
+    for argument, name in options.text_columns.items():
+        choose_column(options.source, list(names), name, argument)
 
 
 def _parse_json(line: str | RowTooLargeError, encoding: str) -> tuple[dict[str, Any] | None, tuple[Reason, str]]:
@@ -115,8 +142,10 @@ def _parse_json(line: str | RowTooLargeError, encoding: str) -> tuple[dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
+    """Where they are, of so many fields; `texts` has one place, or two for pairs."""
+
     fields: int
-    text: int
+    texts: tuple[int, ...]
     id: int | None
 
 
@@ -145,7 +174,7 @@ def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterato
             yield options.reject(number, wrong, first, lines.number, ",".join(fields) or None)
         else:
             row_id = None if columns.id is None else fields[columns.id]
-            yield options.judge(number, fields[columns.text], row_id, first, lines.number)
+            yield options.judge(number, [fields[at] for at in columns.texts], row_id, first, lines.number)
         number += 1
 
 
@@ -175,23 +204,25 @@ def _records(lines: Lines, reader: Any) -> Iterator[tuple[int, list[str], tuple[
 
 def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: ReadOptions) -> _Columns:
     """Where the columns are, from the first record: the header, or a row of a file without."""
-    source, text, row_id = options.source, options.text_column, options.id_column
+    source, row_id = options.source, options.id_column
     fault = fault or next((found for name in fields if (found := find_undecodable(name, options.encoding))), None)
     if fault:
         raise CorpusError(f"{source}: its first row cannot be read: {fault[0]}, {fault[1]}")
-    if not text.isdecimal():
+    texts = options.text_columns
+    if not options.text_column.isdecimal():
         names = [name.strip() for name in fields]
-        text_at = names.index(choose_column(source, names, options.text_name, "text_column"))
+        texts_at = tuple(names.index(choose_column(source, names, name, argument)) for argument, name in texts.items())
         id_at = names.index(choose_column(source, names, row_id, "id_column")) if row_id else None
-        return _Columns(len(fields), text_at, id_at)
-    if row_id and not row_id.isdecimal():
-        raise CorpusError(f"{source}: text column by position, id column by name; give both as positions")
-    positions = [int(position) for position in (text, row_id) if position]
+        return _Columns(len(fields), texts_at, id_at)
+    for kind, name in (("id", row_id), ("pair", options.pair_column)):
+        if name and not name.isdecimal():
+            raise CorpusError(f"{source}: text column by position, {kind} column by name; give both as positions")
+    positions = [int(position) for position in (*texts.values(), row_id) if position]
     if max(positions) >= len(fields):
         raise CorpusError(
             f"{source}: expected a column at position {max(positions)}, counted from 0; its first row has {len(fields)}"
         )
-    return _Columns(len(fields), positions[0], positions[1] if row_id else None)
+    return _Columns(len(fields), tuple(positions[: len(texts)]), positions[-1] if row_id else None)
 
 
 def _each(lines: Lines) -> Iterator[str | RowTooLargeError]:

@@ -1,10 +1,11 @@
-"""One row of an input: a text to score, or the reason why not."""
+"""One row of an input: a text or a pair of texts to score, or the reason why not."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from driftgate.inputs.texts import Text
 from driftgate.inputs.unicode import has_lone_surrogate
 from driftgate.spelling import option
 
@@ -30,7 +31,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text to score.
+    """A text to score, or a pair of texts.
 
     Args:
         number: which row of the input, from 0; a header is not counted.
@@ -38,7 +39,7 @@ class Row:
     """
 
     number: int
-    text: str
+    text: Text
     id: Any = None
 
 
@@ -50,7 +51,7 @@ class Rejected:
         number: as of `Row`: rejected rows are counted too.
         detail: what was expected and found; never the text.
         line, last_line: where it stands in the file, from 1, where the file has lines.
-        text: what was read of it, only where texts are asked for.
+        text: what was read of it, only where texts are asked for. `second`: likewise, of a pair.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Rejected:
     line: int | None = None
     last_line: int | None = None
     text: str | None = None
+    second: str | None = None
 
 
 def find_fault(text: Any, row_id: Any, encoding: str) -> tuple[Reason, str] | None:

@@ -17,6 +17,7 @@ class Summary:
         seconds: of this run, the model loaded.
         output: where the scores are.
         rejects: where the rejected rows are; empty where there are none, or no file was named for those of a pipe.
+        pairs: whether rows are pairs of texts.
     """
 
     counts: Counts
@@ -24,6 +25,7 @@ class Summary:
     seconds: float
     output: str
     rejects: str
+    pairs: bool = False
 
     @property
     def rows_per_second(self) -> float:
@@ -39,10 +41,11 @@ class Summary:
         """To print."""
         counts = self.counts
         before = f" ({self.resumed_rows:,} of them by the interrupted run)" if self.resumed_rows else ""
+        texts = "pairs of texts" if self.pairs else "texts"
         found = [
             f"{counts.answered:,} of {counts.rows:,} rows{before} -> {self.output}",
             f"{self.rows_per_second:,.0f} rows/s, {clock(self.seconds)} ({self.seconds:.1f} s)",
-            f"{counts.tokens:,} tokens; {counts.truncated:,} texts were longer than the model's limit and cut",
+            f"{counts.tokens:,} tokens; {counts.truncated:,} {texts} were longer than the model's limit and cut",
         ]
         if counts.all_rejected:
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(counts.rejected.items()))

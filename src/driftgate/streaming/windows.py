@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from driftgate.inputs.texts import parts_of
 from driftgate.streaming.rows import Rejected, Row
 
 WINDOW_CHARS = 1 << 22
@@ -31,10 +32,10 @@ def make_windows(
     for row in rows:
         if isinstance(row, Row):
             good.append(row)
-            chars += len(row.text)
+            chars += sum(map(len, parts_of(row.text)))
         else:
             bad.append(row)
-            chars += len(row.text or "")
+            chars += len(row.text or "") + len(row.second or "")
         if len(good) + len(bad) >= max_rows or chars >= max_chars:
             yield Window(tuple(good), tuple(bad), position())
             good, bad, chars = [], [], 0

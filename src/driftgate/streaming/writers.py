@@ -124,7 +124,7 @@ def open_writer(form: Format, layout: Layout, *, gzipped: bool, id_type: Any) ->
 
 
 def encode_rejected(rejected: tuple[Rejected, ...]) -> bytes:
-    """JSON lines, ASCII: row, line, reason, detail, and the text where it was kept."""
+    """JSON lines, ASCII: row, line, reason, detail, and the text, or the texts of a pair, where they were kept."""
     lines = []
     for row in rejected:
         record = {
@@ -134,6 +134,7 @@ def encode_rejected(rejected: tuple[Rejected, ...]) -> bytes:
             "reason": row.reason,
             "detail": row.detail or None,
             "text": row.text,
+            "second": row.second,
         }
         lines.append(json.dumps({key: value for key, value in record.items() if value is not None}))
     return "".join(f"{line}\n" for line in lines).encode()

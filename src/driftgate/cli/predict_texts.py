@@ -1,0 +1,89 @@
+"""Scores of texts that were given as arguments or as lines, of one backend or several side by side."""
+
+import io
+import sys
+
+import numpy as np
+
+from driftgate.errors import ArtifactError, CorpusError
+from driftgate.inputs.batches import BatchPlan
+from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.tokens import tokenize
+from driftgate.models import Model
+from driftgate.pipeline import open_backend
+from driftgate.report.console import Console
+from driftgate.report.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side
+from driftgate.run.backend import predict as run
+from driftgate.run.device import RunSettings
+
+_PIPED_WIDTH = 200  # what reads a pipe has no lines to break
+
+
+def usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
+    """The encoder's own, else 0.5; None where the most probable label is the answer."""
+    if encoder.problem_type is ProblemType.SINGLE_LABEL:
+        return None
+    return encoder.thresholds or (0.5,) * len(encoder.labels)
+
+
+def refuse_other_labels(models: list[Model]) -> None:
+    for other in models[1:]:
+        if other.encoder.labels != models[0].encoder.labels:
+            raise ArtifactError(
+                f"{other.backend}: its labels, or their order, are not those of {models[0].backend}; "
+                "only backends of one task can be compared"
+            )
+
+
+def score(
+    model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings, thresholds: tuple[float, ...] | None
+) -> Scores:
+    from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
+
+    multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
+    with Console(stderr=True).announcing() as announce:
+        announce(model.backend.partition("=")[0])
+        backend = open_backend(model.encoder, model.backend, settings)
+        logits = run(backend, tokenize(model.encoder, texts), plan)
+    probabilities = to_probabilities(logits, multi_label=multi_label)
+    decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
+    return Scores(backend.spec.name, model.encoder.labels, logits, probabilities, decisions)
+
+
+def show(
+    texts: list[str], scores: tuple[Scores, ...], top: int, *, logits: bool, thresholds: tuple[float, ...] | None
+) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPED_WIDTH)
+    for row, text in enumerate(texts):
+        console.print(text, style="bold", soft_wrap=True)
+        if len(scores) == 1:
+            console.print(tabulate(scores[0], row, top, logits=logits, thresholds=thresholds))
+            continue
+        console.print(tabulate_side_by_side(scores, row, top, logits=logits))
+        largest = largest_difference(scores, row, logits=logits)
+        flipped = ", ".join(flipped_labels(scores, row))
+        console.print(
+            f" largest difference: {largest.value:+.1e} ({largest.label}, {largest.backend}); "
+            f"decisions that flip: {flipped or 'none'}",
+            soft_wrap=True,
+        )
+
+
+def read_standard_input() -> list[str]:
+    """One text a line, UTF-8 whatever the locale; bytes that are not become lone surrogates, refused below."""
+    content = sys.stdin.buffer.read().decode("utf-8-sig", "surrogateescape")
+    return [line.rstrip("\n") for line in io.StringIO(content, newline=None)]
+
+
+def refuse_unusable(texts: list[str]) -> None:
+    empty = [number for number, text in enumerate(texts, 1) if not text.strip()]
+    undecodable = [number for number, text in enumerate(texts, 1) if any("\ud800" <= char <= "\udfff" for char in text)]
+    if texts and not empty and not undecodable:
+        return
+    where = "no text was given"
+    if texts:
+        numbers, what = (empty, "empty") if empty else (undecodable, "not valid UTF-8")
+        where = f"text {', '.join(map(str, numbers[:10]))} is {what}"
+    raise CorpusError(f"expected texts to classify, {where}; give them as arguments or one a line on standard input")
