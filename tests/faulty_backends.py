@@ -190,7 +190,8 @@ class FaultyBackends:
             self.failed[backend].add(test)
 
     def _is_own(self, test: str, backend: str) -> bool:
-        return self.faults[backend].found_by == test
+        fault = self.faults.get(backend)
+        return fault is not None and fault.found_by == test
 
 
 def _split(node: str) -> tuple[str, str]:

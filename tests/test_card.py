@@ -270,6 +270,17 @@ def test_the_examples_are_python(model_id: str, multi_label: bool) -> None:
     assert ("1 / (1 + np.exp(-logits))" in text) == multi_label
 
 
+def test_the_examples_ask_about_pairs_where_the_encoder_takes_pairs() -> None:
+    text = render_card(make_card(source={"takes_pairs": True}))
+    for block in python_blocks(text):
+        compile(block, "card", "exec")
+    assert "classifier of pairs of texts with" in text
+    assert '{"text": "ONNX Runtime answers in a few milliseconds.", "text_pair": "It is fast."}' in text
+    assert 'encode_batch([("ONNX Runtime answers in a few milliseconds.", "It is fast.")])' in text
+    assert "--input pairs.jsonl --text-column text --pair-column text_pair" in text
+    assert f"{ROWS} pairs of texts" in text
+
+
 def test_the_examples_of_a_pushed_card_load_from_the_hub() -> None:
     text = render_card(make_card(model_id="ME/mini-onnx"))
     assert text.startswith("---\n")

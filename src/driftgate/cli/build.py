@@ -1,37 +1,31 @@
 """`driftgate build`: artifacts that others can load, judged before they are published, with a card of what was measured."""
 
-import json
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from driftgate.backends import DEFAULT_OPSET, BackendSpec
+from driftgate.backends import DEFAULT_OPSET
 from driftgate.builder.artifact import model_files
 from driftgate.builder.layout import Layout, place_of
 from driftgate.cli.build_checks import require_alone, require_consistent, require_target
+from driftgate.cli.build_steps import choose_destination, say_what_was_judged, weigh
 from driftgate.escape import for_terminal
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
-from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
-from driftgate.push import Destination, describe_push, find_destination, open_hub, push_folder, require_repository
+from driftgate.push import describe_push, open_hub, push_folder, require_repository
 from driftgate.report.console import Console
-from driftgate.report.sizes import render_sizes
 from driftgate.run.device import RunSettings, available_threads, parse_device
-from driftgate.sizes import DEFAULT_FORMS, measure_sizes
-
-if TYPE_CHECKING:  # scikit-learn is slow to import
-    from driftgate.publish import Published
-    from driftgate.trial import Trial
+from driftgate.sizes import DEFAULT_FORMS
 
 _LEDGER_ROWS = 200
 _EXPORTING, _REPORTING = "Exporting", "Reporting"
@@ -197,7 +191,7 @@ def build(
     )
     require_buildable(specs)
     if out is None:
-        typer.echo(_weigh(source, specs, console, rebuild=rebuild, as_json=as_json), nl=False)
+        typer.echo(weigh(source, specs, console, rebuild=rebuild, as_json=as_json), nl=False)
         return
 
     from driftgate.publish import publish  # scikit-learn is slow to import
@@ -209,7 +203,7 @@ def build(
     if push_to_hub:
         require_repository(push_to_hub)
     hub = open_hub() if push_to_hub and not dry_run else None
-    destination = _find_destination(push_to_hub, specs, source, private=private, hub=hub) if push_to_hub else None
+    destination = choose_destination(push_to_hub, specs, source, private=private, hub=hub) if push_to_hub else None
     with console.announcing() as announce:
         published = publish(
             source,
@@ -221,7 +215,7 @@ def build(
             rebuild=rebuild,
             announce=announce,
         )
-    _say_what_was_judged(published, source, trial, console)
+    say_what_was_judged(published, source, trial, console)
     for name, folder in published.folders.items():
         size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
         typer.echo(for_terminal(f"{name}: {folder} ({size / 1e6:.1f} MB)"))
@@ -233,7 +227,7 @@ def build(
             table = tabulate_ledgers(source, specs, asked, RunSettings(settings.threads), console.width)
         typer.echo(table, nl=False)
     if report:
-        typer.echo(_weigh(source, specs, console), nl=False)
+        typer.echo(weigh(source, specs, console), nl=False)
     if published.exit_code:
         raise typer.Exit(published.exit_code)
     if destination and dry_run:
@@ -242,39 +236,3 @@ def build(
         with console.status(f"driftgate: pushing to {destination.repository}"):
             url = push_folder(out, destination, f"Add {', '.join(published.folders)}, built by driftgate", hub)
         typer.echo(url)
-
-
-def _weigh(
-    encoder: Encoder, specs: Sequence[BackendSpec], console: Console, *, rebuild: bool = False, as_json: bool = False
-) -> str:
-    """The report of sizes, as a table or JSON."""
-    with console.announcing("driftgate: sizes") as announce:
-        sizes = measure_sizes(encoder, specs, rebuild=rebuild, announce=announce)
-    return json.dumps(sizes.describe(), indent=2) + "\n" if as_json else render_sizes(sizes, console.width)
-
-
-def _find_destination(
-    repository: str, specs: Iterable[BackendSpec], encoder: Encoder, *, private: bool, hub: Any
-) -> Destination:
-    if hub is None:
-        return Destination(repository, private or None, exists=False)
-    models = [place_of(spec.name, Layout.HUB).model for spec in specs]
-    clients = ["config.json", "thresholds.json", "tokenizer.json", *(path.name for path in encoder.tokenizer_files)]
-    return find_destination(repository, models, clients, private=private, api=hub)
-
-
-def _say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial | None", console: Console) -> None:
-    if trial is None:
-        console.print("driftgate: not judged (--no-verify), hence no card")
-        return
-    from driftgate.report.trial import render_failures, render_judged, render_unshown
-
-    where = f"encoder {encoder.name}, corpus {trial.corpus.name} ({len(trial.corpus):,} rows)"
-    console.print(f"driftgate: judged on {where}")
-    for assessment in published.assessments:
-        console.print(render_judged(assessment))
-    if published.failures:
-        for line in render_failures(published.failures, where):
-            console.print(line)
-    for line in render_unshown(published.assessments, len(trial.corpus), trial.not_shown, published.exit_code):
-        console.print(line)

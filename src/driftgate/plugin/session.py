@@ -204,9 +204,7 @@ class DriftgateSession:
         require_device(self.options.settings.device)
         if self.options.save_predictions:
             require_writable_format(self.options.save_predictions)
-        _ = self.encoder
-        if self.options.corpus:
-            _ = self.corpus
+        _ = self.encoder, self.options.corpus and self.corpus
         self.said.extend(self._bounds.read(suites))
         _ = self.graph_lock, self.calibration  # so that a malformed file is refused before anything is built
         self.results.header = describe_header(self)
