@@ -102,7 +102,7 @@ def test_what_is_no_metric_but_can_fail_a_backend_is_a_verdict(run: Run, suite: 
         pytest.param("accuracy", ["-k", "no_test_has_this_name"], "by -k, -m or --deselect", id="by-name"),
         pytest.param("benchmarks", ["-m", "property"], "by -k, -m or --deselect", id="by-marker"),
         pytest.param("benchmarks.test_gate", [], "an option that was not given (--gate,", id="without-its-option"),
-        pytest.param("accuracy.test_ledger", [], "--ledger)", id="without-its-option-and-no-verdict"),
+        pytest.param("accuracy.test_ledger", [], "--ledger,", id="without-its-option-and-no-verdict"),
     ],
 )
 def test_a_run_whose_tests_were_all_deselected_shows_nothing(

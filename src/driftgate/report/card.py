@@ -187,12 +187,11 @@ def _ask(*, pairs: bool) -> dict[str, str]:
     """How each client is asked about a text, or about a pair."""
     text, second = '"ONNX Runtime answers in a few milliseconds."', '"It is fast."'
     if not pairs:
-        return {"of": "texts", "pipeline": text, "tokenizers": text, "command": text}
+        return {"of": "texts", "pipeline": text, "tokenizers": text}
     return {
         "of": "pairs of texts",
         "pipeline": f'{{"text": {text}, "text_pair": {second}}}',
         "tokenizers": f"({text}, {second})",
-        "command": "--input pairs.jsonl --text-column text --pair-column text_pair --output scores.jsonl",
     }
 
 
