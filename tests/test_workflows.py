@@ -48,14 +48,14 @@ def test_a_pull_request_is_compared_with_the_kept_baseline(tmp_path: Path) -> No
     keep_baseline(tmp_path)
     assert run_script(gate_step("Gate")["run"], tmp_path, BASE="abc", ACCEPT="") == (
         0,
-        ["benchmarks --gate-report gate.md,gate.json --gate"],
+        ["benchmarks --gate-report gate.md,gate.json --gate --gate-work 1%"],
     )
 
 
 def test_a_pull_request_without_a_kept_baseline_builds_its_base_commit(tmp_path: Path) -> None:
     assert run_script(gate_step("Gate")["run"], tmp_path, BASE="abc", ACCEPT="") == (
         0,
-        ["benchmarks --gate-report gate.md,gate.json --gate --gate-baseline git:abc"],
+        ["benchmarks --gate-report gate.md,gate.json --gate --gate-work 1% --gate-baseline git:abc"],
     )
 
 
