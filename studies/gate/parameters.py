@@ -16,7 +16,10 @@ CELL_PLANS = (ArrivalPlan(1), ArrivalPlan(2))
 
 SAME = "same"
 INJECTED = {"slower 5%": 0.05, "slower 10%": 0.10}
-"""By real work in the graph."""
+"""By real work in the graph, of the study's two cells on average."""
+EVERY_CELL = "every cell slower 10%"
+"""Of the runs with twenty cells: by 10% in the cell that real work slows least, and by more in the others."""
+EVERY_CELL_SLOWDOWN = 0.10
 MULTIPLIED = (0.0, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15)
 """By multiplying the candidate's times of equal artifacts."""
 COPIES = {SAME: 4, "slower 5%": 1, "slower 10%": 1}

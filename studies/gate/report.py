@@ -107,7 +107,7 @@ def describe_runs(
                 str(verdict): share([own is verdict for _, own in verdicts], [block for block, _ in verdicts])
                 for verdict in (Verdict.REGRESSION, Verdict.PASS, Verdict.NOT_MEASURABLE)
             }
-            for cell, verdicts in cells.items()
+            for cell, verdicts in sorted(cells.items())
         },
         "rounds_median": float(np.median([run.rounds for run in runs])),
         "seconds_median": float(np.median(seconds)),
@@ -160,7 +160,7 @@ def census_of(recording: Recording) -> list[dict[str, Any]]:
                 groups.setdefault((backend, name), []).append(pair)
     return [
         {"backend": backend, "cell": cell, **count_signs(own, len(groups)), **take_census(own)}
-        for (backend, cell), own in groups.items()
+        for (backend, cell), own in sorted(groups.items())
     ]
 
 
