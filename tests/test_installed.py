@@ -39,10 +39,11 @@ for program, *arguments in json.load(sys.stdin):
 print(json.dumps({"package": driftgate.__file__, "done": done}))
 """
 # Arguments of pytest, and words that its output should have.
+_ALPHA = (
+    r"--gate-alpha=PERCENT\s+The share of runs that may fail although no cell is\s+slower than the tolerance allows"
+)
 HELP = {
-    (
-        "--help",
-    ): r"--gate-alpha=PERCENT\s+slowdowns within the tolerance that may fail a run, over\s+all its cells \(default: 1%\)",
+    ("--help",): _ALPHA + r"\. \(default: 1%\)",
     ("--fixtures",): "One backend of `--backends` after the other",
     ("--markers",): "@pytest.mark.property: tried on generated inputs",
     ("--version",): r"pytest \d",

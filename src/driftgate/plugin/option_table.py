@@ -51,168 +51,265 @@ class Option:
 
 
 OPTIONS = (
-    Option("--encoder", "folder or hub id of the encoder to judge", Decides.BUILD, "DIR|ID", is_path=True),
+    Option(
+        "--encoder",
+        "The encoder to judge: a folder, or the id of a model on the Hugging Face hub.",
+        Decides.BUILD,
+        "DIR|ID",
+        is_path=True,
+    ),
     Option(
         "--corpus",
-        "labelled or unlabelled texts: .csv, .tsv, .jsonl (each also .gz), .parquet, or hub:NAME[@REVISION][:CONFIG][:SPLIT]",
+        "The texts to judge it on, with or without labels: a .csv, .tsv or .jsonl file (each may be compressed as .gz), a "
+        ".parquet file, or a data set of the hub as hub:NAME[@REVISION][:CONFIG][:SPLIT].",
         Decides.BUILD,
         "FILE",
         is_path=True,
     ),
     Option(
         "--backends",
-        "comma-separated backends, or published artifacts as name[:class]=PATH",
+        "The backends to judge, separated by commas. A published artifact is given as name[:class]=PATH.",
         Decides.BUILD,
         "NAMES",
         ",".join(DEFAULT_BACKENDS),
     ),
-    Option("--bounds", "bounds of your own; they go before the suite's", Decides.RUN, "FILE"),
+    Option(
+        "--bounds",
+        "A file with bounds of your own. They take precedence over the bounds that come with the suites.",
+        Decides.RUN,
+        "FILE",
+    ),
     Option(
         "--driftgate-not-shown",
-        "what ends a run with 7 where the rows do not show that bounds are kept: drift, fail (any bound), or warn (none)",
+        "Which bounds have to be shown to hold for the run to pass. If the rows are too few to show it, the run ends with exit "
+        "code 7. The values are drift (the bounds of drift), fail (all bounds) and warn (none).",
         Decides.RUN,
         "WHAT",
         "drift",
     ),
-    Option("--save-predictions", "write every backend's logits to this .npz or .parquet file", Decides.RUN, "FILE"),
     Option(
-        "--accuracy-baseline", "compare each backend with its own past; the first run saves it here", Decides.RUN, "DIR"
+        "--save-predictions",
+        "Write the logits of every backend to this .npz or .parquet file.",
+        Decides.RUN,
+        "FILE",
+    ),
+    Option(
+        "--accuracy-baseline",
+        "Compare each backend with its own answers in an earlier run. The first run that passes saves them in this folder.",
+        Decides.RUN,
+        "DIR",
     ),
     Option(
         "--accuracy-baseline-update",
-        "take this run as the new baseline if it passes, instead of comparing",
+        "Save the answers of this run as the new accuracy baseline if it passes, instead of comparing with the old one.",
         Decides.RUN,
     ),
     Option(
-        "--graph-lock", "hold the facts of each ONNX graph to this file, such as graphs.lock.json", Decides.RUN, "FILE"
+        "--graph-lock",
+        "Compare the facts of each ONNX graph with those in this file, such as graphs.lock.json.",
+        Decides.RUN,
+        "FILE",
     ),
     Option(
         "--graph-lock-update",
-        "write the facts of this run's graphs to that file; the run fails all the same",
+        "Write the facts of this run's graphs to the file of --graph-lock. The run fails all the same, so that the change is "
+        "reviewed.",
         Decides.RUN,
     ),
     Option(
         "--ledger",
-        "ask the file after each build step, and table what the step adds in drift, flips and bytes",
+        "Run the file after each build step, and print what each step adds in drift, flips and bytes.",
         Decides.RUN,
     ),
-    Option("--allow-pickle", "load pickled weights, which can run code", Decides.BUILD),
-    Option("--driftgate-device", "cpu, cuda or cuda:N", Decides.BUILD, "DEVICE", "cpu"),
+    Option(
+        "--allow-pickle",
+        "Load pickled weights. Such files can run code when they are loaded.",
+        Decides.BUILD,
+    ),
+    Option("--driftgate-device", "The device to run on: cpu, cuda or cuda:N.", Decides.BUILD, "DEVICE", "cpu"),
     Option(
         "--driftgate-calibration",
-        "texts that calibrated build steps watch the graph on; default: embedded ones",
+        "The texts that build steps with calibration run the model on. By default these are texts that come with driftgate.",
         Decides.BUILD,
         "FILE",
         is_path=True,
     ),
     Option(
         "--driftgate-threads",
-        "intra-op threads of every backend; 0 means every core this process may use",
+        "How many intra-op threads every backend uses. 0 means every core that this process may use.",
         Decides.BUILD,
         "N",
         "0",
     ),
-    Option("--driftgate-batch-sizes", "batch sizes of the benchmark", Decides.BUILD, "N,N", "1,8,32"),
+    Option(
+        "--driftgate-batch-sizes",
+        "The batch sizes of the arrival plan in the benchmarks, separated by commas.",
+        Decides.BUILD,
+        "N,N",
+        "1,8,32",
+    ),
     Option(
         "--driftgate-token-budget",
-        "padded tokens a batch of the budget plan may hold",
+        "How many tokens, padding included, a batch of the budget plan may have.",
         Decides.BUILD,
         "N",
         str(DEFAULT_TOKEN_BUDGET),
     ),
-    Option("--driftgate-sample-rows", "texts in each benchmark cell", Decides.BUILD, "N", "32"),
+    Option("--driftgate-sample-rows", "How many texts each benchmark cell times.", Decides.BUILD, "N", "32"),
     Option(
         "--driftgate-throughput-corpus",
-        "normal, long, or corpus for the texts of --corpus",
+        "The texts to time: normal or long, which come with driftgate, or corpus for the texts of --corpus.",
         Decides.BUILD,
         "NAME",
         "normal",
     ),
     Option(
         "--driftgate-corpus-rows",
-        "judge on this many rows of the corpus, drawn with a fixed seed; 0 means all",
+        "Judge on this many rows of the corpus, drawn with a fixed seed. 0 means all rows.",
         Decides.BUILD,
         "N",
         "0",
     ),
     Option(
         "--driftgate-text-column",
-        "column of the texts: a name, or a position where the file has no header",
+        "The column of the texts: its name, or its position (from 0) if the file has no header. The default is text.",
         Decides.BUILD,
         "COLUMN",
     ),
     Option(
-        "--driftgate-pair-column", "column of the second texts, likewise, where rows are pairs", Decides.BUILD, "COLUMN"
+        "--driftgate-pair-column",
+        "The column of the second texts, by name or position, if the rows are pairs of texts.",
+        Decides.BUILD,
+        "COLUMN",
     ),
-    Option("--driftgate-label-column", "column of the labels, likewise", Decides.BUILD, "COLUMN"),
-    Option("--driftgate-label-separator", "what separates several labels in one field", Decides.BUILD, "TEXT", ","),
     Option(
-        "--driftgate-problem-type", "single_label_classification or multi_label_classification", Decides.BUILD, "TYPE"
+        "--driftgate-label-column",
+        "The column of the labels, by name or position. The default is labels or label.",
+        Decides.BUILD,
+        "COLUMN",
+    ),
+    Option(
+        "--driftgate-label-separator",
+        "What separates several labels in one field.",
+        Decides.BUILD,
+        "TEXT",
+        ",",
+    ),
+    Option(
+        "--driftgate-problem-type",
+        "The problem type of the encoder, if its configuration does not say it: single_label_classification or "
+        "multi_label_classification.",
+        Decides.BUILD,
+        "TYPE",
     ),
     Option(
         "--driftgate-max-tokens",
-        "cut texts at this many tokens, special ones included; default: the encoder's own limit",
+        "Truncate texts to this many tokens, special tokens included. The default is the encoder's own limit.",
         Decides.BUILD,
         "N",
     ),
-    Option("--driftgate-revision", "revision of a hub encoder", Decides.BUILD, "REVISION"),
-    Option("--driftgate-results", "folder for results.json", Decides.RUN, "DIR", ".driftgate"),
-    Option("--driftgate-rebuild", "build every artifact anew", Decides.RUN),
     Option(
-        "--driftgate-show-texts",
-        "print texts of the corpus in failures; by default row ids stand for them",
+        "--driftgate-revision",
+        "The revision of an encoder on the hub: a branch, a tag or a commit.",
+        Decides.BUILD,
+        "REVISION",
+    ),
+    Option(
+        "--driftgate-results",
+        "The folder that results.json is written to, relative to where pytest was started.",
+        Decides.RUN,
+        "DIR",
+        ".driftgate",
+    ),
+    Option(
+        "--driftgate-rebuild",
+        "Build every artifact again instead of taking it from the cache.",
         Decides.RUN,
     ),
-    Option("--driftgate-trust-remote-code", "run code that the encoder brings; read it first", Decides.BUILD),
+    Option(
+        "--driftgate-show-texts",
+        "Print texts of the corpus in failures. By default rows are named by their ids only.",
+        Decides.RUN,
+    ),
+    Option(
+        "--driftgate-trust-remote-code",
+        "Run the Python code that comes with the encoder. Read it first.",
+        Decides.BUILD,
+    ),
 )
 
 GATE_OPTIONS = (
     Option(
-        "--gate", "time every ONNX backend beside its baseline's artifact, and fail where it is slower", Decides.RUN
+        "--gate",
+        "Time every ONNX backend side by side with the artifact of the baseline, and fail if it is slower.",
+        Decides.RUN,
     ),
     Option(
         "--gate-baseline",
-        "folder of the baseline's artifacts, or git:REF to build them from that commit",
+        "The folder with the artifacts of the baseline, or git:REF to build them from that commit.",
         Decides.RUN,
         "DIR|git:REF",
         ".driftgate-baseline",
     ),
     Option(
         "--gate-baseline-python",
-        "Python whose environment runs the baseline's side, in a worker process",
+        "The Python interpreter whose environment runs the baseline, in a worker process of its own. By default both sides run "
+        "in this environment.",
         Decides.RUN,
         "PYTHON",
     ),
-    Option("--gate-accept", "if the run passes, keep its artifacts as the baseline of later ones", Decides.RUN),
-    Option("--gate-detect", "the slowdown that has to be found", Decides.RUN, "PERCENT", "10%"),
     Option(
-        "--gate-tolerance", "the slowdown that nobody minds: as much may not fail a run", Decides.RUN, "PERCENT", "2%"
+        "--gate-accept",
+        "Keep the artifacts of this run as the baseline of later runs if it passes.",
+        Decides.RUN,
+    ),
+    Option("--gate-detect", "The slowdown that the gate has to find.", Decides.RUN, "PERCENT", "10%"),
+    Option(
+        "--gate-tolerance",
+        "The slowdown that is acceptable: a run must not fail for as much as this.",
+        Decides.RUN,
+        "PERCENT",
+        "2%",
     ),
     Option(
         "--gate-alpha",
-        "slowdowns within the tolerance that may fail a run, over all its cells",
+        "The share of runs that may fail although no cell is slower than the tolerance allows.",
         Decides.RUN,
         "PERCENT",
         "1%",
     ),
-    Option("--gate-beta", "slowdowns of that size that may pass", Decides.RUN, "PERCENT", "5%"),
-    Option("--gate-budget", "seconds to time pairs for", Decides.RUN, "SECONDS", "600"),
+    Option(
+        "--gate-beta",
+        "The share of slowdowns of the size of --gate-detect that may pass.",
+        Decides.RUN,
+        "PERCENT",
+        "5%",
+    ),
+    Option("--gate-budget", "The time for measurements, in seconds.", Decides.RUN, "SECONDS", "600"),
     Option(
         "--gate-not-measurable",
-        "what becomes of cells left undecided: fail (exit code 7) or warn",
+        "What happens if a cell is still undecided at the end: fail ends the run with exit code 7, warn only reports it.",
         Decides.RUN,
         "POLICY",
         "fail",
     ),
     Option(
         "--gate-work",
-        "counted work (multiply-adds, bytes moved) that a cell may have more than its baseline; default: it is reported only",
+        "How much more work than its baseline a cell may do, counted in multiply-adds and in bytes moved. By default it is only "
+        "reported.",
         Decides.RUN,
         "PERCENT",
     ),
-    Option("--gate-measure-identical", "time artifacts that are the baseline's byte for byte too", Decides.RUN),
     Option(
-        "--gate-report", "write the verdicts to these files, .md or .json, separated by commas", Decides.RUN, "FILES"
+        "--gate-measure-identical",
+        "Time artifacts too that equal the baseline's byte for byte.",
+        Decides.RUN,
+    ),
+    Option(
+        "--gate-report",
+        "Write the verdicts to these files, separated by commas. Their names end in .md or .json.",
+        Decides.RUN,
+        "FILES",
     ),
 )
 
