@@ -72,7 +72,7 @@ def _entry(option: Option) -> str:
     kind = "a path" if option.is_path else "a switch" if option.is_switch else "text"
     default = f"`{option.default}`" if option.default else "off" if option.is_switch else "none"
     decides = "decides what is built" if option.decides is Decides.BUILD else "does not change what is built"
-    return f"### `{heading}`\n\n{option.help}\n\nIni key: `{option.ini}`, {kind}. Default: {default}. It {decides}.\n"
+    return f"### `{heading}`\n\n{_escape(option.help)}\n\nIni key: `{option.ini}`, {kind}. Default: {default}. It {decides}.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +159,21 @@ def _value_name(annotation: Any) -> str:
     return {int: "N", float: "X", Path: "PATH"}.get(kind, "TEXT")
 
 
+_BAR = "\\|"
+
+
 def _table(heading: str, parameters: Iterable[Parameter]) -> str:
-    rows = [f"| `{_in_cell(each.usage)}` | {_in_cell(each.meaning)} |" for each in parameters]
+    rows = [f"| `{each.usage.replace('|', _BAR)}` | {_in_cell(each.meaning)} |" for each in parameters]
     return "\n".join([f"| {heading} | meaning |", "|---|---|", *rows])
 
 
 def _in_cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return _escape(text).replace("|", _BAR)
+
+
+def _escape(text: str) -> str:
+    """Brackets are no link."""
+    return text.replace("[", "\\[")
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"options.md": render_options, "commands.md": render_commands}

@@ -17,8 +17,8 @@ bound for each. Quality and calibration need a corpus with labels.
 _GATED = """
 ## Held to bounds
 
-The bounds are in the `bounds.toml` of the suite, by precision class; [accuracy/README.md](../accuracy/README.md) says how a bound
-is looked up and how to give your own. A metric with an interval is held to its bound by its confidence limits, and the verdict is
+The bounds are in the `bounds.toml` of the suite, by precision class; [Bounds](bounds.md) says how a bound is looked up
+and how to give your own. A metric with an interval is held to its bound by its confidence limits, and the verdict is
 PASS, FAIL or NOT SHOWN; one without speaks of the rows that were seen and of no others. A run ends with exit code 7 where a
 metric that has to be shown is not.
 """
