@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 import typer.models
@@ -96,7 +96,7 @@ class Parameter:
     def usage(self) -> str:
         """`MODEL` of an argument, `--out PATH` of an option, `--json` of a switch."""
         if self.is_argument:
-            return self.info.metavar or f"{self.name.upper()}..."
+            return self.info.metavar or self.name.upper() + ("..." if _is_list(self.annotation) else "")
         # In an annotation, Typer takes the first flag for the default.
         flags = [each for each in (self.info.default, *(self.info.param_decls or ())) if str(each).startswith("-")]
         flag = ", ".join(flags) or f"--{self.name.replace('_', '-')}"
@@ -105,6 +105,8 @@ class Parameter:
     @property
     def meaning(self) -> str:
         text = self.info.help or ""
+        if self.default is inspect.Parameter.empty and not self.is_argument:
+            text = f"{text} It is required."
         is_said = (
             self.default in (None, False, "", inspect.Parameter.empty)
             or "default" in text.lower()
@@ -149,6 +151,10 @@ def _parameters(function: Callable[..., None]) -> list[Parameter]:
 
 def _paragraphs(function: Callable[..., None]) -> list[str]:
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", inspect.getdoc(function) or "")]
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))
 
 
 def _value_name(annotation: Any) -> str:
