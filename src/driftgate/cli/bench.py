@@ -33,70 +33,87 @@ _BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 50
 
 def bench(
     model: Annotated[
-        str, typer.Argument(help="an encoder, or published ONNX files: a folder, hub id or file", metavar="MODEL")
+        str, typer.Argument(help="An encoder, or published ONNX files: a folder, a hub id or a file.", metavar="MODEL")
     ],
     backends: Annotated[
         str,
         typer.Option(
-            help=f"comma-separated; ratios are to the first. Default: {','.join(ENCODER_BACKENDS)} of an encoder, or the file",
+            help="The backends to time, separated by commas. Ratios are to the first one. The default is "
+            f"{','.join(ENCODER_BACKENDS)} for an encoder, and otherwise the file.",
             show_default=False,
         ),
     ] = "",
     batch_sizes: Annotated[
-        str, typer.Option(help=f"of the arrival plan; default: {_BATCH_SIZES}", show_default=False)
+        str,
+        typer.Option(help=f"The batch sizes of the arrival plan. The default is {_BATCH_SIZES}.", show_default=False),
     ] = "",
     plans: Annotated[
-        str, typer.Option(help="arrival: texts as they come; budget: sorted by length, so many tokens a batch")
+        str,
+        typer.Option(
+            help="The batch plans. arrival takes texts in the order given; budget sorts them and fills batches "
+            "up to a number of tokens."
+        ),
     ] = "arrival,budget",
-    workers: Annotated[str, typer.Option(help="processes that share the texts, such as 1,2,4")] = "1",
-    threads: Annotated[str, typer.Option(help="of each worker, such as 1,2")] = "1",
+    workers: Annotated[str, typer.Option(help="How many processes share the texts, such as 1,2,4.")] = "1",
+    threads: Annotated[str, typer.Option(help="How many threads each worker uses, such as 1,2.")] = "1",
     corpus: Annotated[
         list[str] | None,
         typer.Option(
-            help="normal or long, which come with driftgate, or a CSV, TSV, JSONL or Parquet file; may be given again. "
-            "Default: normal",
+            help="The texts: normal or long, which come with driftgate, or a CSV, TSV, JSONL or Parquet file. "
+            "The option may be "
+            "repeated. The default is normal.",
             show_default=False,
         ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="column of a file's texts; default: text", show_default=False)] = "",
+    text_column: Annotated[
+        str, typer.Option(help="The column of the texts of a file. The default is text.", show_default=False)
+    ] = "",
     pair_column: Annotated[
-        str, typer.Option(help="column of a file's second texts, where its rows are pairs", show_default=False)
+        str, typer.Option(help="The column of the second texts of a file, if its rows are pairs.", show_default=False)
     ] = "",
     rows: Annotated[
         int | None,
         typer.Option(
-            help=f"rows of each corpus, spread over its lengths; 0 takes all. Default: {DEFAULT_ROWS}",
+            help="How many rows of each corpus to time, spread over its lengths. 0 means all rows. The default "
+            f"is {DEFAULT_ROWS}.",
             min=0,
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the sample's and the runs' order", min=0)] = 0,
-    blocks: Annotated[int, typer.Option(help="passes over everything; ratios need at least 3", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="The seed of the sample and of the order of runs.", min=0)] = 0,
+    blocks: Annotated[int, typer.Option(help="How many blocks to run. Ratios need at least 3.", min=1)] = 3,
     token_budget: Annotated[
-        int, typer.Option(help="padded tokens a batch in the budget plan", min=1)
+        int, typer.Option(help="How many tokens, padding included, a batch of the budget plan may have.", min=1)
     ] = DEFAULT_TOKEN_BUDGET,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="folder for bench.json and the tables (TSV)")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace results of the same names in --out")] = False,
+    device: Annotated[str, typer.Option(help="The device to run on: cpu, cuda or cuda:N.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="The folder for bench.json and the tables (TSV).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of the same names in --out.")] = False,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help=f"a first look: {_QUICK_ROWS} rows, batch sizes {_QUICK_BATCH_SIZES}"),
+        typer.Option(
+            "--quick",
+            help=f"Measure less, for a first impression: {_QUICK_ROWS} rows, batch sizes {_QUICK_BATCH_SIZES}.",
+        ),
     ] = False,
     fresh_workers: Annotated[
         bool,
-        typer.Option("--fresh-workers", help="load one backend at a time, anew in every block: slower, less memory"),
+        typer.Option(
+            "--fresh-workers",
+            help="Load one backend at a time, again in every block. This is slower and needs less memory.",
+        ),
     ] = False,
     grid: Annotated[
         tuple[str, str] | None,
         typer.Option(
-            help="instead of texts: random batches of these shapes, by IO binding, in the columns of ONNX Runtime's benchmark",
+            help="Time random batches of these shapes instead of texts, by IO binding, in the columns of ONNX "
+            "Runtime's benchmark.",
             metavar="batch=N,N sequence=N,N",
         ),
     ] = None,
-    test_times: Annotated[int, typer.Option(help="measured calls of each shape of --grid", min=1)] = 100,
-    revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
+    test_times: Annotated[int, typer.Option(help="How many calls of each shape of --grid are measured.", min=1)] = 100,
+    revision: Annotated[str | None, typer.Option(help="The revision of a model on the hub.")] = None,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
     ] = False,
 ) -> None:
     """Time backends side by side: all texts over the slowest worker, in alternating blocks, with the spread.

@@ -18,31 +18,50 @@ from driftgate.run.device import RunSettings, available_threads, parse_device
 
 
 def bounds(
-    encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
+    encoder: Annotated[
+        str,
+        typer.Argument(help="The encoder: a folder, or the id of a model on the Hugging Face hub.", metavar="ENCODER"),
+    ],
     corpus: Annotated[
         str,
-        typer.Option(metavar="FILE", help="texts of the kind it is used on, with labels for F1: a file or hub:NAME"),
+        typer.Option(
+            metavar="FILE",
+            help="Texts of the kind that the encoder is used on, with labels if F1 is to be bounded: a file or hub:NAME.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="the bounds file to write; must not exist")],
+    out: Annotated[Path, typer.Option(help="The bounds file to write. It must not exist yet.")],
     backend: Annotated[
-        str, typer.Option(help="comma-separated backends, built well: what they do is what the bounds allow")
+        str,
+        typer.Option(help="Backends that are known to be good, separated by commas. The bounds allow what they do."),
     ] = "onnx-fp32,onnx-fp16,onnx-int8",
-    corpus_rows: Annotated[int, typer.Option(help="use this many rows, drawn with a fixed seed; 0: all", min=0)] = 0,
-    text_column: Annotated[str, typer.Option(help="column of the texts: a name, or a position without header")] = "",
-    pair_column: Annotated[str, typer.Option(help="column of the second texts, likewise, where rows are pairs")] = "",
-    label_column: Annotated[str, typer.Option(help="column of the labels, likewise")] = "",
-    label_separator: Annotated[str, typer.Option(help="between labels of one field")] = ",",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N: what they are built for", metavar="DEVICE")] = "cpu",
-    threads: Annotated[int, typer.Option(help="of every backend; 0: every core this process may use", min=0)] = 0,
+    corpus_rows: Annotated[
+        int, typer.Option(help="Use this many rows, drawn with a fixed seed. 0 means all rows.", min=0)
+    ] = 0,
+    text_column: Annotated[
+        str, typer.Option(help="The column of the texts: its name, or its position if the file has no header.")
+    ] = "",
+    pair_column: Annotated[
+        str, typer.Option(help="The column of the second texts, by name or position, if the rows are pairs.")
+    ] = "",
+    label_column: Annotated[str, typer.Option(help="The column of the labels, by name or position.")] = "",
+    label_separator: Annotated[str, typer.Option(help="What separates several labels in one field.")] = ",",
+    device: Annotated[
+        str, typer.Option(help="The device that the backends are built for: cpu, cuda or cuda:N.", metavar="DEVICE")
+    ] = "cpu",
+    threads: Annotated[
+        int,
+        typer.Option(help="How many threads every backend uses. 0 means every core that this process may use.", min=0),
+    ] = 0,
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+            help="Truncate texts to this many tokens, special tokens included. The default is the encoder's own limit.",
+            min=1,
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
+    revision: Annotated[str | None, typer.Option(help="The revision of an encoder on the hub.")] = None,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
     ] = False,
 ) -> None:
     """Propose bounds for an encoder of your own, and say which faults each of them would have caught.

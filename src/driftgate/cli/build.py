@@ -39,111 +39,164 @@ class Report(StrEnum):
 
 
 def build(
-    encoder: Annotated[str, typer.Argument(help="folder or hub id of a text classifier", metavar="ENCODER")],
+    encoder: Annotated[
+        str,
+        typer.Argument(help="The encoder: a folder, or the id of a model on the Hugging Face hub.", metavar="ENCODER"),
+    ],
     backend: Annotated[
-        str | None, typer.Option(help="comma-separated backends, such as onnx-fp16,onnx-int8", show_default=False)
+        str | None,
+        typer.Option(
+            help="The backends to build, separated by commas, such as onnx-fp16,onnx-int8.", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="a new or empty folder; several backends get a folder each in it", show_default=False),
+        typer.Option(
+            help="The folder to write, which must be new or empty. Several backends get a folder each in it.",
+            show_default=False,
+        ),
     ] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="do not use what the cache holds")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda: what the files are built for", metavar="DEVICE")] = "cpu",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build every artifact again instead of taking it from the cache.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="The device that the files are built for: cpu or cuda.", metavar="DEVICE")
+    ] = "cpu",
     calibration: Annotated[
-        Path | None, typer.Option(help="texts that calibrated steps watch the graph on; default: embedded ones")
+        Path | None,
+        typer.Option(
+            help="The texts that build steps with calibration run the model on. By default these are texts that "
+            "come with driftgate."
+        ),
     ] = None,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
     ] = False,
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+            help="Truncate texts to this many tokens, special tokens included. The default is the encoder's own limit.",
+            min=1,
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
+    revision: Annotated[str | None, typer.Option(help="The revision of an encoder on the hub.")] = None,
     opset: Annotated[
         int,
-        typer.Option(help="version of ONNX's operators, 17 to 22; row-wise INT8 needs 18", rich_help_panel=_EXPORTING),
+        typer.Option(
+            help="The version of ONNX's operators, from 17 to 22. Row-wise INT8 needs at least 18.",
+            rich_help_panel=_EXPORTING,
+        ),
     ] = DEFAULT_OPSET,
     no_shape_inference: Annotated[
         bool,
         typer.Option(
             "--no-shape-inference",
             rich_help_panel=_EXPORTING,
-            help="for very large models: float16 does without it; ONNX Runtime's quantizers cannot",
+            help="Skip the inference of shapes before float16, for very large models. ONNX Runtime's quantizers "
+            "always infer them.",
         ),
     ] = False,
     report: Annotated[
         Report | None,
         typer.Option(
             rich_help_panel=_REPORTING,
-            help="size: a table of what the encoder weighs in every form; needs neither --backend nor --out",
+            help="Print a report. size is a table of how large the encoder is in every form; it needs neither "
+            "--backend nor --out.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON", rich_help_panel=_REPORTING)] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=_REPORTING)
+    ] = False,
     ledger: Annotated[
         bool,
-        typer.Option("--ledger", help="table what each build step adds in drift and flips", rich_help_panel=_JUDGING),
+        typer.Option("--ledger", help="Print what each build step adds in drift and flips.", rich_help_panel=_JUDGING),
     ] = False,
     corpus: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
             rich_help_panel=_JUDGING,
-            help="texts to judge on, with labels for F1: a file or hub:NAME; default: the embedded comments "
-            f"(for the ledger {_LEDGER_ROWS} embedded texts)",
+            help="The texts to judge on, with labels if F1 is to be judged: a file or hub:NAME. The default is "
+            "the corpus that comes "
+            f"with driftgate (for the ledger, {_LEDGER_ROWS} of its texts).",
         ),
     ] = None,
     corpus_rows: Annotated[
         int,
-        typer.Option(help="judge on this many rows, drawn with a fixed seed; 0: all", min=0, rich_help_panel=_JUDGING),
+        typer.Option(
+            help="Judge on this many rows, drawn with a fixed seed. 0 means all rows.", min=0, rich_help_panel=_JUDGING
+        ),
     ] = 0,
     text_column: Annotated[
-        str, typer.Option(help="column of the texts: a name, or a position without header", rich_help_panel=_JUDGING)
+        str,
+        typer.Option(
+            help="The column of the texts: its name, or its position if the file has no header.",
+            rich_help_panel=_JUDGING,
+        ),
     ] = "",
     pair_column: Annotated[
-        str, typer.Option(help="column of the second texts, likewise, where rows are pairs", rich_help_panel=_JUDGING)
+        str,
+        typer.Option(
+            help="The column of the second texts, by name or position, if the rows are pairs.", rich_help_panel=_JUDGING
+        ),
     ] = "",
-    label_column: Annotated[str, typer.Option(help="column of the labels, likewise", rich_help_panel=_JUDGING)] = "",
-    label_separator: Annotated[str, typer.Option(help="between labels of one field", rich_help_panel=_JUDGING)] = ",",
+    label_column: Annotated[
+        str, typer.Option(help="The column of the labels, by name or position.", rich_help_panel=_JUDGING)
+    ] = "",
+    label_separator: Annotated[
+        str, typer.Option(help="What separates several labels in one field.", rich_help_panel=_JUDGING)
+    ] = ",",
     bounds: Annotated[
         Path | None,
-        typer.Option(help="bounds of your own; they go before the accuracy suite's", rich_help_panel=_JUDGING),
+        typer.Option(
+            help="A file with bounds of your own. They take precedence over those of the accuracy suite.",
+            rich_help_panel=_JUDGING,
+        ),
     ] = None,
     not_shown: Annotated[
         NotShown,
         typer.Option(
-            help="what ends with 7 and writes nothing where the texts do not show that bounds are kept: drift, fail (any bound), "
-            "or warn (none)",
+            help="Which bounds have to be shown to hold. If the texts are too few to show it, nothing is "
+            "written and the exit code is "
+            "7. The values are drift (the bounds of drift), fail (all bounds) and warn (none).",
             rich_help_panel=_JUDGING,
         ),
     ] = NotShown.DRIFT,
     no_verify: Annotated[
         bool,
-        typer.Option("--no-verify", help="publish without judging, hence without a card", rich_help_panel=_JUDGING),
+        typer.Option(
+            "--no-verify", help="Publish without judging, and therefore without a model card.", rich_help_panel=_JUDGING
+        ),
     ] = False,
     threads: Annotated[
-        int, typer.Option(help="of every backend; 0: every core this process may use", min=0, rich_help_panel=_JUDGING)
+        int,
+        typer.Option(
+            help="How many threads every backend uses. 0 means every core that this process may use.",
+            min=0,
+            rich_help_panel=_JUDGING,
+        ),
     ] = 0,
     layout: Annotated[
         Layout | None,
         typer.Option(
             rich_help_panel=_PUBLISHING,
-            help="folder: model.onnx beside what loads it; hub: onnx/model.onnx, onnx/model_fp16.onnx, onnx/model_quantized.onnx",
+            help="folder writes model.onnx with everything that loads it. hub writes onnx/model.onnx, "
+            "onnx/model_fp16.onnx and so on.",
             show_default="folder, or hub with --push-to-hub",
         ),
     ] = None,
     push_to_hub: Annotated[
         str | None,
-        typer.Option(metavar="OWNER/NAME", help="upload what was judged, in one commit", rich_help_panel=_PUBLISHING),
+        typer.Option(metavar="OWNER/NAME", help="Upload what was judged, in one commit.", rich_help_panel=_PUBLISHING),
     ] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="a private repository", rich_help_panel=_PUBLISHING)
+        bool, typer.Option("--private", help="Make the repository private.", rich_help_panel=_PUBLISHING)
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="show what would be uploaded, upload nothing", rich_help_panel=_PUBLISHING),
+        typer.Option(
+            "--dry-run", help="Print what would be uploaded, and upload nothing.", rich_help_panel=_PUBLISHING
+        ),
     ] = False,
 ) -> None:
     """Build ONNX backends and publish them: model, config.json, tokenizer, golden vectors, model card, manifest.

@@ -12,20 +12,23 @@ def doctor(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="folder or hub id of a text classifier, an artifact's folder, or an .onnx file", metavar="MODEL"
+            help="The folder or hub id of a text classifier, the folder of an artifact, or an .onnx file.",
+            metavar="MODEL",
         ),
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="look at this backend of MODEL, built or fetched from the cache")
+        str | None, typer.Option(help="Examine this backend of MODEL, built or taken from the cache.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N: what it is to run on", metavar="DEVICE")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="threads it is to run with", min=1)] = None,
+    device: Annotated[
+        str, typer.Option(help="The device that the model is to run on: cpu, cuda or cuda:N.", metavar="DEVICE")
+    ] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="How many threads the model is to run with.", min=1)] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object: findings, and the facts behind them")
+        bool, typer.Option("--json", help="Print one JSON object with the findings and the facts that they rest on.")
     ] = False,
-    revision: Annotated[str | None, typer.Option(help="revision of a hub model")] = None,
+    revision: Annotated[str | None, typer.Option(help="The revision of a model on the hub.")] = None,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
     ] = False,
 ) -> None:
     """Say what makes this machine, its packages, or a model slow, big or wrong: what was found, why it matters, what to do.

@@ -146,10 +146,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback(cls=_Commands)
 def _main(
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="DRIFTGATE_DEBUG", help="show where an error comes from")
+        bool, typer.Option("--debug", envvar="DRIFTGATE_DEBUG", help="Show where an error comes from.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="show the version and exit")
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""

@@ -24,24 +24,32 @@ def plot(
     results: Annotated[
         list[Path],
         typer.Argument(
-            help="bench.json, DEVICE_BACKEND_CORPUS.tsv, and folders of them, of any machines", metavar="RESULTS..."
+            help="Files bench.json and DEVICE_BACKEND_CORPUS.tsv, and folders of them, from any machines.",
+            metavar="RESULTS...",
         ),
     ],
     out: Annotated[
         list[Path],
-        typer.Option(help="picture to write (.png, .svg, .pdf); may be given again for another format", metavar="FILE"),
+        typer.Option(
+            help="The picture to write (.png, .svg or .pdf). The option may be repeated for other formats.",
+            metavar="FILE",
+        ),
     ],
-    corpus: Annotated[str | None, typer.Option(help="only this one; default: a picture for each corpus")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Draw this corpus only. By default each corpus gets a picture.")
+    ] = None,
     kind: Annotated[
         Kind,
         typer.Option(
-            help="best: a bar for each device and backend; batch-sizes: texts/s over batch size, a line for each worker count"
+            help="best draws a bar for each device and backend. batch-sizes draws texts per second over batch "
+            "size, a line for each "
+            "number of workers."
         ),
     ] = Kind.BEST,
     baseline: Annotated[
-        str | None, typer.Option(help="a backend: over each bar, its ratio to this one on the same device")
+        str | None, typer.Option(help="A backend. Each bar gets its ratio to this one on the same device.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace pictures that are there")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that exist.")] = False,
 ) -> None:
     """Draw throughput across backends and devices, and table the best of each.
 

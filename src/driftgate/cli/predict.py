@@ -36,93 +36,132 @@ def predict(
     model: Annotated[
         str,
         typer.Argument(
-            help="folder or hub id of a text classifier, a folder that build wrote, or an .onnx file beside its tokenizer",
+            help="The folder or hub id of a text classifier, a folder that build wrote, or an .onnx file in one "
+            "folder with its tokenizer.",
             metavar="MODEL",
         ),
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(help="texts to classify; none: one a line from standard input")
+        list[str] | None, typer.Argument(help="The texts to classify. Without any, each line of standard input is one.")
     ] = None,
     backend: Annotated[
         str | None,
         typer.Option(
-            help="a backend (default: onnx-fp32), a published artifact as name[:class]=PATH, or which file of MODEL"
+            help="A backend, a published artifact as name[:class]=PATH, or the name of a file of MODEL. The "
+            "default is onnx-fp32."
         ),
     ] = None,
     compare: Annotated[
-        str | None, typer.Option(help="several backends side by side, such as torch,onnx-int8", metavar="NAME,NAME")
+        str | None,
+        typer.Option(help="Show several backends side by side, such as torch,onnx-int8.", metavar="NAME,NAME"),
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(help=f"labels of each text; 0: all (default: {_SHOWN_LABELS} in a table, else all)", min=0),
+        typer.Option(
+            help=f"How many labels to give for each text. 0 means all. The default is {_SHOWN_LABELS} in a "
+            "table and otherwise all.",
+            min=0,
+        ),
     ] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="what the model answers before sigmoid or softmax")] = False,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Give the logits, before sigmoid or softmax, as well.")
+    ] = False,
     thresholds: Annotated[
         str | None,
         typer.Option(
-            help="decide at this probability, or at a JSON file's {label: probability} "
-            "(default: the encoder's own, else 0.5)",
+            help="Decide at this probability, or at those of a JSON file, {label: probability}. The default is the encoder's "
+            "own thresholds, or 0.5 if it has none.",
             metavar="NUMBER|FILE",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a text")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
-    threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each text.")] = False,
+    device: Annotated[str, typer.Option(help="The device to run on: cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[
+        int, typer.Option(help="How many threads to use. 0 means every core that this process may use.", min=0)
+    ] = 0,
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            help="cut texts at so many tokens, special ones included; default: the encoder's own limit", min=1
+            help="Truncate texts to this many tokens, special tokens included. The default is the encoder's own limit.",
+            min=1,
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="revision of a hub encoder")] = None,
+    revision: Annotated[str | None, typer.Option(help="The revision of an encoder on the hub.")] = None,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="load pickled weights, which can run code")
+        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
     ] = False,
     input_file: Annotated[
         str | None,
-        typer.Option("--input", help="csv, tsv, jsonl, parquet or txt (.gz too), - for a pipe", rich_help_panel=_FILES),
+        typer.Option(
+            "--input",
+            help="The file to score: CSV, TSV, JSONL, Parquet or plain text, each but Parquet also as .gz. - "
+            "stands for a pipe.",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
     output_file: Annotated[
         str | None,
-        typer.Option("--output", help="where answers go, in the order of rows; - for a pipe", rich_help_panel=_FILES),
+        typer.Option(
+            "--output", help="The file to write, in the order of rows. - stands for a pipe.", rich_help_panel=_FILES
+        ),
     ] = None,
     input_format: Annotated[
         str,
-        typer.Option("--format", help="of the input, where no suffix says it; pipes: jsonl", rich_help_panel=_FILES),
+        typer.Option(
+            "--format",
+            help="The format of the input, if no suffix says it. The default for pipes is jsonl.",
+            rich_help_panel=_FILES,
+        ),
     ] = "",
     output_format: Annotated[
-        str, typer.Option(help="of the output, likewise: csv, tsv, jsonl or parquet", rich_help_panel=_FILES)
+        str,
+        typer.Option(
+            help="The format of the output, if no suffix says it: csv, tsv, jsonl or parquet.", rich_help_panel=_FILES
+        ),
     ] = "",
     text_column: Annotated[
-        str, typer.Option(help="a name, or a position from 0 without a header; default: text", rich_help_panel=_FILES)
+        str,
+        typer.Option(
+            help="The column of the texts: its name, or its position from 0 if there is no header. The default is text.",
+            rich_help_panel=_FILES,
+        ),
     ] = "",
     pair_column: Annotated[
         str,
-        typer.Option(help="of the second texts, likewise, where rows are pairs; default: none", rich_help_panel=_FILES),
+        typer.Option(
+            help="The column of the second texts, by name or position, if the rows are pairs.", rich_help_panel=_FILES
+        ),
     ] = "",
     id_column: Annotated[
         str,
-        typer.Option(help="likewise, copied to the output; default: none, rows have numbers", rich_help_panel=_FILES),
+        typer.Option(
+            help="The column of ids, by name or position, which is copied to the output.", rich_help_panel=_FILES
+        ),
     ] = "",
-    encoding: Annotated[str, typer.Option(help="of the input, but for Parquet", rich_help_panel=_FILES)] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(help="The encoding of the input, except for Parquet.", rich_help_panel=_FILES)
+    ] = "utf-8",
     rejects: Annotated[
         str,
         typer.Option(
-            help="where rows that cannot be scored go, with reasons; default: OUTPUT.rejects.jsonl",
+            help="The file for rows that cannot be scored, with reasons. The default is OUTPUT.rejects.jsonl.",
             rich_help_panel=_FILES,
         ),
     ] = "",
     rejects_with_texts: Annotated[
-        bool, typer.Option("--rejects-with-texts", help="keep there what was read of them", rich_help_panel=_FILES)
+        bool,
+        typer.Option(
+            "--rejects-with-texts", help="Write the texts of such rows to that file too.", rich_help_panel=_FILES
+        ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="continue an interrupted run, or start one", rich_help_panel=_FILES)
+        bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace an output that is there", rich_help_panel=_FILES)
+        bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)
     ] = False,
     token_budget: Annotated[
-        int, typer.Option(help="padded tokens of a batch", min=1, rich_help_panel=_FILES)
+        int, typer.Option(help="How many tokens, padding included, a batch may have.", min=1, rich_help_panel=_FILES)
     ] = DEFAULT_TOKEN_BUDGET,
 ) -> None:
     """Classify texts.

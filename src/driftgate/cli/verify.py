@@ -12,38 +12,48 @@ from driftgate.run.device import RunSettings, available_threads, parse_device
 
 def verify(
     target: Annotated[
-        Path, typer.Argument(help="an .onnx file, a folder with one, or an archive of such a folder (.tar.gz)")
+        Path, typer.Argument(help="An .onnx file, a folder with one, or an archive of such a folder (.tar.gz).")
     ],
     model: Annotated[
-        str | None, typer.Option(help="which one, where there are several: its path, folder, name or stem")
+        str | None, typer.Option(help="Which model to verify if there are several: its path, folder, name or stem.")
     ] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(
-            help="a document that states facts of the model: manifest.json, ONNX_HUB_MANIFEST.json, or a README with tables; "
-            "may be given again; default: those beside it"
+            help="A document that states facts of the model: manifest.json, ONNX_HUB_MANIFEST.json, or a README "
+            "with tables. The "
+            "option may be repeated. By default the documents in the folder of the model are read."
         ),
     ] = None,
     sets: Annotated[
         Path | None,
-        typer.Option(help="folder of the golden vectors (test_data_set_0 and so on); default: beside the model"),
+        typer.Option(
+            help="The folder of the golden vectors (test_data_set_0 and so on). The default is the folder of the model."
+        ),
     ] = None,
     structure_only: Annotated[
-        bool, typer.Option("--structure-only", help="check facts and that it loads; run no golden vectors, need none")
+        bool, typer.Option("--structure-only", help="Check the facts and that the model loads, without golden vectors.")
     ] = False,
     rtol: Annotated[
-        float | None, typer.Option(help="tolerance relative to the expected number; default: by precision class")
+        float | None,
+        typer.Option(help="The tolerance relative to the expected number. The default depends on the precision class."),
     ] = None,
     atol: Annotated[
-        float | None, typer.Option(help="tolerance in the output's unit, added to it; default: by precision class")
+        float | None,
+        typer.Option(
+            help="The tolerance in the unit of the output, which is added. The default depends on the precision class."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="the whole result as one JSON document")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
-    threads: Annotated[int, typer.Option(help="0 means every core this process may use", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as one JSON document.")] = False,
+    device: Annotated[str, typer.Option(help="The device to run on: cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[
+        int, typer.Option(help="How many threads to use. 0 means every core that this process may use.", min=0)
+    ] = 0,
     max_bytes: Annotated[
         int | None,
         typer.Option(
-            help="most that an archive may unpack to; default: 20 times its size, 64 MiB at least, and no more than is free",
+            help="How many bytes an archive may unpack to. The default is 20 times its size, at least 64 MiB, "
+            "and at most what is free.",
             min=1,
         ),
     ] = None,
