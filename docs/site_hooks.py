@@ -17,6 +17,6 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         if path.startswith(("..", "docs/")) or not (REPOSITORY / path).exists():
             return match[0]
         kind = "tree" if (REPOSITORY / path).is_dir() else "blob"
-        return f"]({config.repo_url.rstrip('/')}/{kind}/main/{path}{match[2] or ''})"
+        return f"]({config.extra['repository']}/{kind}/main/{path}{match[2] or ''})"
 
     return _OUTWARD.sub(replace, markdown)

@@ -20,7 +20,7 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 def test_the_repository_has_one_address() -> None:
     settings = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
-    address = re.search(r"^repo_url: (\S+)$", settings, re.MULTILINE)
+    address = re.search(r"^  repository: (\S+)$", settings, re.MULTILINE)
     assert address
     assert PROJECT["urls"]["Source"] == CITATION["repository-code"] == address[1]
 
