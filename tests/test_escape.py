@@ -15,8 +15,8 @@ from nested_pytest import run_pytest
 from test_card import make_card
 from tiny_encoders import SENTENCES, make_encoder
 
+from driftgate.edges.escape import for_markdown, for_terminal
 from driftgate.errors import CorpusError, DriftgateError
-from driftgate.escape import for_markdown, for_terminal
 from driftgate.report.card import render_card
 from driftgate.report.markdown import Markdown, code, table
 

@@ -12,9 +12,10 @@ import pytest
 from command_line import run_driftgate
 from nested_pytest import run_pytest
 
-from driftgate import limits
 from driftgate.bench.sweep import Sweep
 from driftgate.builder.archive import unpacked
+from driftgate.edges import limits
+from driftgate.edges.limits import Limit
 from driftgate.errors import OptionError
 from driftgate.gate.options import GateOptions
 from driftgate.gate.rule import SpeedRule
@@ -23,7 +24,6 @@ from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.synthetic import Shape
-from driftgate.limits import Limit
 from driftgate.run.device import Device, RunSettings, available_threads
 from driftgate.streaming.job import PredictionJob
 

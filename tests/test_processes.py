@@ -198,4 +198,4 @@ def test_one_module_of_ours_starts_programs() -> None:
     """Comments that silence the linter count too."""
     found = lint("--ignore-noqa", "src", "accuracy", "benchmarks")
     assert [entry for entry in found if "rich.console" not in entry["message"]] == []
-    assert (REPOSITORY / "src/driftgate/processes.py").read_text(encoding="utf-8").count("import subprocess") == 1
+    assert (REPOSITORY / "src/driftgate/edges/processes.py").read_text(encoding="utf-8").count("import subprocess") == 1

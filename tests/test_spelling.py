@@ -11,13 +11,13 @@ import pytest
 from command_line import run_driftgate
 from nested_pytest import run_pytest
 
-import driftgate.spelling
+import driftgate
+from driftgate.edges.spelling import option, spell_flag, spelled_by
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.encoder import load_encoder
-from driftgate.spelling import option, spell_flag, spelled_by
 
-SOURCE = Path(driftgate.spelling.__file__).parent
+SOURCE = Path(driftgate.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 EXPECTED = "expected a column 'text', found 'id', 'body'; name it with "
 

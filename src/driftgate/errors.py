@@ -3,7 +3,7 @@
 A message says what was expected, what was found, where, and what to do.
 """
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 
 
 class DriftgateError(Exception):

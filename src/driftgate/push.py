@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.artifact import CARD
+from driftgate.edges.escape import for_terminal
+from driftgate.edges.spelling import option
 from driftgate.errors import PushError
-from driftgate.escape import for_terminal
-from driftgate.spelling import option
 
 _CARD_HEAD_LINES = 40
 _LEFT_ALONE = frozenset({".gitattributes", "LICENSE", "LICENSE.txt", "LICENSE.md"})

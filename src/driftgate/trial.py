@@ -8,6 +8,8 @@ import numpy as np
 
 from driftgate.assessor import find_bounds
 from driftgate.backends import REGISTRY, BackendSpec
+from driftgate.edges.limits import CORPUS_ROWS
+from driftgate.edges.spelling import option
 from driftgate.errors import DeviceError
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, spread_sample
 from driftgate.inputs.corpus import Corpus
@@ -17,13 +19,11 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.speed import Ratio, speed_ratio
-from driftgate.limits import CORPUS_ROWS
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import OpenBackends
 from driftgate.report.card_facts import Speed
 from driftgate.run.device import RunSettings, require_device
-from driftgate.spelling import option
 
 PLAN = BudgetPlan()
 """How the texts of a trial are batched: dynamic INT8's answers depend on it."""

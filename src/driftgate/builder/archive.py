@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from driftgate.builder.file_kinds import LONGEST, describe_content
+from driftgate.edges.limits import Limit
+from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError
-from driftgate.limits import Limit
-from driftgate.spelling import option
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 

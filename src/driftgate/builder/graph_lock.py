@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.graph_facts import GraphFacts
+from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
-from driftgate.spelling import option
 
 SCHEMA = 1
 

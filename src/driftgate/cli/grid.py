@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 from rich.progress import Progress, TimeRemainingColumn
 
+from driftgate.edges.limits import GRID_CALLS
 from driftgate.errors import OptionError
 from driftgate.grid import Grid, open_grid
 from driftgate.inputs.synthetic import Shape
-from driftgate.limits import GRID_CALLS
 from driftgate.measure.grid import ROUNDS, Visit, visit_cells
 from driftgate.models import Model
 from driftgate.report.console import Console

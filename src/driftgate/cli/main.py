@@ -16,10 +16,10 @@ from driftgate.cli.doctor import doctor
 from driftgate.cli.plot import plot
 from driftgate.cli.predict import predict
 from driftgate.cli.verify import verify
+from driftgate.edges.processes import shielded
+from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import DriftgateError
-from driftgate.processes import shielded
 from driftgate.report.console import Console
-from driftgate.spelling import spell_flag, spelled_by
 
 REFUSED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h

@@ -14,11 +14,11 @@ from driftgate.cli.predict_texts import (
     show,
     usual_thresholds,
 )
+from driftgate.edges.limits import TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.thresholds import read_thresholds
-from driftgate.limits import TOP_LABELS
 from driftgate.models import Model, find_model
 from driftgate.report.console import Console
 from driftgate.report.scores import describe, describe_side_by_side

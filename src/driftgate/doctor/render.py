@@ -15,7 +15,7 @@ from rich.text import Text
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.report.console import Console
 
 SCHEMA = 1

@@ -16,9 +16,9 @@ from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
+from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, BaselineError
 from driftgate.inputs.model_folder import is_own_file, own_files
-from driftgate.spelling import option
 
 FILE_NAME = "baseline.json"
 SCHEMA = 2

@@ -13,8 +13,8 @@ from tempfile import mkdtemp
 from threading import Lock
 from typing import Any
 
+from driftgate.edges.processes import Process, git_environment, run_git, run_python
 from driftgate.measure.serve import serve
-from driftgate.processes import Process, git_environment, run_git, run_python
 
 _PATIENCE_SECONDS = 60.0
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driftgate.limits import ADDED_WORK, GATE_SECONDS
+from driftgate.edges.limits import ADDED_WORK, GATE_SECONDS
 
 if TYPE_CHECKING:  # SciPy's statistics are slow to import, and every pytest run of every project imports the options
     from driftgate.gate.rule import SpeedRule

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.gate.rule import SpeedRule
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkChange

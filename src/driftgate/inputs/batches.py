@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import IntArray
+from driftgate.edges.limits import BATCH_SIZE, TOKEN_BUDGET
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.limits import BATCH_SIZE, TOKEN_BUDGET
 
 DEFAULT_TOKEN_BUDGET = 1024
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import LabelMatrix
+from driftgate.edges.escape import for_terminal
+from driftgate.edges.limits import DRAWN_ROWS
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
-from driftgate.escape import for_terminal
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
 from driftgate.inputs.texts import Text, is_pair, on_one_line, parts_of
 from driftgate.inputs.unicode import has_lone_surrogate, name_rows
-from driftgate.limits import DRAWN_ROWS
-from driftgate.spelling import option
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, OptionError
-from driftgate.spelling import option
 
 USUAL_TEXT_COLUMN = "text"
 _USUAL_LABEL_COLUMNS = ("labels", "label")

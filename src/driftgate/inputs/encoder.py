@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.escape import for_terminal
+from driftgate.edges.spelling import option
 from driftgate.errors import EncoderError, UnsafeFileError
-from driftgate.escape import for_terminal
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import VOCABULARIES, find_tokenizer, has_tokenizer, read_json, require_own_files
 from driftgate.inputs.positions import POSITIONS_AFTER_PADDING, read_max_tokens
-from driftgate.spelling import option
 
 _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from driftgate.edges.limits import MAX_TOKENS
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.positions import read_max_tokens
 from driftgate.inputs.tokens import load_tokenizer
-from driftgate.limits import MAX_TOKENS
-from driftgate.spelling import option
 
 
 def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:

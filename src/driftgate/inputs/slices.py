@@ -6,7 +6,7 @@ import numpy as np
 import regex
 
 from driftgate.arrays import BoolArray
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder

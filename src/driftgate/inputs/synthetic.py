@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftgate.edges.limits import BATCH_SIZE, BATCH_TOKENS, SEQUENCE_LENGTH
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import load_tokenizer
-from driftgate.limits import BATCH_SIZE, BATCH_TOKENS, SEQUENCE_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

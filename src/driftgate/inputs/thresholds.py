@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.spelling import option
 
 
 def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:

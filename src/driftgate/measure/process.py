@@ -12,12 +12,12 @@ from typing import Any
 
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
+from driftgate.edges.processes import run_python
 from driftgate.errors import DriftgateError, OptionError, quote_lines
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import tokenize
-from driftgate.processes import run_python
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings, parse_device
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.processes import Process, TimeoutExpired, start_python
 from driftgate.errors import WorkerError, quote_lines
-from driftgate.processes import Process, TimeoutExpired, start_python
 
 TIMEOUT_SECONDS = 120.0
 CLOSE_SECONDS = 10.0

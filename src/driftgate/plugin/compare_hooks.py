@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.plugin.compare import KEY, SCHEMA, Comparison, cell_of, compare_cells, hardware_changes, newest_accepted
 from driftgate.plugin.distortion import refuse_distortions
 

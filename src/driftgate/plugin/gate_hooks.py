@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
-from driftgate.escape import for_terminal
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin.compare_hooks import COMPARED
 from driftgate.plugin.distortion import refuse_distortions

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
+from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
-from driftgate.escape import for_terminal
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin import compare_hooks, gate_hooks, hookspecs, suite_hooks
 from driftgate.plugin.cells import cell, fresh_process, growth, side_by_side

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import DriftgateError
 from driftgate.plugin.option_table import TABLE
-from driftgate.spelling import spell_flag, spelled_by
 
 _KNOWN = {option.name: option for option in TABLE}
 

@@ -10,9 +10,9 @@ from zipfile import BadZipFile
 import numpy as np
 
 from driftgate.arrays import Logits
+from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
 from driftgate.report.predictions import write_predictions
-from driftgate.spelling import option
 
 FILE_NAME = "baseline.npz"
 SCHEMA = 1

@@ -7,7 +7,7 @@ from typing import Any
 import rich.console
 from rich.text import Text
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 
 
 class Console(rich.console.Console):  # noqa: TID251 - the one that others are to use

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.report.console import plain
 from driftgate.report.record import Results
 from driftgate.report.terminal import render

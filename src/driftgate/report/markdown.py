@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from markupsafe import Markup
 
-from driftgate.escape import for_markdown
+from driftgate.edges.escape import for_markdown
 
 _HARMLESS = re.compile(r"[\w ./@:+,-]+")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
 from driftgate.report.console import Console

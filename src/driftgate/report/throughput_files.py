@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftgate.edges.spelling import option
 from driftgate.errors import ResultsError
-from driftgate.spelling import option
 
 HEADER = ("workers", "size", "messages/s")
 _TRADE_MARKS = re.compile(r"\((?:R|TM|C)\)", re.IGNORECASE)

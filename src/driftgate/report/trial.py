@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from driftgate.edges.spelling import option
 from driftgate.judge.accuracy_verdicts import UNSHOWN, NotShown
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
 from driftgate.report.unshown import describe_outcome, list_unshown
-from driftgate.spelling import option
 
 _POLICY = POLICIES[0]
 

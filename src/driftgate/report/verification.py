@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from driftgate.escape import for_terminal
+from driftgate.edges.escape import for_terminal
 from driftgate.judge.closeness import Closeness, Tolerance
 from driftgate.report.terminal import render
 

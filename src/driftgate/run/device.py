@@ -4,9 +4,9 @@ import os
 import re
 from dataclasses import dataclass
 
+from driftgate.edges.limits import DEVICE_INDEX, Limit
+from driftgate.edges.spelling import option
 from driftgate.errors import DeviceError, OptionError
-from driftgate.limits import DEVICE_INDEX, Limit
-from driftgate.spelling import option
 
 
 @dataclass(frozen=True, slots=True)

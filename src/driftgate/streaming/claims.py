@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
-from driftgate.spelling import option
 from driftgate.streaming.journal import Journal, read_journal
 from driftgate.streaming.outputs import Paths, naming
 

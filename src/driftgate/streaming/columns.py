@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
-from driftgate.spelling import option
 
 _NAMED = 8
 _NAME_CHARS = 40  # without a header, what was taken for names is a user's text

@@ -3,8 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
-from driftgate.spelling import option
 
 PIPE = "-"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, DriftgateError, OptionError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.spelling import option
 from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
 from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
 from driftgate.streaming.formats import Format, find_format, is_gzip_name, is_pipe

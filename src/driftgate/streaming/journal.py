@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OutputError
-from driftgate.spelling import option
 
 _SCHEMA = 1
 _HEAD_BYTES = 1 << 20

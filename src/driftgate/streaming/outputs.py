@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OutputError
-from driftgate.spelling import option
 from driftgate.streaming.formats import PIPE
 from driftgate.streaming.journal import Counts, Journal, write_journal
 from driftgate.streaming.writers import Writer

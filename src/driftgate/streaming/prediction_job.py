@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftgate.edges.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
-from driftgate.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
 from driftgate.run.device import RunSettings
-from driftgate.spelling import option
 from driftgate.streaming.formats import is_pipe
 from driftgate.streaming.outputs import Paths
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
-from driftgate.spelling import option
 from driftgate.streaming.columns import choose_column
 from driftgate.streaming.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
 from driftgate.streaming.text_files import Lines, RowTooLargeError

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from driftgate.edges.spelling import option
 from driftgate.inputs.texts import Text
 from driftgate.inputs.unicode import has_lone_surrogate
-from driftgate.spelling import option
 
 MAX_ROW_CHARS = 1 << 25
 """A longer line, or field of a CSV file, is not read into memory."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from driftgate.spelling import option
+from driftgate.edges.spelling import option
 from driftgate.streaming.journal import Counts
 from driftgate.streaming.progress import clock
 

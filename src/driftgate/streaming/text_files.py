@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, OptionError
-from driftgate.spelling import option
 from driftgate.streaming.formats import PIPE, is_gzip_name, is_pipe
 from driftgate.streaming.rows import MAX_ROW_CHARS
 
