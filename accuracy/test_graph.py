@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftgate.builder.graph_lint import lint_graph
+from driftgate.onnx_graph.graph_lint import lint_graph
 
 
 def test_nothing_is_wrong_with_the_graph(graph_facts, built, results):

@@ -26,10 +26,6 @@ from safetensors.numpy import load_file, save_file
 
 from driftgate.backends import REGISTRY, Precision, parse_backends
 from driftgate.builder.build import build_artifact
-from driftgate.builder.functions import load_inlined
-from driftgate.builder.graph_facts import GraphFacts, read_encoder_shape, read_graph_facts
-from driftgate.builder.graph_lint import lint_graph
-from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.published import open_published
 from driftgate.builder.vectors import embedded_feeds, write_vectors
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_content
@@ -37,6 +33,10 @@ from driftgate.errors import ArtifactError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.functions import load_inlined
+from driftgate.onnx_graph.graph_facts import GraphFacts, read_encoder_shape, read_graph_facts
+from driftgate.onnx_graph.graph_lint import lint_graph
+from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.pipeline import open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import Device, RunSettings

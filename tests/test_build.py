@@ -19,7 +19,7 @@ from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import build as build_module
-from driftgate.builder import code_digest, functions
+from driftgate.builder import code_digest
 from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import MANIFEST, open_artifact, read_manifest, verify_manifest
 from driftgate.builder.build import build_artifact
@@ -29,6 +29,7 @@ from driftgate.errors import ArtifactError, BuildError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph import functions
 from driftgate.pipeline import build, open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
@@ -295,7 +296,7 @@ def test_a_step_whose_code_changed_is_built_anew_though_its_version_is_the_same(
 
 def test_a_digest_is_of_every_module_that_a_step_is_made_of() -> None:
     sources = {path.name for path in code_digest._files("driftgate.builder.rowwise.quantize")}
-    assert {"quantize.py", "nodes.py", "attention.py", "lower.py", "functions.py", "onnx_graph.py"} <= sources
+    assert {"quantize.py", "nodes.py", "attention.py", "lower.py", "functions.py", "graph.py"} <= sources
     assert "weights.py" in {path.name for path in code_digest._files("driftgate.builder.export")}
 
 

@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 
 from driftgate.backends import Precision
-from driftgate.builder.graph_attention import AttentionFacts
-from driftgate.builder.graph_blocks import BlockProducts
-from driftgate.builder.graph_facts import EncoderShape, GraphFacts, ProductFacts
 from driftgate.doctor.examine import examine
 from driftgate.doctor.facts import (
     Asked,
@@ -28,6 +25,9 @@ from driftgate.doctor.facts import (
 )
 from driftgate.doctor.findings import Severity, megabytes
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights, Session, Source
+from driftgate.onnx_graph.graph_attention import AttentionFacts
+from driftgate.onnx_graph.graph_blocks import BlockProducts
+from driftgate.onnx_graph.graph_facts import EncoderShape, GraphFacts, ProductFacts
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROBLEM, WARNING, NOTE = Severity.PROBLEM, Severity.WARNING, Severity.NOTE

@@ -12,13 +12,13 @@ from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
-from driftgate.builder.functions import ATTENTION, DOMAIN, load_inlined
-from driftgate.builder.lower import fuse_layers
-from driftgate.builder.masks import narrow_masks
-from driftgate.builder.onnx_graph import MICROSOFT
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, load_inlined
+from driftgate.onnx_graph.graph import MICROSOFT
+from driftgate.onnx_graph.lower import fuse_layers
+from driftgate.onnx_graph.masks import narrow_masks
 
 
 @pytest.fixture(scope="module", params=["roberta", "albert", "modernbert"])

@@ -18,12 +18,12 @@ from driftgate.backends import REGISTRY, BackendSpec, Precision
 from driftgate.builder.artifact import Artifact, Manifest, file_sha256, model_files, open_artifact, write_manifest
 from driftgate.builder.layout import Layout, write_artifacts
 from driftgate.builder.model_file import read_model_file
-from driftgate.builder.onnx_file import external_names
-from driftgate.builder.onnx_graph import has_external_data
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
 from driftgate.errors import ArtifactError, UnsafeFileError
 from driftgate.gate.baseline import BaselineBackend, read_gate_baseline, write_gate_baseline
 from driftgate.inputs.encoder import load_encoder
+from driftgate.onnx_graph.graph import has_external_data
+from driftgate.onnx_graph.onnx_file import external_names
 
 FP32, FP16 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"]
 

@@ -21,11 +21,11 @@ from tiny_encoders import FAMILIES, MULTI_LABEL, SENTENCES, SINGLE_LABEL, Family
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, Precision
 from driftgate.builder.build import build_artifact
-from driftgate.builder.functions import load_inlined
 from driftgate.errors import SequenceTooLongError
 from driftgate.inputs.batches import ArrivalPlan, TokenBatch
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.functions import load_inlined
 from driftgate.pipeline import open_backend
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings

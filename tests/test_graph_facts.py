@@ -16,11 +16,11 @@ from tiny_encoders import FAMILIES, make_encoder
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
 from driftgate.builder.build import build_artifact
-from driftgate.builder.functions import load_inlined
-from driftgate.builder.graph_facts import EncoderShape, GraphFacts, read_encoder_shape, read_graph_facts
-from driftgate.builder.graph_lint import lint_graph
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.onnx_graph.functions import load_inlined
+from driftgate.onnx_graph.graph_facts import EncoderShape, GraphFacts, read_encoder_shape, read_graph_facts
+from driftgate.onnx_graph.graph_lint import lint_graph
 
 # Recipes that quantize the export as it is are there for comparison, and ALBERT shows why.
 OPTIMIZED = [spec for spec in REGISTRY.values() if "optimize-basic" in spec.steps]

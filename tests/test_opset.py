@@ -16,15 +16,16 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.arrays import Logits
 from driftgate.backends import DEFAULT_OPSET, REGISTRY, BackendSpec
-from driftgate.builder import export, float16, onnx_graph
+from driftgate.builder import export, float16
 from driftgate.builder.artifact import model_files, open_artifact, read_manifest
 from driftgate.builder.build import build_artifact
-from driftgate.builder.onnx_graph import has_external_data
 from driftgate.builder.steps import STEPS, find_step
 from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph import graph as onnx_graph
+from driftgate.onnx_graph.graph import has_external_data
 from driftgate.pipeline import build, choose_backends, open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings

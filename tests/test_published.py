@@ -12,12 +12,12 @@ import pytest
 from driftgate.backends import REGISTRY, BackendSpec, Precision, parse_backends
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import build_artifact
-from driftgate.builder.graph_precision import infer_precision
 from driftgate.builder.published import open_published
 from driftgate.errors import ArtifactError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.pipeline import build, open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings

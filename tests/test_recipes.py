@@ -16,19 +16,19 @@ from optional import mark_optimum, needs_optimum
 from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Step
-from driftgate.builder import functions
 from driftgate.builder.artifact import Manifest, read_manifest
 from driftgate.builder.build import build_artifact
 from driftgate.builder.calibration import ROWS, measure_ranges, tokenize_calibration
-from driftgate.builder.functions import load_inlined
-from driftgate.builder.graph_precision import infer_precision
-from driftgate.builder.onnx_graph import QUANTIZED_OPERATORS, makers
 from driftgate.builder.steps import STEPS
 from driftgate.errors import ArtifactError, BackendUnavailableError, BuildError, EncoderError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph import functions
+from driftgate.onnx_graph.functions import load_inlined
+from driftgate.onnx_graph.graph import QUANTIZED_OPERATORS, makers
+from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.pipeline import build, open_backend, open_built, prepare_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings

@@ -11,13 +11,13 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, Precision, parse_backends
 from driftgate.builder.build import build_artifact
-from driftgate.builder.graph_precision import infer_precision
-from driftgate.builder.onnx_graph import GraphWriter
 from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.graph import GraphWriter
+from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.pipeline import open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings

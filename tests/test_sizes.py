@@ -14,9 +14,9 @@ from tiny_encoders import FAMILIES, make_encoder
 from driftgate.backends import REGISTRY
 from driftgate.builder import export
 from driftgate.builder.build import build_artifact
-from driftgate.builder.graph_parts import OTHER, PARTS, count_part_bytes, count_stored_bytes, part_of
 from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.onnx_graph.graph_parts import OTHER, PARTS, count_part_bytes, count_stored_bytes, part_of
 from driftgate.pipeline import choose_backends
 from driftgate.report.sizes import NAIVE, WEIGHTS, Form, Sizes, render_sizes
 from driftgate.sizes import DEFAULT_FORMS, measure_sizes

@@ -11,10 +11,10 @@ from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Manifest, read_manifest
 from driftgate.builder.build import Announce, library_versions
 from driftgate.builder.cache import cached
-from driftgate.builder.graph_parts import count_part_bytes, count_stored_bytes
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.weights import load_module
+from driftgate.onnx_graph.graph_parts import count_part_bytes, count_stored_bytes
 from driftgate.pipeline import prepare_backend
 from driftgate.report.sizes import NAIVE, WEIGHTS, Form, Sizes
 

@@ -24,7 +24,6 @@ from measure import open_model, print_table, race
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter
 from driftgate.builder.rowwise import nodes, products
 from driftgate.builder.rowwise.attention import AttentionWriter
 from driftgate.builder.rowwise.layout import Layout, Rows
@@ -35,6 +34,7 @@ from driftgate.builder.rowwise.tables import to_int8, write_table
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import load_encoder
+from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from driftgate.builder.file_kinds import LONGEST, describe_content
 from driftgate.edges.limits import Limit
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.file_kinds import LONGEST, describe_content
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.backends import Precision
-from driftgate.builder.onnx_file import find_external
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.onnx_file import find_external
 
 MANIFEST = "manifest.json"
 CARD = "README.md"

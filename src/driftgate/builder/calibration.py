@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.builder.onnx_file import read_model
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
+from driftgate.onnx_graph.onnx_file import read_model
 
 ROWS = 256
 _FEWEST_ROWS = 32

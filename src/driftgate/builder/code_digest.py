@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-_MADE_OF = ("driftgate.builder", "driftgate.inputs.weights")
+_MADE_OF = ("driftgate.builder", "driftgate.onnx_graph", "driftgate.inputs.weights")
 """Modules that steps are made of; those that only say what a file or an encoder is do not count."""
 
 

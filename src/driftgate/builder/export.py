@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from driftgate.backends import DEFAULT_OPSET
-from driftgate.builder.functions import define_functions
-from driftgate.builder.masks import narrow_masks
-from driftgate.builder.names import name_nodes
-from driftgate.builder.onnx_graph import save_model
 from driftgate.builder.trace import leave_whole, load_for_export
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
+from driftgate.onnx_graph.functions import define_functions
+from driftgate.onnx_graph.graph import save_model
+from driftgate.onnx_graph.masks import narrow_masks
+from driftgate.onnx_graph.node_names import name_nodes
 
 VERSION = "torch-dynamo-1"
 """Which exporter this is, and which use of it: part of the cache key and of manifests."""

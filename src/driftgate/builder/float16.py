@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration import Calibration, measure_ranges
-from driftgate.builder.functions import load_inlined
-from driftgate.builder.onnx_graph import attribute, makers, refuse_quantized, save_beside
+from driftgate.onnx_graph.functions import load_inlined
+from driftgate.onnx_graph.graph import attribute, makers, refuse_quantized, save_beside
 
 _LARGEST = 65504 / 2
 """Half of float16's greatest value: other texts go further than the ones that were watched."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
-from driftgate.builder.graph_constants import type_name
-from driftgate.builder.graph_precision import infer_precision
-from driftgate.builder.graph_walk import walk
-from driftgate.builder.onnx_file import find_external, read_model
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.graph_constants import type_name
+from driftgate.onnx_graph.graph_precision import infer_precision
+from driftgate.onnx_graph.graph_walk import walk
+from driftgate.onnx_graph.onnx_file import find_external, read_model
 
 MODEL_NOTE = "model_file"
 """Under which name a manifest notes `ModelFile.describe()`."""

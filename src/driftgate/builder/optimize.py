@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.duplicates import merge_duplicates
-from driftgate.builder.functions import DOMAIN
-from driftgate.builder.graph_walk import bodies
-from driftgate.builder.onnx_graph import keep_initializers, save_beside
+from driftgate.onnx_graph.duplicates import merge_duplicates
+from driftgate.onnx_graph.functions import DOMAIN
+from driftgate.onnx_graph.graph import keep_initializers, save_beside
+from driftgate.onnx_graph.graph_walk import bodies
 
 
 def optimize_basic(source: Path, target: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from driftgate.backends import BackendSpec, Precision, name_promises
 from driftgate.builder.artifact import Artifact, open_artifact
-from driftgate.builder.graph_precision import infer_precision
-from driftgate.builder.onnx_file import read_model
-from driftgate.builder.onnx_graph import makers
 from driftgate.errors import ArtifactError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
+from driftgate.onnx_graph.graph import makers
+from driftgate.onnx_graph.graph_precision import infer_precision
+from driftgate.onnx_graph.onnx_file import read_model
 
 _KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 

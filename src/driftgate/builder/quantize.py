@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration import Calibration, FeedReader
-from driftgate.builder.functions import load_inlined
-from driftgate.builder.onnx_file import read_model
-from driftgate.builder.onnx_graph import has_external_data, refuse_quantized, save_beside
 from driftgate.builder.rowwise.tables import quantize_tables
 from driftgate.errors import BackendUnavailableError
+from driftgate.onnx_graph.functions import load_inlined
+from driftgate.onnx_graph.graph import has_external_data, refuse_quantized, save_beside
+from driftgate.onnx_graph.onnx_file import read_model
 
 
 def quantize_dynamic_per_channel(source: Path, target: Path) -> None:

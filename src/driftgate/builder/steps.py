@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from driftgate.backends import Step
 from driftgate.builder.float16 import convert_float16
-from driftgate.builder.lower import fuse_layers
 from driftgate.builder.optimize import optimize_basic
 from driftgate.builder.quantize import (
     quantize_dynamic_per_channel,
@@ -15,6 +14,7 @@ from driftgate.builder.quantize import (
 )
 from driftgate.builder.rowwise.quantize import quantize_rowwise
 from driftgate.errors import BuildError
+from driftgate.onnx_graph.lower import fuse_layers
 
 _AXES_AS_INPUT = 18
 """The opset whose ReduceMax takes its axes as an input."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from driftgate.builder.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.weights import load_module
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
 
 _INTERFACE = "driftgate"
 """Our name in transformers' table of attention implementations."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from driftgate.backends import Precision
-from driftgate.builder.graph_walk import BLOCK_PRODUCTS
 from driftgate.doctor.check_float_weights import find_left_in_float
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent
+from driftgate.onnx_graph.graph_walk import BLOCK_PRODUCTS
 
 _SAVED = 0.84
 """Of a float32 table: 4 bits for each value, and a float32 scale for every 32 of them, are left."""

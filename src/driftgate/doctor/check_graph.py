@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from driftgate.backends import Precision
-from driftgate.builder.graph_lint import MAX_DUPLICATE_SHARE, lint_graph
 from driftgate.doctor.check_blocks import check_blocks
 from driftgate.doctor.check_int8 import check_int8
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent, Session
+from driftgate.onnx_graph.graph_lint import MAX_DUPLICATE_SHARE, lint_graph
 
 # What the lint finds that makes a graph bigger or slower, not wrong.
 _COSTLY_RULES = frozenset({"float64", "weights quantized at run time", "duplicate constants", "size"})

@@ -9,14 +9,14 @@ import numpy as np
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import model_files
-from driftgate.builder.graph_blocks import read_block_products
-from driftgate.builder.graph_facts import EncoderShape, read_graph_facts
-from driftgate.builder.graph_precision import infer_precision
-from driftgate.builder.graph_walk import Site, attributes, list_constants, walk
-from driftgate.builder.onnx_file import find_external, read_model
-from driftgate.builder.onnx_graph import makers
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights
 from driftgate.errors import ArtifactError, UnsafeFileError
+from driftgate.onnx_graph.graph import makers
+from driftgate.onnx_graph.graph_blocks import read_block_products
+from driftgate.onnx_graph.graph_facts import EncoderShape, read_graph_facts
+from driftgate.onnx_graph.graph_precision import infer_precision
+from driftgate.onnx_graph.graph_walk import Site, attributes, list_constants, walk
+from driftgate.onnx_graph.onnx_file import find_external, read_model
 
 UNKNOWN_SHAPE = EncoderShape(layers=None, heads=None, hidden_size=None, parameter_bytes=None)
 

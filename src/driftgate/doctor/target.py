@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.builder.artifact import MANIFEST
-from driftgate.builder.graph_facts import EncoderShape, read_encoder_shape
 from driftgate.doctor.facts import Asked
 from driftgate.doctor.model_facts import Graph, Source
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
@@ -15,6 +14,7 @@ from driftgate.errors import ArtifactError, DriftgateError, EncoderError, Option
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import folder_of, own_files
 from driftgate.models import find_model
+from driftgate.onnx_graph.graph_facts import EncoderShape, read_encoder_shape
 from driftgate.pipeline import choose_backends, prepare_backend
 
 

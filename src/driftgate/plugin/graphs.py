@@ -3,7 +3,7 @@
 import pytest
 
 from driftgate.backends import BackendSpec
-from driftgate.builder.graph_facts import GraphFacts, read_encoder_shape, read_graph_facts
+from driftgate.onnx_graph.graph_facts import GraphFacts, read_encoder_shape, read_graph_facts
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.session import DriftgateSession, reported
 

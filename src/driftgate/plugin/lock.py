@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.builder.build import library_versions
-from driftgate.builder.graph_facts import GraphFacts
-from driftgate.builder.graph_lock import GraphLock, read_graph_lock, write_graph_lock
 from driftgate.errors import BaselineError
 from driftgate.inputs.encoder import Encoder
+from driftgate.onnx_graph.graph_facts import GraphFacts
+from driftgate.onnx_graph.graph_lock import GraphLock, read_graph_lock, write_graph_lock
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_file import find_external, read_model
+from driftgate.onnx_graph.onnx_file import find_external, read_model
 from driftgate.run.device import RunSettings
 from driftgate.run.onnx_backend import open_session
 

@@ -9,11 +9,11 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision
 from driftgate.builder.artifact import Artifact
-from driftgate.builder.graph_blocks import read_block_products
 from driftgate.builder.runtime_errors import explain
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
+from driftgate.onnx_graph.graph_blocks import read_block_products
 from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import Device, RunSettings
 

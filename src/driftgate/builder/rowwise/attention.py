@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute
 from driftgate.builder.rowwise.layout import BATCH, SEQUENCE, Layout, Rows
+from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter, attribute
 
 
 class AttentionWriter:

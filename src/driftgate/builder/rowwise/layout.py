@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_graph import GraphWriter
+from driftgate.onnx_graph.graph import GraphWriter
 
 BATCH, SEQUENCE, TOKENS = "rowwise_batch", "rowwise_sequence", "rowwise_tokens"
 """Sizes of the batch, each int64, (1,)."""

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_graph import GraphWriter, attribute
 from driftgate.builder.rowwise.attention import AttentionWriter
 from driftgate.builder.rowwise.layout import Layout, Rows
 from driftgate.builder.rowwise.products import Products
 from driftgate.builder.rowwise.tables import write_table
+from driftgate.onnx_graph.graph import GraphWriter, attribute
 
 
 class NodeWriter:

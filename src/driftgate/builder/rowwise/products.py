@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter
 from driftgate.builder.rowwise.layout import Rows
 from driftgate.builder.rowwise.tables import to_int8
+from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter
 
 _MIDDLE = 128
 """The zero point of rows of either sign."""

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from driftgate.builder.lower import lower_functions
-from driftgate.builder.onnx_graph import GraphWriter, refuse_quantized, save_beside
 from driftgate.builder.rowwise.nodes import NodeWriter
 from driftgate.errors import BuildError
+from driftgate.onnx_graph.graph import GraphWriter, refuse_quantized, save_beside
+from driftgate.onnx_graph.lower import lower_functions
 
 
 def quantize_rowwise(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_graph import GraphWriter, attribute
+from driftgate.onnx_graph.graph import GraphWriter, attribute
 
 _MIN_ENTRIES = 16
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from driftgate.builder.graph_walk import attributes, walk
-from driftgate.builder.onnx_file import read_model
 from driftgate.errors import ArtifactError
 from driftgate.gate.work.kernels import Kernel, read_runs
 from driftgate.gate.work.operators import cost_of
 from driftgate.gate.work.records import Work
 from driftgate.inputs.batches import TokenBatch
+from driftgate.onnx_graph.graph_walk import attributes, walk
+from driftgate.onnx_graph.onnx_file import read_model
 from driftgate.pipeline import Built
 from driftgate.run.device import RunSettings
 from driftgate.run.onnx_backend import OnnxBackend, open_session

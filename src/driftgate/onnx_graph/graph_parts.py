@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.graph_constants import count_bytes
-from driftgate.builder.onnx_file import read_model
-from driftgate.builder.onnx_graph import readers
+from driftgate.onnx_graph.graph import readers
+from driftgate.onnx_graph.graph_constants import count_bytes
+from driftgate.onnx_graph.onnx_file import read_model
 
 OTHER = "other"
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from driftgate.builder.graph_walk import bodies
-from driftgate.builder.onnx_graph import keep_initializers
+from driftgate.onnx_graph.graph import keep_initializers
+from driftgate.onnx_graph.graph_walk import bodies
 
 
 def merge_duplicates(model: Any) -> int:

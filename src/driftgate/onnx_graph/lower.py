@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.builder.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
-from driftgate.builder.onnx_graph import MICROSOFT, GraphWriter, attribute, makers, readers, save_beside
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, GELU, GELU_TANH
+from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter, attribute, makers, readers, save_beside
 
 _SWAP = [0, 2, 1, 3]
 """(batch, sequence, heads, head size) to (batch, heads, sequence, head size), and back."""

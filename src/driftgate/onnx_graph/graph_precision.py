@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftgate.backends import Precision
-from driftgate.builder.graph_blocks import find_block_formats
-from driftgate.builder.graph_walk import Site, inline_functions, list_constants, walk
-from driftgate.builder.onnx_graph import attribute
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.graph import attribute
+from driftgate.onnx_graph.graph_blocks import find_block_formats
+from driftgate.onnx_graph.graph_walk import Site, inline_functions, list_constants, walk
 
 _INTEGER_PRODUCTS = frozenset({"MatMulInteger", "MatMulIntegerToFloat"})
 _DYNAMIC_INT8_OPS = _INTEGER_PRODUCTS | frozenset(

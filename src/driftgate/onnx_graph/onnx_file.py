@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from driftgate.builder.file_kinds import LONGEST, describe_content
 from driftgate.errors import ArtifactError
 from driftgate.inputs.model_folder import is_own_file
+from driftgate.onnx_graph.file_kinds import LONGEST, describe_content
 
 
 def read_model(path: Path) -> Any:

@@ -4,7 +4,7 @@ import ast
 from collections import Counter
 from typing import Any
 
-from driftgate.builder.functions import ATTENTION, DOMAIN
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN
 
 AXES = ("batch_size", "sequence_length")
 

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.functions import DOMAIN
-from driftgate.builder.graph_attention import AttentionFacts, read_attention
-from driftgate.builder.graph_blocks import block_format
-from driftgate.builder.graph_constants import (
+from driftgate.errors import EncoderError
+from driftgate.inputs.encoder import Encoder
+from driftgate.onnx_graph.functions import DOMAIN
+from driftgate.onnx_graph.graph_attention import AttentionFacts, read_attention
+from driftgate.onnx_graph.graph_blocks import block_format
+from driftgate.onnx_graph.graph_constants import (
     count_bytes,
     count_duplicate_bytes,
     find_float64,
     find_requantized,
     type_name,
 )
-from driftgate.builder.graph_walk import Site, inline_functions, list_constants, walk, weight_shape
-from driftgate.builder.onnx_file import read_model
-from driftgate.errors import EncoderError
-from driftgate.inputs.encoder import Encoder
+from driftgate.onnx_graph.graph_walk import Site, inline_functions, list_constants, walk, weight_shape
+from driftgate.onnx_graph.onnx_file import read_model
 
 # One softmax attention in each layer, as wide as the hidden size. Others (Longformer, MobileBERT, ...) count otherwise.
 _USUAL_ATTENTION = frozenset(

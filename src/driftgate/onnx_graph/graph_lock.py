@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.graph_facts import GraphFacts
 from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
+from driftgate.onnx_graph.graph_facts import GraphFacts
 
 SCHEMA = 1
 

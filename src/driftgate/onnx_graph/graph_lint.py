@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from driftgate.backends import Precision
-from driftgate.builder.graph_facts import GraphFacts
+from driftgate.onnx_graph.graph_facts import GraphFacts
 
 # Less than half of the work in integers is no INT8 model, by cost or by drift. One that is whole has 0.9 or more; what is left
 # of ALBERT's where Identity nodes hid the shared weights has a third. The same holds for weights of 4 bits.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.graph_walk import Site, attributes
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.graph_walk import Site, attributes
 
 _PACKED_BITS = {"int2": 2, "int4": 4, "float4e2m1": 4}
 """Types of which several are stored in a byte, unsigned ones included; NumPy has a byte for each."""

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.onnx_file import external_names
 from driftgate.errors import BuildError
+from driftgate.onnx_graph.onnx_file import external_names
 
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""

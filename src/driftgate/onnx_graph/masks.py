@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from driftgate.builder.functions import ATTENTION, DOMAIN
-from driftgate.builder.onnx_graph import readers
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN
+from driftgate.onnx_graph.graph import readers
 
 _ELEMENTWISE = frozenset({"Add", "And", "Cast", "Equal", "Identity", "Mul", "Not", "Or", "Sub", "Where"})
 

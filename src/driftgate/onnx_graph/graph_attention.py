@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder import functions
-from driftgate.builder.graph_walk import BLOCK_PRODUCTS, Site, attributes, is_product, weight_shape
+from driftgate.onnx_graph import functions
+from driftgate.onnx_graph.graph_walk import BLOCK_PRODUCTS, Site, attributes, is_product, weight_shape
 
 _FUSED = frozenset(
     {

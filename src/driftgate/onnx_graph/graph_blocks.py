@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.graph_constants import type_name
-from driftgate.builder.graph_walk import BLOCK_PRODUCTS, Site, attributes, inline_functions, list_constants, walk
-from driftgate.builder.onnx_file import read_model
+from driftgate.onnx_graph.graph_constants import type_name
+from driftgate.onnx_graph.graph_walk import BLOCK_PRODUCTS, Site, attributes, inline_functions, list_constants, walk
+from driftgate.onnx_graph.onnx_file import read_model
 
 _BITS_UNLESS_SAID = 4
 _PACKED_TYPES = frozenset({"int2", "int4"})

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.builder.onnx_graph import readers
+from driftgate.onnx_graph.graph import readers
 
 DOMAIN = "driftgate"
 

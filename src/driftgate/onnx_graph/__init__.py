@@ -1,0 +1,1 @@
+"""Read, walk, lint, lock and rewrite an ONNX graph."""
