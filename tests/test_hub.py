@@ -14,12 +14,12 @@ import pytest
 from nested_pytest import run_pytest
 from tiny_models import save_adder
 
+from driftgate.builder.models import find_model
 from driftgate.errors import ArtifactError, CorpusError, EncoderError
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.hub_corpus import parse_reference
-from driftgate.models import find_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER_COMMIT = "f" * 40

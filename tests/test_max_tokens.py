@@ -13,7 +13,7 @@ from tiny_encoders import SENTENCES
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
-from driftgate.builder.calibration import tokenize_calibration
+from driftgate.builder.calibration_texts import tokenize_calibration
 from driftgate.builder.layout import Layout, write_artifacts
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import BaselineError, OptionError

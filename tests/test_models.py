@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from driftgate.builder.models import Model, find_model
 from driftgate.errors import ArtifactError, EncoderError, OptionError, UnsafeFileError
 from driftgate.inputs.encoder import load_encoder
-from driftgate.models import Model, find_model
 from driftgate.pipeline import build, open_backend
 from driftgate.run.device import RunSettings
 

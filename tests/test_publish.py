@@ -33,6 +33,7 @@ from driftgate.builder.artifact import (
     verify_manifest,
 )
 from driftgate.builder.layout import Layout, fill_folder, place_of, write_artifacts
+from driftgate.builder.models import find_model
 from driftgate.builder.vectors import vectors_folder
 from driftgate.cli import build as build_command
 from driftgate.errors import BuildError, EncoderError, PushError
@@ -40,7 +41,6 @@ from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.models import find_model
 from driftgate.pipeline import open_backend, prepare_backend
 from driftgate.publish import Published, describe_source, publish
 from driftgate.push import Destination, find_destination, open_hub, push_folder, require_repository

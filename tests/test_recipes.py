@@ -18,7 +18,7 @@ from tiny_encoders import SENTENCES, make_encoder
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Step
 from driftgate.builder.artifact import Manifest, read_manifest
 from driftgate.builder.build import build_artifact
-from driftgate.builder.calibration import ROWS, measure_ranges, tokenize_calibration
+from driftgate.builder.calibration_texts import ROWS, measure_ranges, tokenize_calibration
 from driftgate.builder.steps import STEPS
 from driftgate.errors import ArtifactError, BackendUnavailableError, BuildError, EncoderError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, pad_rows

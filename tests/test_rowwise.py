@@ -11,7 +11,7 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, Precision, parse_backends
 from driftgate.builder.build import build_artifact
-from driftgate.builder.rowwise.quantize import quantize_rowwise
+from driftgate.builder.rowwise.quantize_rowwise import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder

@@ -9,12 +9,12 @@ from itertools import product
 from driftgate.backends import BackendSpec, Runtime
 from driftgate.builder.artifact import MANIFEST, read_manifest
 from driftgate.builder.build import Announce
+from driftgate.builder.models import Model
 from driftgate.edges.limits import BATCH_SIZE, GRID_SHAPES, SEQUENCE_LENGTH
 from driftgate.errors import OptionError, SequenceTooLongError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.synthetic import Shape, random_batch
 from driftgate.measure.grid import Cell, Visit
-from driftgate.models import Model
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.report.grid import GridCell, GridRow, summarize_latency
 from driftgate.run.backend import Backend, gather_rows

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from driftgate.builder.models import Model, find_model
 from driftgate.edges.limits import BLOCKS, CORPUS_ROWS, SEED, Limit
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, plan_rows, spread_sample
@@ -12,7 +13,6 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize, tokenize_alike
 from driftgate.measure.timings import Configuration, Work
 from driftgate.measure.workers import Share, deal_batches
-from driftgate.models import Model, find_model
 from driftgate.pipeline import Built, choose_backends, prepare_backend
 from driftgate.run.device import Device, core_limit
 

@@ -14,7 +14,7 @@ from driftgate.backends import DEFAULT_OPSET, BackendSpec, Step
 from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact, read_manifest
 from driftgate.builder.cache import cached
-from driftgate.builder.calibration import Calibration, tokenize_calibration
+from driftgate.builder.calibration_texts import Calibration, tokenize_calibration
 from driftgate.builder.code_digest import digest_code
 from driftgate.builder.runtime_errors import explain, is_onnxruntimes
 from driftgate.builder.steps import find_step

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.calibration import Calibration, measure_ranges
+from driftgate.builder.calibration_texts import Calibration, measure_ranges
 from driftgate.onnx_graph.functions import load_inlined
 from driftgate.onnx_graph.graph import attribute, makers, refuse_quantized, save_beside
 

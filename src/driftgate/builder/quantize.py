@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from driftgate.builder.calibration import Calibration, FeedReader
+from driftgate.builder.calibration_texts import Calibration, FeedReader
 from driftgate.builder.rowwise.tables import quantize_tables
 from driftgate.errors import BackendUnavailableError
 from driftgate.onnx_graph.functions import load_inlined

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftgate.builder.models import Model, find_model
 from driftgate.cli.predict_texts import (
     read_standard_input,
     refuse_other_labels,
@@ -19,7 +20,6 @@ from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.thresholds import read_thresholds
-from driftgate.models import Model, find_model
 from driftgate.report.console import Console
 from driftgate.report.scores import describe, describe_side_by_side
 from driftgate.run.device import RunSettings, available_threads, parse_device

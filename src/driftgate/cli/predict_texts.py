@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 
+from driftgate.builder.models import Model
 from driftgate.errors import ArtifactError, CorpusError
 from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import tokenize
-from driftgate.models import Model
 from driftgate.pipeline import open_backend
 from driftgate.report.console import Console
 from driftgate.report.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side

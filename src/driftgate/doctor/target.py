@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.builder.artifact import MANIFEST
+from driftgate.builder.models import find_model
 from driftgate.doctor.facts import Asked
 from driftgate.doctor.model_facts import Graph, Source
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
@@ -13,7 +14,6 @@ from driftgate.doctor.read_source import read_source
 from driftgate.errors import ArtifactError, DriftgateError, EncoderError, OptionError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import folder_of, own_files
-from driftgate.models import find_model
 from driftgate.onnx_graph.graph_facts import EncoderShape, read_encoder_shape
 from driftgate.pipeline import choose_backends, prepare_backend
 

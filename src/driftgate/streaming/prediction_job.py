@@ -21,7 +21,7 @@ class PredictionJob:
     """What to score, with which model, and where to.
 
     Args:
-        encoder, backend: the model, as `driftgate.models.Model` has them.
+        encoder, backend: the model, as `driftgate.builder.models.Model` has them.
         input, output: files, or "-" for standard input and output. Neither may be the other.
         settings: threads and device; None for every core on the CPU.
         input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.builder.rowwise.layout import BATCH, SEQUENCE, Layout, Rows
+from driftgate.builder.rowwise.token_rows import BATCH, SEQUENCE, Layout, Rows
 from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter, attribute
 
 

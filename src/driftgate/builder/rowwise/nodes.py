@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.builder.rowwise.attention import AttentionWriter
-from driftgate.builder.rowwise.layout import Layout, Rows
 from driftgate.builder.rowwise.products import Products
 from driftgate.builder.rowwise.tables import write_table
+from driftgate.builder.rowwise.token_rows import Layout, Rows
 from driftgate.onnx_graph.graph import GraphWriter, attribute
 
 

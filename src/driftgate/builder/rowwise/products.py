@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.rowwise.layout import Rows
 from driftgate.builder.rowwise.tables import to_int8
+from driftgate.builder.rowwise.token_rows import Rows
 from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter
 
 _MIDDLE = 128
