@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftgate.judge.history import measure_movement
+from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import MOVEMENT
 from driftgate.plugin.history import describe_run
 from driftgate.report.baseline import list_changes, require_same_kernels

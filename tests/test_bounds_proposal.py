@@ -16,7 +16,7 @@ from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.bounds import Outcome
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.confidence import Levels
+from driftgate.judge.confidence.levels import Levels
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.faults import make_faults
 from driftgate.judge.judgement import Judgement

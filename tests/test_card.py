@@ -15,11 +15,11 @@ from driftgate.arrays import LabelMatrix, Logits
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
-from driftgate.judge.confidence import exact_limits
+from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
-from driftgate.judge.speed import Ratio
+from driftgate.measure.ratios import Ratio
 from driftgate.report.card import check_card, render_card
 from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
 from driftgate.report.environment import Environment

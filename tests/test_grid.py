@@ -24,7 +24,7 @@ from driftgate.grid import Grid, open_grid, parse_grid
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.synthetic import Shape, random_batch
 from driftgate.inputs.tokens import load_tokenizer
-from driftgate.measure.grid import ROUNDS, WARM_UP_CALLS, Cell, Visit, split_calls, visit_cells
+from driftgate.measure.visits import ROUNDS, WARM_UP_CALLS, Cell, Visit, split_calls, visit_cells
 from driftgate.pipeline import build, open_backend
 from driftgate.report.grid import COLUMNS, GridCell, GridRow, render_grid_csv, render_grid_summary, summarize_latency
 from driftgate.run.backend import InForce

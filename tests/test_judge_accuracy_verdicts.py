@@ -7,8 +7,8 @@ import pytest
 
 from driftgate.judge.accuracy_verdicts import NotShown, conclude, exit_code, levels_of_run, worst
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome, hold_to_bound
-from driftgate.judge.confidence import Limits, exact_limits
-from driftgate.judge.counted_limits import proportion_limits
+from driftgate.judge.confidence.counted_limits import proportion_limits
+from driftgate.judge.confidence.levels import Limits, exact_limits
 from driftgate.judge.metrics import BOUNDED, METRICS
 
 PASS, FAIL, NOT_SHOWN = Outcome.PASS, Outcome.FAIL, Outcome.NOT_SHOWN

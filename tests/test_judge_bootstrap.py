@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from driftgate.arrays import BoolArray, Decisions, LabelMatrix
-from driftgate.judge import bootstrap
-from driftgate.judge.bootstrap import METRICS, PairedLoss, paired_losses
+from driftgate.judge.confidence import bootstrap
+from driftgate.judge.confidence.bootstrap import METRICS, PairedLoss, paired_losses
 from driftgate.judge.quality import measure_quality
 
 LABELS = 6

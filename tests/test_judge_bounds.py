@@ -11,7 +11,7 @@ from driftgate.backends import REGISTRY, parse_backends
 from driftgate.errors import BoundsError
 from driftgate.judge.bounds import Bound, Outcome, find_bound, hold_to_bound
 from driftgate.judge.bounds_file import describe_unread, load_bounds
-from driftgate.judge.confidence import Limits, exact_limits
+from driftgate.judge.confidence.levels import Limits, exact_limits
 from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.run.device import Device, RunSettings
 

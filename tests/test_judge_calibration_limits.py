@@ -5,8 +5,8 @@ import pytest
 
 from driftgate.arrays import LabelMatrix, Logits, Probabilities
 from driftgate.judge.calibration import measure_calibration
-from driftgate.judge.calibration_limits import calibration_limits
-from driftgate.judge.confidence import Levels, rows_needed
+from driftgate.judge.confidence.calibration_limits import calibration_limits
+from driftgate.judge.confidence.levels import Levels, rows_needed
 from driftgate.judge.probabilities import to_probabilities
 
 LEVELS = Levels(1e-4)

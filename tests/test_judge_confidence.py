@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from driftgate.judge.confidence import Levels, exact_limits, largest_limits, rows_needed, unknown_limits
-from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.levels import Levels, exact_limits, largest_limits, rows_needed, unknown_limits
 
 TINY = 5e-5
 LEVELS = Levels(low=TINY)

@@ -11,7 +11,7 @@ from driftgate.judge.calibration import measure_calibration, measure_prevalence
 from driftgate.judge.flips import count_flips
 from driftgate.judge.margins import measure_margins
 from driftgate.judge.probabilities import decide, to_probabilities
-from driftgate.judge.slices import closest_decisions, measure_slices
+from driftgate.judge.slice_drift import closest_decisions, measure_slices
 
 
 def logits_of(*rows: list[float]) -> Logits:

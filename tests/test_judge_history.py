@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Logits
-from driftgate.judge.history import measure_movement
+from driftgate.judge.movement import measure_movement
 
 BASE = Logits(np.zeros((3, 2), dtype=np.float32))
 MOVED = Logits(np.array([[0, 0], [0, 0.4], [0, 0]], dtype=np.float32))

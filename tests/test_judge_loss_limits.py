@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import beta
 
 from driftgate.arrays import Decisions, LabelMatrix
-from driftgate.judge.bootstrap import paired_losses
-from driftgate.judge.confidence import Levels, rows_needed
-from driftgate.judge.loss_limits import METRICS, paired_loss_limits
+from driftgate.judge.confidence.bootstrap import paired_losses
+from driftgate.judge.confidence.levels import Levels, rows_needed
+from driftgate.judge.confidence.loss_limits import METRICS, paired_loss_limits
 from driftgate.judge.quality import measure_quality
 
 TINY = 5e-5

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.confidence import Levels, rows_needed
-from driftgate.judge.mean_limits import lower_limit, mean_limits, upper_limit
+from driftgate.judge.confidence.levels import Levels, rows_needed
+from driftgate.judge.confidence.mean_limits import lower_limit, mean_limits, upper_limit
 
 TINY = 5e-5
 MEAN = 0.02

@@ -7,7 +7,7 @@ from driftgate.arrays import Decisions, Logits
 from driftgate.judge.drift import measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.probabilities import decide, to_probabilities
-from driftgate.judge.slices import closest_decisions, measure_slices
+from driftgate.judge.slice_drift import closest_decisions, measure_slices
 
 LABELS = ("joy", "anger", "fear")
 REFERENCE, MOVED = (

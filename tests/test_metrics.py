@@ -16,14 +16,14 @@ from driftgate.judge import judgement as judging
 from driftgate.judge import metrics as registry
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.bounds import Bound, Outcome, hold_to_bound
-from driftgate.judge.confidence import exact_limits
+from driftgate.judge.confidence.levels import exact_limits
+from driftgate.judge.confidence.metric_limits import find_limits
 from driftgate.judge.evidence import Evidence, Head
-from driftgate.judge.history import measure_movement
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.length import LengthAnswers
-from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metric_types import PROBABILITY, Metric, once
 from driftgate.judge.metrics import BOUNDED, METRICS
+from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, MOVEMENT, OF_A_CORPUS, PARTS
 from driftgate.report.accuracy_tables import render_details
 from driftgate.report.metrics_document import render_document

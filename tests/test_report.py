@@ -17,12 +17,12 @@ import pytest
 from driftgate.arrays import Decisions, LabelMatrix, Logits
 from driftgate.errors import ResultsError
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
-from driftgate.judge.confidence import Limits, exact_limits
+from driftgate.judge.confidence.levels import Limits, exact_limits
 from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
-from driftgate.judge.speed import Ratio
+from driftgate.measure.ratios import Ratio
 from driftgate.report import results_file
 from driftgate.report.environment import Environment, describe_environment
 from driftgate.report.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions

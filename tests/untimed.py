@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from driftgate.backends import BackendSpec
-from driftgate.judge.speed import Ratio
+from driftgate.measure.ratios import Ratio
 from driftgate.pipeline import OpenBackends
 from driftgate.report.card_facts import Speed
 

@@ -14,7 +14,7 @@ from driftgate.edges.limits import BATCH_SIZE, GRID_SHAPES, SEQUENCE_LENGTH
 from driftgate.errors import OptionError, SequenceTooLongError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.synthetic import Shape, random_batch
-from driftgate.measure.grid import Cell, Visit
+from driftgate.measure.visits import Cell, Visit
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.report.grid import GridCell, GridRow, summarize_latency
 from driftgate.run.backend import Backend, gather_rows

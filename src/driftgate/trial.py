@@ -18,8 +18,8 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import Bounds
-from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
+from driftgate.measure.ratios import Ratio, speed_ratio
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import OpenBackends
 from driftgate.report.card_facts import Speed

@@ -18,15 +18,15 @@ from means import bernstein_lower, bootstrap_upper, chen_upper, plug_in_lower, s
 from numpy.typing import NDArray
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix, Logits
-from driftgate.judge import loss_limits
 from driftgate.judge.accuracy_verdicts import ALPHA
-from driftgate.judge.bootstrap import paired_losses
 from driftgate.judge.bounds import Outcome
-from driftgate.judge.calibration_limits import calibration_limits
-from driftgate.judge.confidence import SHOW_LEVEL, Levels, Limits
-from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
-from driftgate.judge.loss_limits import paired_loss_limits
-from driftgate.judge.mean_limits import lower_limit, mean_limits, upper_limit
+from driftgate.judge.confidence import loss_limits
+from driftgate.judge.confidence.bootstrap import paired_losses
+from driftgate.judge.confidence.calibration_limits import calibration_limits
+from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.levels import SHOW_LEVEL, Levels, Limits
+from driftgate.judge.confidence.loss_limits import paired_loss_limits
+from driftgate.judge.confidence.mean_limits import lower_limit, mean_limits, upper_limit
 from driftgate.judge.probabilities import decide, to_probabilities
 
 RESULTS = Path(__file__).with_name("coverage.json")

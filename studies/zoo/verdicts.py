@@ -28,14 +28,14 @@ from driftgate.inputs.long_texts import LENGTHS
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.bounds import Bounds, find_bound
-from driftgate.judge.confidence import DRIFT_ROWS, Levels, Limits
-from driftgate.judge.counted_limits import quantile_limits, rows_for_quantile
-from driftgate.judge.counted_quality import count_rows, counted_metrics, split_totals
+from driftgate.judge.confidence.counted_limits import quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.counted_quality import count_rows, counted_metrics, split_totals
+from driftgate.judge.confidence.levels import DRIFT_ROWS, Levels, Limits
+from driftgate.judge.confidence.loss_limits import METRICS
+from driftgate.judge.confidence.mean_limits import BEYOND_SEEN, lower_limit, upper_limit
+from driftgate.judge.confidence.metric_limits import find_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence, Head
-from driftgate.judge.loss_limits import METRICS
-from driftgate.judge.mean_limits import BEYOND_SEEN, lower_limit, upper_limit
-from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metric_types import policy_metric
 from driftgate.judge.parts import AGREEMENT, CALIBRATION, FLIPS, LOSSES, PREVALENCE, Part
 from driftgate.judge.quality import MIN_SUPPORT

@@ -12,7 +12,7 @@ from driftgate.edges.limits import GRID_CALLS
 from driftgate.errors import OptionError
 from driftgate.grid import Grid, open_grid
 from driftgate.inputs.synthetic import Shape
-from driftgate.measure.grid import ROUNDS, Visit, visit_cells
+from driftgate.measure.visits import ROUNDS, Visit, visit_cells
 from driftgate.report.console import Console
 from driftgate.report.grid import GridRow, grid_table, render_grid_csv, render_grid_summary
 from driftgate.report.throughput_files import require_free, write_text

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from driftgate.judge.bounds import MetricVerdict, Outcome
-from driftgate.judge.confidence import SHOW_LEVEL, Levels
+from driftgate.judge.confidence.levels import SHOW_LEVEL, Levels
 from driftgate.judge.metrics import BOUNDED, METRICS
 
 ALPHA = 0.01

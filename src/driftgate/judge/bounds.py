@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from driftgate.errors import BoundsError
-from driftgate.judge.confidence import Limits, rows_needed
+from driftgate.judge.confidence.levels import Limits, rows_needed
 from driftgate.judge.metric_types import policy_metric
 
 

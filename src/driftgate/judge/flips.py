@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from driftgate.arrays import BoolArray, Decisions, LabelMatrix
 from driftgate.judge.comparable import require_same_shape
-from driftgate.judge.intervals import clopper_pearson, holm
+from driftgate.judge.confidence.intervals import clopper_pearson, holm
 from driftgate.judge.quality import MIN_SUPPORT
 
 SIGNIFICANT = 0.05

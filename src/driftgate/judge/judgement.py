@@ -8,16 +8,16 @@ from driftgate.arrays import Logits
 from driftgate.judge.agreement import Agreement, measure_agreement
 from driftgate.judge.arbiter import ErrorRatio, measure_error
 from driftgate.judge.assessment import BackendAssessment
-from driftgate.judge.bootstrap import PairedLoss, paired_losses
 from driftgate.judge.bounds import Bounds, MetricVerdict, hold_to_bound
 from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_calibration, measure_prevalence
-from driftgate.judge.confidence import Levels, exact_limits
+from driftgate.judge.confidence.bootstrap import PairedLoss, paired_losses
+from driftgate.judge.confidence.levels import Levels, exact_limits
+from driftgate.judge.confidence.metric_limits import find_limits
 from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.evidence import SLICE_THRESHOLD, Evidence
 from driftgate.judge.flips import Flips, count_flips
 from driftgate.judge.length import LongTexts, measure_long_texts
 from driftgate.judge.margins import Margins, measure_margins
-from driftgate.judge.metric_limits import find_limits
 from driftgate.judge.metrics import gated_in
 from driftgate.judge.noise import Noise, measure_noise
 from driftgate.judge.parts import (
@@ -40,7 +40,7 @@ from driftgate.judge.parts import (
     Part,
 )
 from driftgate.judge.quality import Quality, measure_quality
-from driftgate.judge.slices import SliceDrift, measure_slices
+from driftgate.judge.slice_drift import SliceDrift, measure_slices
 from driftgate.judge.subset_accuracy import SubsetAccuracyChange, compare_subset_accuracy
 
 T = TypeVar("T")

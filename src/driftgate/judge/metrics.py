@@ -47,7 +47,7 @@ from driftgate.judge.parts import (
 
 if TYPE_CHECKING:
     from driftgate.judge.flips import NegativeFlips
-    from driftgate.judge.slices import SliceDrift
+    from driftgate.judge.slice_drift import SliceDrift
 
 MIN_SLICE_ROWS = 100
 """Slices of fewer rows are reported, not gated."""

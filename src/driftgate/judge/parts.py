@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from driftgate.judge.agreement import Agreement
     from driftgate.judge.arbiter import ErrorRatio
-    from driftgate.judge.bootstrap import PairedLoss
     from driftgate.judge.calibration import Calibration, PrevalenceShift
+    from driftgate.judge.confidence.bootstrap import PairedLoss
     from driftgate.judge.drift import Drift
     from driftgate.judge.flips import Flips
-    from driftgate.judge.history import Movement
     from driftgate.judge.length import LongTexts
     from driftgate.judge.margins import Margins
+    from driftgate.judge.movement import Movement
     from driftgate.judge.noise import Noise
     from driftgate.judge.quality import Quality
-    from driftgate.judge.slices import SliceDrift
+    from driftgate.judge.slice_drift import SliceDrift
     from driftgate.judge.subset_accuracy import SubsetAccuracyChange
 
 T = TypeVar("T")

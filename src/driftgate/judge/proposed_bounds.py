@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome
-from driftgate.judge.confidence import rows_needed
+from driftgate.judge.confidence.levels import rows_needed
 from driftgate.judge.faults import make_faults
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.metric_types import Unit

@@ -6,7 +6,7 @@ import numpy as np
 
 from driftgate.arrays import Decisions, LabelMatrix
 from driftgate.judge.comparable import require_same_shape
-from driftgate.judge.intervals import mcnemar_exact, paired_difference
+from driftgate.judge.confidence.intervals import mcnemar_exact, paired_difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.judge.growth import Growth, memory_growth
-from driftgate.judge.speed import Ratio, speed_ratio
 from driftgate.measure.blocks import time_blocks
+from driftgate.measure.growth import Growth, memory_growth
 from driftgate.measure.leak import measure_memory_over_shapes
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
+from driftgate.measure.ratios import Ratio, speed_ratio
 from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported

@@ -11,7 +11,7 @@ from driftgate.backends import BackendSpec
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
-from driftgate.judge.confidence import exact_limits
+from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.keys import SESSION

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.parts import Measured
-from driftgate.judge.speed import Ratio
+from driftgate.measure.ratios import Ratio
 from driftgate.report.environment import Environment
 
 

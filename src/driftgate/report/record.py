@@ -12,7 +12,7 @@ from driftgate.report.environment import Environment
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from driftgate.judge.speed import Ratio
+    from driftgate.measure.ratios import Ratio
     from driftgate.report.ledger import Stage
 
 REFERENCE = "reference"

@@ -10,7 +10,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from driftgate.judge.speed import Ratio, speed_ratio
+from driftgate.measure.ratios import Ratio, speed_ratio
 from driftgate.measure.timings import Configuration, Throughput, paired_seconds
 from driftgate.report.throughput_files import (
     ThroughputRow,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from driftgate.judge.bootstrap import PairedLoss
+from driftgate.judge.confidence.bootstrap import PairedLoss
 from driftgate.judge.subset_accuracy import SubsetAccuracyChange
 
 MARGIN = 0.01

@@ -24,7 +24,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from driftgate.arrays import FloatArray, IntArray
-from driftgate.judge.confidence import LEAST_ROWS, Levels, Limits, require_finite
+from driftgate.judge.confidence.levels import LEAST_ROWS, Levels, Limits, require_finite
 
 BEYOND_SEEN = 2.0
 """How many times the largest row seen a row may be, where nothing else is known."""

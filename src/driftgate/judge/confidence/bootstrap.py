@@ -9,7 +9,15 @@ from scipy.stats import norm
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix
 from driftgate.judge.comparable import require_same_shape
-from driftgate.judge.counted_quality import Counts, Metric, RowCounts, count_rows, counted_metrics, ratio, split_totals
+from driftgate.judge.confidence.counted_quality import (
+    Counts,
+    Metric,
+    RowCounts,
+    count_rows,
+    counted_metrics,
+    ratio,
+    split_totals,
+)
 from driftgate.judge.quality import MIN_SUPPORT
 
 METRICS = (

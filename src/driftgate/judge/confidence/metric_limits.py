@@ -14,13 +14,13 @@ import numpy as np
 from driftgate.arrays import FloatArray, Logits
 from driftgate.judge.agreement import top_changed
 from driftgate.judge.arbiter import squared_error_ratios
-from driftgate.judge.calibration_limits import calibration_limits
-from driftgate.judge.confidence import DRIFT_ROWS, Levels, Limits, largest_limits
-from driftgate.judge.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.calibration_limits import calibration_limits
+from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
+from driftgate.judge.confidence.levels import DRIFT_ROWS, Levels, Limits, largest_limits
+from driftgate.judge.confidence.loss_limits import paired_loss_limits
+from driftgate.judge.confidence.mean_limits import mean_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
-from driftgate.judge.loss_limits import paired_loss_limits
-from driftgate.judge.mean_limits import mean_limits
 from driftgate.judge.metrics import MIN_SLICE_ROWS
 from driftgate.judge.parts import (
     AGREEMENT,

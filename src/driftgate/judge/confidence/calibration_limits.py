@@ -16,8 +16,8 @@ import numpy as np
 from driftgate.arrays import FloatArray, LabelMatrix, Probabilities
 from driftgate.judge.calibration import BINS
 from driftgate.judge.comparable import require_same_shape
-from driftgate.judge.confidence import Levels, Limits
-from driftgate.judge.mean_limits import mean_limits
+from driftgate.judge.confidence.levels import Levels, Limits
+from driftgate.judge.confidence.mean_limits import mean_limits
 
 
 def calibration_limits(

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import bdtr
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.confidence import SHOW_LEVEL, Levels, Limits, critical, require_finite
-from driftgate.judge.intervals import clopper_pearson
+from driftgate.judge.confidence.intervals import clopper_pearson
+from driftgate.judge.confidence.levels import SHOW_LEVEL, Levels, Limits, critical, require_finite
 
 
 def proportion_limits(successes: int, rows: int, levels: Levels) -> Limits:

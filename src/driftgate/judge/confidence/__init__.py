@@ -1,0 +1,1 @@
+"""Between which limits the true value of a metric lies, given the rows that were seen."""
