@@ -5,7 +5,7 @@ import pytest
 from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import MOVEMENT
 from driftgate.plugin.history import describe_run
-from driftgate.report.baseline import list_changes, require_same_kernels
+from driftgate.results.accuracy_baseline import list_changes, require_same_kernels
 
 
 def test_backend_is_what_it_was(predictions, judgement, past, gate_part, driftgate):

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.text import Text
 
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 
 REPOSITORY = Path(__file__).parents[1]
 PICTURE = REPOSITORY / "docs/failing-gate.svg"

@@ -22,7 +22,7 @@ from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
 from driftgate.measure.ratios import Ratio
 from driftgate.report.card import check_card, render_card
 from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
-from driftgate.report.environment import Environment
+from driftgate.results.environment import Environment
 
 ROWS = 40
 LABELS = ("joy", "anger", "fear|dread")

@@ -11,7 +11,7 @@ from command_line import run_driftgate
 from driftgate.doctor.examine import examine
 from driftgate.doctor.facts import Asked, Broken, Facts, Software
 from driftgate.doctor.render import render_text
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 
 HEALTHY = Software({"torch": "2.13.0"}, {"onnxruntime": "1.31"}, {}, (), "g++")
 BROKEN = Software({"torch": "1.0"}, {"onnxruntime": "1.31"}, {}, (Broken("driftgate", "torch>=2.8", "1.0"),), "g++")

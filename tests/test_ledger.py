@@ -25,8 +25,8 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.judge.drift import measure_drift
 from driftgate.ledger import Ledger, measure_ledger
 from driftgate.pipeline import EXACT_ROWS, OpenBackends, build, open_backend
-from driftgate.report.ledger import render_ledgers
-from driftgate.report.record import Results
+from driftgate.results.record import Results
+from driftgate.results.stages import render_ledgers
 from driftgate.run.backend import InForce, predict
 from driftgate.run.device import RunSettings
 

@@ -23,7 +23,7 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.process import describe_request, read_request
-from driftgate.report.baseline import AccuracyBaseline, require_comparable
+from driftgate.results.accuracy_baseline import AccuracyBaseline, require_comparable
 from driftgate.run.device import RunSettings
 
 LIMIT = 12

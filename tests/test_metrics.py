@@ -27,7 +27,7 @@ from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, MOVEMENT, OF_A_CORPUS, PARTS
 from driftgate.report.accuracy_tables import render_details
 from driftgate.report.metrics_document import render_document
-from driftgate.report.record import Results
+from driftgate.results.record import Results
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("joy", "anger", "surprise")

@@ -23,12 +23,12 @@ from driftgate.judge.flips import count_flips
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
 from driftgate.measure.ratios import Ratio
-from driftgate.report import results_file
-from driftgate.report.environment import Environment, describe_environment
-from driftgate.report.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
-from driftgate.report.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
-from driftgate.report.terminal import render_table, render_worst_rows
-from driftgate.report.unshown import list_unshown
+from driftgate.results import results_file
+from driftgate.results.environment import Environment, describe_environment
+from driftgate.results.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
+from driftgate.results.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
+from driftgate.results.terminal import render_table, render_worst_rows
+from driftgate.results.unshown import list_unshown
 
 LABELS = ("joy", "anger")
 YES = Decisions(np.array([[True, False], [False, True]]))
@@ -443,7 +443,7 @@ def test_environment_can_be_written_as_json() -> None:
 
 
 def test_packages_that_are_not_installed_have_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("driftgate.report.environment._PACKAGES", ("numpy", "driftgate-of-another-world"))
+    monkeypatch.setattr("driftgate.results.environment._PACKAGES", ("numpy", "driftgate-of-another-world"))
     assert describe_environment.__wrapped__().versions == {"numpy": np.__version__}
 
 

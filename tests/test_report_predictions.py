@@ -10,7 +10,7 @@ import pytest
 
 from driftgate.arrays import Logits
 from driftgate.errors import BaselineError, OptionError
-from driftgate.report.baseline import (
+from driftgate.results.accuracy_baseline import (
     FILE_NAME,
     list_changes,
     read_baseline,
@@ -18,7 +18,7 @@ from driftgate.report.baseline import (
     require_same_kernels,
     write_baseline,
 )
-from driftgate.report.predictions import require_writable_format, write_predictions
+from driftgate.results.predictions import require_writable_format, write_predictions
 
 LABELS = ("joy", "anger")
 ROW_IDS = ("line 2", "line 3", "line 4")

@@ -10,7 +10,7 @@ from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.judge.probabilities import to_probabilities
 from driftgate.pipeline import open_backend
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 from driftgate.run.backend import predict
 from driftgate.streaming import progress as progress_module
 from driftgate.streaming.job import PredictionJob, run_job

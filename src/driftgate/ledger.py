@@ -17,8 +17,8 @@ from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
 from driftgate.pipeline import OpenBackends
-from driftgate.report.ledger import Distance, Stage, render_ledgers
-from driftgate.report.record import Results
+from driftgate.results.record import Results
+from driftgate.results.stages import Distance, Stage, render_ledgers
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings
 from driftgate.run.open import open_backend

@@ -20,7 +20,7 @@ from driftgate.judge.bounds import MetricVerdict
 from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
 from driftgate.report.card import render_card
 from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
-from driftgate.report.environment import describe_environment
+from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.trial import PLAN, SEED, Trial, measure_speed
 

@@ -26,7 +26,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.measure.blocks import time_blocks
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import open_backend
-from driftgate.report.environment import describe_environment
+from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 
 HERE = Path(__file__).parent

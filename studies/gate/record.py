@@ -31,7 +31,7 @@ from driftgate.gate.decisions import Round  # noqa: E402
 from driftgate.gate.pairs import Contest, time_pairs  # noqa: E402
 from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
-from driftgate.report.environment import describe_environment  # noqa: E402
+from driftgate.results.environment import describe_environment  # noqa: E402
 from driftgate.run.device import available_threads  # noqa: E402
 
 _BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"

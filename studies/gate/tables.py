@@ -6,7 +6,7 @@ from typing import Any
 
 from parameters import SIGNS_CONFIDENCE
 
-from driftgate.report.markdown import table as render_table
+from driftgate.results.markdown import table as render_table
 
 _HEAD = """# The speed gate, measured
 

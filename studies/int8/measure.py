@@ -22,7 +22,7 @@ from driftgate.judge.drift import measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.probabilities import decide, to_probabilities
 from driftgate.judge.quality import measure_quality
-from driftgate.report.environment import describe_environment
+from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.run.torch_backend import open_reference
 

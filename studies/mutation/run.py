@@ -23,7 +23,7 @@ import pytest
 
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.probabilities import to_probabilities
-from driftgate.report.results_file import FILE_NAME, read_results
+from driftgate.results.results_file import FILE_NAME, read_results
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -236,7 +236,7 @@ def judge_all(only: list[str], classes: list[str]) -> dict[str, Any]:
     """The results document: mutants, and what they were judged with."""
     from dataclasses import asdict
 
-    from driftgate.report.environment import describe_environment
+    from driftgate.results.environment import describe_environment
 
     started = time.monotonic()
     pairs, folders, faults = choose(only, classes)

@@ -32,7 +32,7 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import build, open_backend
-from driftgate.report.environment import describe_environment
+from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.streaming.answerer import Answerer
 from driftgate.streaming.formats import Format

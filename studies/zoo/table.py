@@ -11,7 +11,7 @@ from typing import Any
 
 from encoders import RECIPES
 
-from driftgate.report.markdown import table
+from driftgate.results.markdown import table
 
 ROWS = ("10", "30", "100", "300", "1000", "3000")
 MEAN = "mean_of_largest_probability_drift"

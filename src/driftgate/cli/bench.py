@@ -23,9 +23,9 @@ from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.hub_corpus import is_hub_corpus
-from driftgate.report.console import Console
 from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
 from driftgate.report.throughput_files import require_free
+from driftgate.results.console import Console
 from driftgate.run.device import available_threads, core_limit, parse_device, require_device
 
 _BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 50

@@ -23,7 +23,7 @@ from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
 from driftgate.push import describe_push, open_hub, push_folder, require_repository
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
 from driftgate.sizes import DEFAULT_FORMS
 

@@ -8,8 +8,8 @@ from driftgate.backends import BackendSpec
 from driftgate.builder.layout import Layout, place_of
 from driftgate.inputs.encoder import Encoder
 from driftgate.push import Destination, find_destination
-from driftgate.report.console import Console
 from driftgate.report.sizes import render_sizes
+from driftgate.results.console import Console
 from driftgate.sizes import measure_sizes
 
 if TYPE_CHECKING:  # scikit-learn is slow to import

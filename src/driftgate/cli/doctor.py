@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, parse_device
 
 

@@ -13,9 +13,9 @@ from driftgate.errors import OptionError
 from driftgate.grid import Grid, open_grid
 from driftgate.inputs.synthetic import Shape
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
-from driftgate.report.console import Console
 from driftgate.report.grid import GridRow, grid_table, render_grid_csv, render_grid_summary
 from driftgate.report.throughput_files import require_free, write_text
+from driftgate.results.console import Console
 from driftgate.run.device import Device, available_threads
 
 DETAILS, SUMMARY = "grid.csv", "grid_summary.csv"
@@ -89,7 +89,7 @@ def _write(rows: Sequence[GridRow], out: Path | None, console: Console) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / DETAILS, render_grid_csv(rows))
     write_text(out / SUMMARY, render_grid_summary(rows))
-    from driftgate.report.terminal import render  # scikit-learn is slow to import
+    from driftgate.results.terminal import render  # scikit-learn is slow to import
 
     typer.echo(render(grid_table(rows), 0), nl=False)
     console.print(f"wrote {out / DETAILS} and {out / SUMMARY}", soft_wrap=True)

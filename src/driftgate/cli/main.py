@@ -19,7 +19,7 @@ from driftgate.cli.verify import verify
 from driftgate.edges.processes import shielded
 from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import DriftgateError
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 
 REFUSED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h

@@ -76,7 +76,7 @@ def plot(
         for path in paths:
             save_figure(figure, path)
             typer.echo(for_terminal(f"wrote {path}"), err=True)
-    from driftgate.report.terminal import render  # scikit-learn is slow to import
+    from driftgate.results.terminal import render  # scikit-learn is slow to import
 
     typer.echo(render(best_table(series, baseline), 0), nl=False)
 

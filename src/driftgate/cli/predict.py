@@ -20,8 +20,8 @@ from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.thresholds import read_thresholds
-from driftgate.report.console import Console
 from driftgate.report.scores import describe, describe_side_by_side
+from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
 
 if TYPE_CHECKING:

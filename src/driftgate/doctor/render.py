@@ -16,7 +16,7 @@ from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph
 from driftgate.edges.escape import for_terminal
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 
 SCHEMA = 1
 

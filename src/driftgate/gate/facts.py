@@ -9,7 +9,7 @@ from typing import Any
 from driftgate.builder.artifact import digest_files
 from driftgate.inputs.encoder import Encoder
 from driftgate.measure.software import timed_software
-from driftgate.report.environment import describe_environment
+from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings
 
 Facts = Mapping[str, Any]

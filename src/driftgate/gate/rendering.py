@@ -14,8 +14,8 @@ from driftgate.gate.rule import SpeedRule
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkChange
 from driftgate.gate.work.rendering import show_work
-from driftgate.report.markdown import Markdown, table
-from driftgate.report.terminal import render
+from driftgate.results.markdown import Markdown, table
+from driftgate.results.terminal import render
 
 SCHEMA = 2
 

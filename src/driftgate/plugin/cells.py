@@ -23,7 +23,7 @@ from driftgate.measure.ratios import Ratio, speed_ratio
 from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
-from driftgate.report.record import CellThroughput
+from driftgate.results.record import CellThroughput
 
 CELL_SECONDS = 1.0
 MIN_ROUNDS = 3

@@ -16,9 +16,9 @@ from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
-from driftgate.report.baseline import AccuracyBaseline
-from driftgate.report.record import Results
-from driftgate.report.unshown import explain_unshown
+from driftgate.results.accuracy_baseline import AccuracyBaseline
+from driftgate.results.record import Results
+from driftgate.results.unshown import explain_unshown
 from driftgate.run.backend import Backend
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from driftgate.report.baseline import write_baseline
-from driftgate.report.environment import describe_environment
-from driftgate.report.predictions import write_predictions
-from driftgate.report.record import CorpusFacts, EncoderFacts, Header, RunOptions
+from driftgate.results.accuracy_baseline import write_baseline
+from driftgate.results.environment import describe_environment
+from driftgate.results.predictions import write_predictions
+from driftgate.results.record import CorpusFacts, EncoderFacts, Header, RunOptions
 
 if TYPE_CHECKING:
     from driftgate.plugin.session import DriftgateSession

@@ -42,9 +42,9 @@ from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers,
 from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.summary import list_notes
-from driftgate.report.ledger import render_ledgers
-from driftgate.report.results_file import write_results
-from driftgate.report.terminal import render_table
+from driftgate.results.results_file import write_results
+from driftgate.results.stages import render_ledgers
+from driftgate.results.terminal import render_table
 
 # pytest finds fixtures by looking at this module's names.
 __all__ = [

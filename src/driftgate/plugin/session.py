@@ -25,10 +25,10 @@ from driftgate.plugin.history import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
 from driftgate.plugin.run_bounds import RunBounds
-from driftgate.report.baseline import AccuracyBaseline, read_baseline, require_comparable
-from driftgate.report.console import Console, plain
-from driftgate.report.predictions import require_writable_format
-from driftgate.report.record import About, Results
+from driftgate.results.accuracy_baseline import AccuracyBaseline, read_baseline, require_comparable
+from driftgate.results.console import Console, plain
+from driftgate.results.predictions import require_writable_format
+from driftgate.results.record import About, Results
 from driftgate.run.backend import Backend
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What is said under the tables at the end of a run."""
 
 from driftgate.plugin.session import DriftgateSession
-from driftgate.report.unshown import describe_outcome, list_unshown
+from driftgate.results.unshown import describe_outcome, list_unshown
 
 
 def list_notes(run: DriftgateSession) -> list[str]:

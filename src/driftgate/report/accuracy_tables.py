@@ -9,8 +9,8 @@ from driftgate.judge.confidence.equivalence import MARGIN, judge_equivalence
 from driftgate.judge.metric_types import Metric
 from driftgate.judge.metrics import METRICS, worst_slice
 from driftgate.judge.parts import FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURACY
-from driftgate.report.record import BackendResults, Results
-from driftgate.report.terminal import render
+from driftgate.results.record import BackendResults, Results
+from driftgate.results.terminal import render
 
 _WIDTH = 190
 _METRIC_WIDTH, _COLUMN_WIDTH = 45, 30

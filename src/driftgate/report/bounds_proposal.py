@@ -9,8 +9,8 @@ from rich.table import Table
 
 from driftgate.errors import OptionError
 from driftgate.judge.proposed_bounds import Proposal
-from driftgate.report.terminal import render
 from driftgate.report.throughput_files import write_text
+from driftgate.results.terminal import render
 
 _MIN_WIDTH = 120
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.parts import Measured
 from driftgate.measure.ratios import Ratio
-from driftgate.report.environment import Environment
+from driftgate.results.environment import Environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, LOSSES, QUALITY
 from driftgate.judge.quality import MIN_SUPPORT, Quality
 from driftgate.report.card_facts import Card
-from driftgate.report.markdown import Markdown, code, table
+from driftgate.results.markdown import Markdown, code, table
 
 _QUALITY: Mapping[str, Callable[[Quality], float]] = {
     "subset accuracy (the whole label set is right)": lambda quality: quality.subset_accuracy,

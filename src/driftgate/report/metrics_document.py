@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from driftgate.judge.metric_types import Metric
 from driftgate.judge.metrics import METRICS
-from driftgate.report.markdown import Markdown, code, table
+from driftgate.results.markdown import Markdown, code, table
 
 _HEAD = """# Metrics
 

@@ -6,8 +6,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from driftgate.report.console import plain
-from driftgate.report.terminal import render
+from driftgate.results.console import plain
+from driftgate.results.terminal import render
 
 WEIGHTS, NAIVE = "torch weights", "naive export"
 

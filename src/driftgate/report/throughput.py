@@ -150,7 +150,7 @@ def render_run(run: ThroughputRun, width: int) -> str:
 
 
 def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]:
-    from driftgate.report.terminal import render  # scikit-learn, behind it, is slow to import
+    from driftgate.results.terminal import render  # scikit-learn, behind it, is slow to import
 
     about, cores = run.header["corpora"][corpus], run.header["cores"]
     title = f"{corpus}: {about['rows']} rows on {run.header['device']['name']}, {cores} cores"

@@ -8,7 +8,7 @@ from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
-from driftgate.report.unshown import describe_outcome, list_unshown
+from driftgate.results.unshown import describe_outcome, list_unshown
 
 _POLICY = POLICIES[0]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from driftgate.edges.escape import for_terminal
 from driftgate.judge.closeness import Closeness, Tolerance
-from driftgate.report.terminal import render
+from driftgate.results.terminal import render
 
 _DIGEST_SHOWN = 12
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from driftgate.report.console import Console
+from driftgate.results.console import Console
 
 _LINE_SECONDS = 30.0
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from driftgate.judge.accuracy_verdicts import NotShown, conclude, worst
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
-from driftgate.report.environment import Environment
+from driftgate.results.environment import Environment
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from driftgate.measure.ratios import Ratio
-    from driftgate.report.ledger import Stage
+    from driftgate.results.stages import Stage
 
 REFERENCE = "reference"
 """Its name among the sides that were measured."""

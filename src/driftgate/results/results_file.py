@@ -11,7 +11,7 @@ from driftgate.errors import ResultsError
 from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
-from driftgate.report.record import BackendResults, Results
+from driftgate.results.record import BackendResults, Results
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -7,9 +7,9 @@ from rich import box
 from rich.table import Table
 
 from driftgate.edges.escape import for_terminal
-from driftgate.report.console import plain
-from driftgate.report.record import Results
-from driftgate.report.terminal import render
+from driftgate.results.console import plain
+from driftgate.results.record import Results
+from driftgate.results.terminal import render
 
 _WIDTH = 180
 

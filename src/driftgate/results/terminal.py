@@ -10,8 +10,8 @@ from rich.table import Table
 from driftgate.edges.escape import for_terminal
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
-from driftgate.report.console import Console
-from driftgate.report.record import BackendResults, Results
+from driftgate.results.console import Console
+from driftgate.results.record import BackendResults, Results
 
 if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
     from driftgate.judge.drift import Drift

@@ -12,7 +12,7 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
-from driftgate.report.predictions import write_predictions
+from driftgate.results.predictions import write_predictions
 
 FILE_NAME = "baseline.npz"
 SCHEMA = 1
