@@ -20,10 +20,10 @@ from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import export
 from driftgate.builder.artifact import verify_manifest
 from driftgate.errors import BuildError, NonFiniteLogitsError, OptionError
+from driftgate.explain.ledger import Ledger, measure_ledger
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.judge.drift import measure_drift
-from driftgate.ledger import Ledger, measure_ledger
 from driftgate.pipeline import EXACT_ROWS, OpenBackends, build, open_backend
 from driftgate.results.record import Results
 from driftgate.results.stages import render_ledgers

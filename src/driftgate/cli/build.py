@@ -273,7 +273,7 @@ def build(
         size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
         typer.echo(for_terminal(f"{name}: {folder} ({size / 1e6:.1f} MB)"))
     if ledger:
-        from driftgate.ledger import tabulate_ledgers
+        from driftgate.explain.ledger import tabulate_ledgers
 
         with console.status("driftgate: ledger"):
             asked = texts or throughput_corpus("normal", pairs=source.takes_pairs).sample(_LEDGER_ROWS)

@@ -22,8 +22,8 @@ from driftgate.results.unshown import explain_unshown
 from driftgate.run.backend import Backend
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and every pytest run of every project imports the plugin
+    from driftgate.explain.ledger import Ledger
     from driftgate.judge.judgement import Judgement
-    from driftgate.ledger import Ledger
 
 Gate = Callable[..., None]
 
@@ -127,7 +127,7 @@ def past(driftgate: DriftgateSession) -> AccuracyBaseline:
 @pytest.fixture(scope="session")
 def ledger(driftgate: DriftgateSession, backend_spec: BackendSpec) -> "Ledger":
     """What each build step costs, with `--ledger` only; a backend that is not built is skipped and said to be."""
-    from driftgate.ledger import measure_ledger
+    from driftgate.explain.ledger import measure_ledger
 
     entry = driftgate.results.of(backend_spec.name)
     if not backend_spec.steps:

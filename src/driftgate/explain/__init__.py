@@ -1,0 +1,1 @@
+"""Where drift comes from."""
