@@ -26,9 +26,9 @@ from driftgate.judge.bounds import MetricVerdict
 from driftgate.judge.parts import AGREEMENT, DRIFT
 from driftgate.pipeline import OpenBackends
 from driftgate.plugin.keys import SESSION
-from driftgate.publish import publish
+from driftgate.publish.acceptance import Trial
+from driftgate.publish.publication import publish
 from driftgate.run.device import RunSettings
-from driftgate.trial import Trial
 
 ROOT = Path(__file__).parents[1]
 ONE_THREAD = RunSettings(1)

@@ -20,8 +20,8 @@ from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
 from driftgate.measure.ratios import Ratio
-from driftgate.report.card import check_card, render_card
-from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.publish.card import check_card, render_card
+from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
 from driftgate.results.environment import Environment
 
 ROWS = 40

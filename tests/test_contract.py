@@ -20,16 +20,16 @@ from command_line import run_driftgate
 from optional import NO_OPTIMUM
 from untimed import made_up_speed
 
-from driftgate import publish as publish_module
 from driftgate.assessor import find_bounds
 from driftgate.backends import REGISTRY
 from driftgate.builder.layout import Layout, place_of
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.publish import publish
+from driftgate.publish import publication as publish_module
+from driftgate.publish.acceptance import Trial
+from driftgate.publish.publication import publish
 from driftgate.run.device import RunSettings
-from driftgate.trial import Trial
 
 BACKENDS = ("onnx-fp32", "onnx-fp16", "onnx-int8")
 TEXTS = ("what a game! nobody saw that coming", "ok", "thank you so much, this made my day and the bus was late again")

@@ -17,7 +17,7 @@ from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.edges.escape import for_markdown, for_terminal
 from driftgate.errors import CorpusError, DriftgateError
-from driftgate.report.card import render_card
+from driftgate.publish.card import render_card
 from driftgate.results.markdown import Markdown, code, table
 
 REPOSITORY = Path(__file__).parents[1]

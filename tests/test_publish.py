@@ -18,8 +18,6 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from untimed import PLANS, made_up_speed
 
 from driftgate import pipeline as pipeline_module
-from driftgate import publish as publish_module
-from driftgate import trial as trial_module
 from driftgate.assessor import find_bounds, suite_bounds
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import layout as layout_module
@@ -42,11 +40,13 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend, prepare_backend
-from driftgate.publish import Published, describe_source, publish
-from driftgate.push import Destination, find_destination, open_hub, push_folder, require_repository
+from driftgate.publish import acceptance as trial_module
+from driftgate.publish import publication as publish_module
+from driftgate.publish.acceptance import Trial
+from driftgate.publish.publication import Published, describe_source, publish
+from driftgate.publish.push import Destination, find_destination, open_hub, push_folder, require_repository
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
-from driftgate.trial import Trial
 
 FP32, FP16, INT8 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"], REGISTRY["onnx-int8"]
 ONE_THREAD = RunSettings(1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from driftgate.backends import BackendSpec
 from driftgate.measure.ratios import Ratio
 from driftgate.pipeline import OpenBackends
-from driftgate.report.card_facts import Speed
+from driftgate.publish.card_facts import Speed
 
 PLANS = ("b1", "b8", "b32", "budget")
 

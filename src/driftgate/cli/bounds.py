@@ -86,8 +86,8 @@ def bounds(
 
     from driftgate.assessor import Assessor, find_bounds  # SciPy and scikit-learn are slow to import
     from driftgate.judge.proposed_bounds import propose_bounds
+    from driftgate.publish.acceptance import SEED
     from driftgate.report.bounds_proposal import render_proposal, require_new, write_bounds
-    from driftgate.trial import SEED
 
     require_new(out)
     texts = whole.sample(corpus_rows, SEED) if corpus_rows else whole

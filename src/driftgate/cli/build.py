@@ -22,10 +22,10 @@ from driftgate.inputs.shorter import limit_tokens
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
-from driftgate.push import describe_push, open_hub, push_folder, require_repository
+from driftgate.publish.push import describe_push, open_hub, push_folder, require_repository
+from driftgate.publish.sizes import DEFAULT_FORMS
 from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
-from driftgate.sizes import DEFAULT_FORMS
 
 _LEDGER_ROWS = 200
 _EXPORTING, _REPORTING = "Exporting", "Reporting"
@@ -247,8 +247,8 @@ def build(
         typer.echo(weigh(source, specs, console, rebuild=rebuild, as_json=as_json), nl=False)
         return
 
-    from driftgate.publish import publish  # scikit-learn is slow to import
-    from driftgate.trial import open_trial
+    from driftgate.publish.acceptance import open_trial
+    from driftgate.publish.publication import publish  # scikit-learn is slow to import
 
     trial = None if no_verify else open_trial(source, texts, corpus_rows, bounds, settings, not_shown)
     for line in describe_unread(trial.bounds, known_keys()) if trial else ():

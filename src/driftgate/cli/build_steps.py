@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from driftgate.backends import BackendSpec
 from driftgate.builder.layout import Layout, place_of
 from driftgate.inputs.encoder import Encoder
-from driftgate.push import Destination, find_destination
-from driftgate.report.sizes import render_sizes
+from driftgate.publish.push import Destination, find_destination
+from driftgate.publish.size_table import render_sizes
+from driftgate.publish.sizes import measure_sizes
 from driftgate.results.console import Console
-from driftgate.sizes import measure_sizes
 
 if TYPE_CHECKING:  # scikit-learn is slow to import
-    from driftgate.publish import Published
-    from driftgate.trial import Trial
+    from driftgate.publish.acceptance import Trial
+    from driftgate.publish.publication import Published
 
 
 def weigh(
@@ -40,7 +40,7 @@ def say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial 
     if trial is None:
         console.print("driftgate: not judged (--no-verify), hence no card")
         return
-    from driftgate.report.trial import render_failures, render_judged, render_unshown
+    from driftgate.publish.acceptance_text import render_failures, render_judged, render_unshown
 
     where = f"encoder {encoder.name}, corpus {trial.corpus.name} ({len(trial.corpus):,} rows)"
     console.print(f"driftgate: judged on {where}")

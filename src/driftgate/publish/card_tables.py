@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, LOSSES, QUALITY
 from driftgate.judge.quality import MIN_SUPPORT, Quality
-from driftgate.report.card_facts import Card
+from driftgate.publish.card_facts import Card
 from driftgate.results.markdown import Markdown, code, table
 
 _QUALITY: Mapping[str, Callable[[Quality], float]] = {

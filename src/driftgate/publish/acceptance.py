@@ -22,7 +22,7 @@ from driftgate.measure.blocks import time_blocks
 from driftgate.measure.ratios import Ratio, speed_ratio
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import OpenBackends
-from driftgate.report.card_facts import Speed
+from driftgate.publish.card_facts import Speed
 from driftgate.run.device import RunSettings, require_device
 
 PLAN = BudgetPlan()

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from driftgate.judge.parts import QUALITY
-from driftgate.report.card_facts import Card, Variant
-from driftgate.report.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
+from driftgate.publish.card_facts import Card, Variant
+from driftgate.publish.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
 from driftgate.results.markdown import Markdown, code
 
 _TEMPLATE = Path(__file__).with_name("card.md")

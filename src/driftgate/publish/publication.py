@@ -18,11 +18,11 @@ from driftgate.judge.accuracy_verdicts import PASSED, exit_code, worst
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict
 from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
-from driftgate.report.card import render_card
-from driftgate.report.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.publish.acceptance import PLAN, SEED, Trial, measure_speed
+from driftgate.publish.card import render_card
+from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.trial import PLAN, SEED, Trial, measure_speed
 
 _CARRIED = ("license", "license_name", "license_link", "language")
 

@@ -16,7 +16,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.weights import load_module
 from driftgate.onnx_graph.graph_parts import count_part_bytes, count_stored_bytes
 from driftgate.pipeline import prepare_backend
-from driftgate.report.sizes import NAIVE, WEIGHTS, Form, Sizes
+from driftgate.publish.size_table import NAIVE, WEIGHTS, Form, Sizes
 
 DEFAULT_FORMS = "onnx-fp32,onnx-fp16,onnx-int8,onnx-int8-dynamic,onnx-int8-dynamic-per-tensor"
 

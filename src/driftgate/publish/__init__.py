@@ -1,0 +1,1 @@
+"""From an artifact to a published model: accepted, described, laid out, pushed."""
