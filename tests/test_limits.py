@@ -13,7 +13,6 @@ from command_line import run_driftgate
 from nested_pytest import run_pytest
 
 from driftgate.bench.sweep import Sweep
-from driftgate.builder.archive import unpacked
 from driftgate.edges import limits
 from driftgate.edges.limits import Limit
 from driftgate.errors import OptionError
@@ -26,6 +25,7 @@ from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.synthetic import Shape
 from driftgate.run.device import Device, RunSettings, available_threads
 from driftgate.streaming.job import PredictionJob
+from driftgate.verify.archive import unpacked
 
 TABLE = {name: value for name, value in vars(limits).items() if isinstance(value, Limit)}
 CORES = os.cpu_count() or 1

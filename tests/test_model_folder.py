@@ -14,7 +14,6 @@ from nested_pytest import change_json
 from tiny_models import save_adder
 
 from driftgate.builder.models import find_model
-from driftgate.builder.vector_sets import read_set
 from driftgate.doctor.check_source import check_sources
 from driftgate.doctor.facts import Asked, Facts
 from driftgate.doctor.findings import Severity
@@ -23,6 +22,7 @@ from driftgate.errors import ArtifactError, EncoderError, UnsafeFileError
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
 from driftgate.inputs.tokens import load_tokenizer
+from driftgate.verify.vector_sets import read_set
 
 CopyEncoder = Callable[..., Path]
 

@@ -16,7 +16,7 @@ from driftgate.errors import UnsafeFileError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.pipeline import build
-from driftgate.shipped import compare_shipped
+from driftgate.verify.shipped import compare_shipped
 
 REPOSITORY = Path(__file__).parents[1]
 THRESHOLDS = dict(zip(LABELS, (0.2, 0.3, 0.4, 0.5), strict=True))

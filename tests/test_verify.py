@@ -18,14 +18,14 @@ from command_line import run_driftgate
 from onnx import TensorProto, helper, numpy_helper
 
 from driftgate.backends import PRECISION_CLASSES, Precision
-from driftgate.builder.archive import unpacked
 from driftgate.builder.model_file import Port, parse_port, read_model_file
-from driftgate.builder.vector_sets import find_sets, read_set
 from driftgate.builder.vectors import embedded_feeds, vectors_folder, write_vectors
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import load_encoder
-from driftgate.judge.closeness import Tolerance, measure_closeness
-from driftgate.verify import TOLERANCES, size_agrees
+from driftgate.verify.archive import unpacked
+from driftgate.verify.check_model import TOLERANCES, size_agrees
+from driftgate.verify.closeness import Tolerance, measure_closeness
+from driftgate.verify.vector_sets import find_sets, read_set
 
 VERIFIED, FAILED, REFUSED = 0, 1, 4
 WIDTH = 8
@@ -662,7 +662,7 @@ def test_an_archive_whose_descriptions_are_bombs_is_refused(tmp_path: Path, temp
 def test_an_archive_of_too_many_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: Command
 ) -> None:
-    monkeypatch.setattr("driftgate.builder.archive._MOST_MEMBERS", 3)
+    monkeypatch.setattr("driftgate.verify.archive._MOST_MEMBERS", 3)
     archive = pack(tmp_path / "many.tar.gz", lambda tar: [tar.addfile(*member(str(n))) for n in range(4)] and None)
     assert_refused(verify(archive), "expected at most 3 files, found more")
 

@@ -72,9 +72,9 @@ def verify(
     `driftgate verify model.onnx --structure-only --json`
     """
     # onnx and the judge are slow to import.
-    from driftgate.builder.target import open_target
-    from driftgate.report.verification import render_verification
-    from driftgate.verify import verify as run
+    from driftgate.verify.check_model import verify as run
+    from driftgate.verify.target import open_target
+    from driftgate.verify.verification import render_verification
 
     settings = RunSettings(threads or available_threads(), parse_device(device))
     console = Console(stderr=True)

@@ -6,7 +6,7 @@ from driftgate.backends import BackendSpec
 from driftgate.builder.checkpoint import is_checkpoint
 from driftgate.builder.published import find_published_model
 from driftgate.plugin.session import DriftgateSession, reported
-from driftgate.shipped import Shipped, compare_shipped
+from driftgate.verify.shipped import Shipped, compare_shipped
 
 
 @pytest.fixture(scope="session")

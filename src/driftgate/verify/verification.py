@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from driftgate.edges.escape import for_terminal
-from driftgate.judge.closeness import Closeness, Tolerance
 from driftgate.results.terminal import render
+from driftgate.verify.closeness import Closeness, Tolerance
 
 _DIGEST_SHOWN = 12
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
-from driftgate.builder.claims import ARCHIVE, Claim, Fact, find_documents, read_claims
 from driftgate.builder.model_file import ModelFile, Port, read_model_file
 from driftgate.builder.runtime_errors import explain
-from driftgate.builder.target import Target
-from driftgate.builder.vector_sets import Tensor, VectorSet, find_sets, list_sets, read_set
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, OptionError
-from driftgate.judge.closeness import EXACT, Tolerance, measure_closeness
-from driftgate.report.verification import FactCheck, OutputCheck, SetCheck, Verification
 from driftgate.run.device import RunSettings, refuse_conflicting_runtimes, require_device
 from driftgate.run.onnx_backend import open_session
+from driftgate.verify.claims import ARCHIVE, Claim, Fact, find_documents, read_claims
+from driftgate.verify.closeness import EXACT, Tolerance, measure_closeness
+from driftgate.verify.target import Target
+from driftgate.verify.vector_sets import Tensor, VectorSet, find_sets, list_sets, read_set
+from driftgate.verify.verification import FactCheck, OutputCheck, SetCheck, Verification
 
 # Between ONNX Runtime's fused and plain kernels, which round at other places as other machines do, logits of the embedded
 # encoder moved by at most 1.9e-6 (fp32), 1.4e-3 (fp16), 0 (int8-rowwise), 0.13 (int8-dynamic, per tensor), 0.40 (int8-static);

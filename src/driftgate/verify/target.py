@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftgate.builder.archive import SUFFIXES, is_archive, unpacked
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, DriftgateError
 from driftgate.inputs.model_folder import folder_of, lies_in, own_files
+from driftgate.verify.archive import SUFFIXES, is_archive, unpacked
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Is a model file what is stated of it, and does it answer as it did?"""
