@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftgate.bench.bench_results import ThroughputRun, render_run, result_names, to_json, write_run
 from driftgate.bench.sweep import Sweep
-from driftgate.errors import OptionError, ResultsError
-from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.measure.throughput import Task, order_tasks, time_tasks
-from driftgate.measure.timings import Block, Configuration, Throughput, Work, estimate_seconds, paired_seconds
-from driftgate.measure.token_files import read_tokens, write_tokens
-from driftgate.measure.workers import deal_batches
-from driftgate.report.throughput import ThroughputRun, render_run, result_names, to_json, write_run
-from driftgate.report.throughput_files import (
+from driftgate.bench.throughput_files import (
     ThroughputRow,
     ThroughputTable,
     name_part,
@@ -25,6 +19,12 @@ from driftgate.report.throughput_files import (
     render_throughput_table,
     require_free,
 )
+from driftgate.errors import OptionError, ResultsError
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.measure.throughput import Task, order_tasks, time_tasks
+from driftgate.measure.timings import Block, Configuration, Throughput, Work, estimate_seconds, paired_seconds
+from driftgate.measure.token_files import read_tokens, write_tokens
+from driftgate.measure.workers import deal_batches
 
 WORK = Work(rows=100, batches=10, real_tokens=900, padded_tokens=1200)
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from command_line import run_driftgate
 
-from driftgate.bench.measure import Measured
+from driftgate.bench.measure_bench import Measured
 from driftgate.bench.sweep import Bench
+from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.cli import bench as command
 from driftgate.errors import WorkerError
 from driftgate.measure.timings import Block
-from driftgate.report.throughput_files import read_throughput_table
 
 Command = Callable[..., Any]
 

@@ -17,16 +17,23 @@ from command_line import run_driftgate
 from tiny_encoders import make_encoder
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
+from driftgate.bench.grid import Grid, open_grid, parse_grid
+from driftgate.bench.grid_table import (
+    COLUMNS,
+    GridCell,
+    GridRow,
+    render_grid_csv,
+    render_grid_summary,
+    summarize_latency,
+)
 from driftgate.builder.models import Model
 from driftgate.cli.grid import DETAILS, SUMMARY, bench_grid
 from driftgate.errors import NonFiniteLogitsError, OptionError, ResultsError, SequenceTooLongError
-from driftgate.grid import Grid, open_grid, parse_grid
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.synthetic import Shape, random_batch
 from driftgate.inputs.tokens import load_tokenizer
 from driftgate.measure.visits import ROUNDS, WARM_UP_CALLS, Cell, Visit, split_calls, visit_cells
 from driftgate.pipeline import build, open_backend
-from driftgate.report.grid import COLUMNS, GridCell, GridRow, render_grid_csv, render_grid_summary, summarize_latency
 from driftgate.run.backend import InForce
 from driftgate.run.device import Device, RunSettings
 from driftgate.run.onnx_backend import OnnxBackend

@@ -12,13 +12,13 @@ import pytest
 from command_line import run_driftgate
 from nested_pytest import run_pytest
 
+from driftgate.bench.grid import open_grid, parse_grid
 from driftgate.bench.sweep import Sweep
 from driftgate.edges import limits
 from driftgate.edges.limits import Limit
 from driftgate.errors import OptionError
 from driftgate.gate.options import GateOptions
 from driftgate.gate.rule import SpeedRule
-from driftgate.grid import open_grid, parse_grid
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from command_line import run_driftgate
 
+from driftgate.bench.bench_results import ThroughputRun, write_run
+from driftgate.bench.compare_runs import read_results, split_corpora
+from driftgate.bench.plots import Point, Series, draw_batch_sizes, draw_best, require_format, save_figure
 from driftgate.errors import OptionError, ResultsError
 from driftgate.measure.timings import Block, Configuration, Throughput, Work
-from driftgate.report.comparison import read_results, split_corpora
-from driftgate.report.plots import Point, Series, draw_batch_sizes, draw_best, require_format, save_figure
-from driftgate.report.throughput import ThroughputRun, write_run
 
 REFUSED = 4
 needs_matplotlib = pytest.mark.skipif(
@@ -260,7 +260,7 @@ def test_another_suffix_is_refused(name: str) -> None:
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("driftgate.report.plots.find_spec", lambda _: None)
+    monkeypatch.setattr("driftgate.bench.plots.find_spec", lambda _: None)
     with pytest.raises(OptionError, match=r'pip install "driftgate\[plots\]"'):
         require_format(Path("comparison.svg"))
 

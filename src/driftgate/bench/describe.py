@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from driftgate.bench.sweep import Bench
+from driftgate.bench.throughput_files import name_part
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.hub import snapshot_commit
 from driftgate.pipeline import Built
-from driftgate.report.throughput_files import name_part
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import Device, available_threads
 

@@ -10,21 +10,21 @@ from typing import Annotated
 
 import typer
 
+from driftgate.bench.bench_results import FILE_NAME, ThroughputRun, render_run, result_names, write_run
 from driftgate.bench.describe import describe_bench, name_device
-from driftgate.bench.measure import Measured, count, measure_bench
+from driftgate.bench.grid import parse_grid
+from driftgate.bench.measure_bench import Measured, count, measure_bench
 from driftgate.bench.sweep import DEFAULT_ROWS, ENCODER_BACKENDS, Sweep, choose_models, prepare_bench
+from driftgate.bench.throughput_files import require_free
 from driftgate.cli.grid import bench_grid, refuse_beside_grid
 from driftgate.edges.limits import BATCH_SIZE
 from driftgate.errors import CorpusError, OptionError, WorkerError
-from driftgate.grid import parse_grid
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.hub_corpus import is_hub_corpus
-from driftgate.report.throughput import FILE_NAME, ThroughputRun, render_run, result_names, write_run
-from driftgate.report.throughput_files import require_free
 from driftgate.results.console import Console
 from driftgate.run.device import available_threads, core_limit, parse_device, require_device
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import typer
 from rich.progress import Progress, TimeRemainingColumn
 
+from driftgate.bench.grid import Grid, open_grid
+from driftgate.bench.grid_table import GridRow, grid_table, render_grid_csv, render_grid_summary
+from driftgate.bench.throughput_files import require_free, write_text
 from driftgate.builder.models import Model
 from driftgate.edges.limits import GRID_CALLS
 from driftgate.errors import OptionError
-from driftgate.grid import Grid, open_grid
 from driftgate.inputs.synthetic import Shape
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
-from driftgate.report.grid import GridRow, grid_table, render_grid_csv, render_grid_summary
-from driftgate.report.throughput_files import require_free, write_text
 from driftgate.results.console import Console
 from driftgate.run.device import Device, available_threads
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from driftgate.bench.compare_runs import best_table, read_results, require_baseline, split_corpora
+from driftgate.bench.plots import draw_batch_sizes, draw_best, require_format, save_figure
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import ResultsError
-from driftgate.report.comparison import best_table, read_results, require_baseline, split_corpora
-from driftgate.report.plots import draw_batch_sizes, draw_best, require_format, save_figure
 
 
 class Kind(StrEnum):

@@ -7,9 +7,9 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from driftgate.bench.throughput_files import write_text
 from driftgate.errors import OptionError
 from driftgate.judge.proposed_bounds import Proposal
-from driftgate.report.throughput_files import write_text
 from driftgate.results.terminal import render
 
 _MIN_WIDTH = 120

@@ -10,10 +10,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from driftgate.bench.plots import Point, Series
+from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.errors import ResultsError
 from driftgate.measure.timings import Configuration
-from driftgate.report.plots import Point, Series
-from driftgate.report.throughput_files import read_throughput_table
 
 BENCH, _TABLES = "bench.json", "*_*_*.tsv"
 _LONG_IN_FILES = "filtered"
@@ -68,7 +68,7 @@ def _read_bench(path: Path) -> list[Series]:
     Raises:
         ResultsError: not what `driftgate bench` writes.
     """
-    from driftgate.report.throughput import SCHEMA, table_name  # scikit-learn is slow to import
+    from driftgate.bench.bench_results import SCHEMA, table_name  # scikit-learn is slow to import
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -10,15 +10,15 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from driftgate.measure.ratios import Ratio, speed_ratio
-from driftgate.measure.timings import Configuration, Throughput, paired_seconds
-from driftgate.report.throughput_files import (
+from driftgate.bench.throughput_files import (
     ThroughputRow,
     ThroughputTable,
     name_part,
     render_throughput_table,
     write_text,
 )
+from driftgate.measure.ratios import Ratio, speed_ratio
+from driftgate.measure.timings import Configuration, Throughput, paired_seconds
 
 SCHEMA = 1
 FILE_NAME = "bench.json"

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 
 from driftgate.backends import BackendSpec, Runtime
+from driftgate.bench.grid_table import GridCell, GridRow, summarize_latency
 from driftgate.builder.artifact import MANIFEST, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.models import Model
@@ -16,7 +17,6 @@ from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.synthetic import Shape, random_batch
 from driftgate.measure.visits import Cell, Visit
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
-from driftgate.report.grid import GridCell, GridRow, summarize_latency
 from driftgate.run.backend import Backend, gather_rows
 from driftgate.run.device import Device, RunSettings
 from driftgate.run.onnx_backend import OnnxBackend
