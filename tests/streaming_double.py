@@ -11,9 +11,9 @@ from driftgate.arrays import Logits
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.predict.answerer import Answerer
+from driftgate.predict.job import PredictionJob, run_job
 from driftgate.run.device import RunSettings
-from driftgate.streaming.answerer import Answerer
-from driftgate.streaming.job import PredictionJob, run_job
 
 LABELS = ("joy", "anger", "neutral")
 MAX_TOKENS = 64

@@ -18,8 +18,8 @@ from command_line import run_driftgate
 
 from driftgate.errors import DriftgateError
 from driftgate.inputs.encoder import load_encoder
+from driftgate.predict.job import PredictionJob
 from driftgate.run.device import RunSettings
-from driftgate.streaming.job import PredictionJob
 
 REFUSED, BUG, INTERRUPTED, PIPE_CLOSED = 4, 70, 130, 141
 TEXTS = ("thank you so much, this made my day", "the bus was late again")
@@ -289,7 +289,7 @@ def test_every_option_of_a_file_reaches_the_job(
         jobs.append(job)
         return SimpleNamespace(lines=lambda: ["the summary"], exit_code=1)
 
-    monkeypatch.setattr("driftgate.streaming.job.run_job", run_job)
+    monkeypatch.setattr("driftgate.predict.job.run_job", run_job)
     options = {
         "--input": "in", "--output": "out", "--format": "csv", "--output-format": "tsv", "--text-column": "body",
         "--id-column": "id", "--encoding": "cp1252", "--rejects": "bad", "--token-budget": 7, "--top": 2, "--thresholds": 0.25,

@@ -23,8 +23,8 @@ from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.synthetic import Shape
+from driftgate.predict.job import PredictionJob
 from driftgate.run.device import Device, RunSettings, available_threads
-from driftgate.streaming.job import PredictionJob
 from driftgate.verify.archive import unpacked
 
 TABLE = {name: value for name, value in vars(limits).items() if isinstance(value, Limit)}

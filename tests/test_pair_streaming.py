@@ -20,14 +20,14 @@ from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.texts import Text, on_one_line
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
-from driftgate.streaming import answerer as answerer_module
-from driftgate.streaming.answerer import Answerer, open_answerer
-from driftgate.streaming.formats import find_format
-from driftgate.streaming.job import run_job
-from driftgate.streaming.prediction_job import PredictionJob
-from driftgate.streaming.readers import ReadOptions
-from driftgate.streaming.rows import Rejected, Row
-from driftgate.streaming.source import open_source
+from driftgate.predict import answerer as answerer_module
+from driftgate.predict.answerer import Answerer, open_answerer
+from driftgate.predict.job import run_job
+from driftgate.predict.prediction_job import PredictionJob
+from driftgate.predict.reading.formats import find_format
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.rows import Rejected, Row
+from driftgate.predict.reading.source import open_source
 
 PAIRS = [("a dog runs", "an animal moves"), ("it, rains", 'the "sun"\nshines'), ("é", "ü")]
 

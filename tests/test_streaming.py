@@ -21,10 +21,10 @@ from streaming_double import DOUBLE, LABELS, MAX_TOKENS, answer_double, logits_o
 from driftgate.arrays import Logits
 from driftgate.errors import CorpusError, NonFiniteLogitsError, OptionError, OutputError
 from driftgate.inputs.batches import TokenBatch
-from driftgate.streaming import outputs
-from driftgate.streaming.answerer import Answerer
-from driftgate.streaming.job import PredictionJob, run_job
-from driftgate.streaming.summary import Summary
+from driftgate.predict import outputs
+from driftgate.predict.answerer import Answerer
+from driftgate.predict.job import PredictionJob, run_job
+from driftgate.predict.job_summary import Summary
 
 TEXTS = [f"text number {number} {'with more of it ' * (number % 7)}" for number in range(300)]
 

@@ -14,7 +14,7 @@ import pytest
 import streaming_double
 from streaming_double import DOUBLE, open_double
 
-from driftgate.streaming.job import PredictionJob, run_job
+from driftgate.predict.job import PredictionJob, run_job
 
 ROWS = 12_000
 KILLS = 60

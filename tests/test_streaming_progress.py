@@ -10,13 +10,13 @@ from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.judge.probabilities import to_probabilities
 from driftgate.pipeline import open_backend
+from driftgate.predict import progress as progress_module
+from driftgate.predict.job import PredictionJob, run_job
+from driftgate.predict.job_summary import Summary
+from driftgate.predict.journal import Counts
+from driftgate.predict.progress import Pace, clock, show_progress
 from driftgate.results.console import Console
 from driftgate.run.backend import predict
-from driftgate.streaming import progress as progress_module
-from driftgate.streaming.job import PredictionJob, run_job
-from driftgate.streaming.journal import Counts
-from driftgate.streaming.progress import Pace, clock, show_progress
-from driftgate.streaming.summary import Summary
 
 
 def test_the_time_left_is_for_the_rows_left_at_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:

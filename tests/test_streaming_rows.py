@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from driftgate.errors import CorpusError, OptionError
-from driftgate.streaming import rows as rows_module
-from driftgate.streaming import text_files
-from driftgate.streaming.formats import Format, find_format
-from driftgate.streaming.readers import ReadOptions
-from driftgate.streaming.rows import Rejected, Row
-from driftgate.streaming.source import open_source
-from driftgate.streaming.windows import make_windows
+from driftgate.predict.reading import rows as rows_module
+from driftgate.predict.reading import text_files
+from driftgate.predict.reading.formats import Format, find_format
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.rows import Rejected, Row
+from driftgate.predict.reading.source import open_source
+from driftgate.predict.windows import make_windows
 
 HARD = 'a "quoted", and\nbroken text\r\nof three lines'
 

@@ -41,8 +41,8 @@ def memory_kib(field: str) -> int:
 def score(encoder_folder: str, backend: str, source: str, target: str) -> None:
     """In a process of its own; prints what it took."""
     from driftgate.inputs.encoder import load_encoder
-    from driftgate.streaming.answerer import open_answerer
-    from driftgate.streaming.job import PredictionJob, run_job
+    from driftgate.predict.answerer import open_answerer
+    from driftgate.predict.job import PredictionJob, run_job
 
     held = []
 

@@ -32,14 +32,14 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import build, open_backend
+from driftgate.predict.answerer import Answerer
+from driftgate.predict.job import PredictionJob, run_job
+from driftgate.predict.reading.formats import Format
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.rows import Row
+from driftgate.predict.reading.source import open_source
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.streaming.answerer import Answerer
-from driftgate.streaming.formats import Format
-from driftgate.streaming.job import PredictionJob, run_job
-from driftgate.streaming.readers import ReadOptions
-from driftgate.streaming.rows import Row
-from driftgate.streaming.source import open_source
 
 ROOT = Path(__file__).parents[2]
 ENCODER = ROOT / "fixtures/encoders/goemotions-roberta-mini"

@@ -20,12 +20,12 @@ from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.thresholds import read_thresholds
-from driftgate.report.scores import describe, describe_side_by_side
+from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
 
 if TYPE_CHECKING:
-    from driftgate.streaming.prediction_job import PredictionJob
+    from driftgate.predict.prediction_job import PredictionJob
 
 _SHOWN_LABELS = 5
 
@@ -191,7 +191,7 @@ def predict(
             raise OptionError(
                 "--input FILE: expected --output FILE (- for a pipe) with it, and neither texts nor --json"
             )
-        from driftgate.streaming.prediction_job import PredictionJob  # SciPy, behind it, is slow to import
+        from driftgate.predict.prediction_job import PredictionJob  # SciPy, behind it, is slow to import
 
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
         found = _used_as(found, max_tokens, pairs=bool(pair_column))
@@ -247,8 +247,8 @@ def _used_as(model: Model, max_tokens: int | None, *, pairs: bool = False) -> Mo
 
 
 def _score_file(job: "PredictionJob") -> None:
-    from driftgate.streaming.job import run_job
-    from driftgate.streaming.progress import show_progress
+    from driftgate.predict.job import run_job
+    from driftgate.predict.progress import show_progress
 
     console = Console(stderr=True)
     with show_progress(console) as progress:

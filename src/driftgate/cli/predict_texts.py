@@ -11,7 +11,7 @@ from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend
-from driftgate.report.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side
+from driftgate.predict.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side
 from driftgate.results.console import Console
 from driftgate.run.backend import predict as run
 from driftgate.run.device import RunSettings

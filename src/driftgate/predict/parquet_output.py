@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from driftgate.streaming.answerer import AnsweredWindow
-from driftgate.streaming.layout import Layout, text_id
-from driftgate.streaming.parquet_input import require_pyarrow
+from driftgate.predict.answerer import AnsweredWindow
+from driftgate.predict.reading.parquet_input import require_pyarrow
+from driftgate.predict.score_layout import Layout, text_id
 
 _ROWS_A_GROUP = 1 << 16
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError
-from driftgate.streaming.formats import PIPE, Format
-from driftgate.streaming.parquet_input import ParquetRows
-from driftgate.streaming.readers import ReadOptions, read_delimited, read_jsonl, read_plain
-from driftgate.streaming.rows import Rejected, Row
-from driftgate.streaming.text_files import Lines
+from driftgate.predict.reading.formats import PIPE, Format
+from driftgate.predict.reading.parquet_input import ParquetRows
+from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
+from driftgate.predict.reading.rows import Rejected, Row
+from driftgate.predict.reading.text_files import Lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from driftgate.edges.spelling import option
-from driftgate.streaming.journal import Counts
-from driftgate.streaming.progress import clock
+from driftgate.predict.journal import Counts
+from driftgate.predict.progress import clock
 
 
 @dataclass(frozen=True, slots=True)

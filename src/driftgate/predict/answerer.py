@@ -16,9 +16,9 @@ from driftgate.inputs.texts import Text, map_parts, parts_of
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 from driftgate.inputs.unicode import name_rows
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
+from driftgate.predict.reading.rows import Rejected, Row
+from driftgate.predict.windows import Window
 from driftgate.run.device import RunSettings
-from driftgate.streaming.rows import Rejected, Row
-from driftgate.streaming.windows import Window
 
 _CHUNK_ROWS = 512
 _CHUNK_CHARS = 1 << 18

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from driftgate.inputs.texts import parts_of
-from driftgate.streaming.rows import Rejected, Row
+from driftgate.predict.reading.rows import Rejected, Row
 
 WINDOW_CHARS = 1 << 22
 """Characters of a window's texts, beyond which the text that crossed the line is its last."""

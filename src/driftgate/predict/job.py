@@ -17,21 +17,21 @@ from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, DriftgateError, OptionError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.predict.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
+from driftgate.predict.job_summary import Summary
+from driftgate.predict.journal import Counts, Journal, describe_input, require_same
+from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
+from driftgate.predict.overlap import overlapped
+from driftgate.predict.prediction_job import PredictionJob
+from driftgate.predict.progress import Pace, Silent, Watcher
+from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.source import Source, open_source
+from driftgate.predict.score_layout import Layout
+from driftgate.predict.windows import Window, make_windows
+from driftgate.predict.write_access import find_journal, locked, require_apart, require_free
+from driftgate.predict.writers import Writer, encode_rejected, open_writer
 from driftgate.run.device import RunSettings, available_threads
-from driftgate.streaming.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
-from driftgate.streaming.claims import find_journal, locked, require_apart, require_free
-from driftgate.streaming.formats import Format, find_format, is_gzip_name, is_pipe
-from driftgate.streaming.journal import Counts, Journal, describe_input, require_same
-from driftgate.streaming.layout import Layout
-from driftgate.streaming.outputs import FileOutput, Output, StreamOutput, publish
-from driftgate.streaming.overlap import overlapped
-from driftgate.streaming.prediction_job import PredictionJob
-from driftgate.streaming.progress import Pace, Silent, Watcher
-from driftgate.streaming.readers import ReadOptions
-from driftgate.streaming.source import Source, open_source
-from driftgate.streaming.summary import Summary
-from driftgate.streaming.windows import Window, make_windows
-from driftgate.streaming.writers import Writer, encode_rejected, open_writer
 
 OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
 

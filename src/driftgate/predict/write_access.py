@@ -6,8 +6,8 @@ from pathlib import Path
 
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
-from driftgate.streaming.journal import Journal, read_journal
-from driftgate.streaming.outputs import Paths, naming
+from driftgate.predict.journal import Journal, read_journal
+from driftgate.predict.outputs import Paths, naming
 
 
 def require_apart(source: str, written: Iterable[Path]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError, OptionError
-from driftgate.streaming.columns import choose_column
-from driftgate.streaming.readers import ReadOptions
-from driftgate.streaming.rows import Reason, Rejected, Row
+from driftgate.predict.reading.columns import choose_column
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.rows import Reason, Rejected, Row
 
 _BATCH_BYTES = 1 << 23
 _MAX_BATCH_ROWS = 2048

@@ -11,8 +11,8 @@ from typing import BinaryIO, cast
 
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, OptionError
-from driftgate.streaming.formats import PIPE, is_gzip_name, is_pipe
-from driftgate.streaming.rows import MAX_ROW_CHARS
+from driftgate.predict.reading.formats import PIPE, is_gzip_name, is_pipe
+from driftgate.predict.reading.rows import MAX_ROW_CHARS
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"

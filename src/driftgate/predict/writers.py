@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
-from driftgate.streaming.answerer import AnsweredWindow
-from driftgate.streaming.formats import Format
-from driftgate.streaming.layout import Layout, Scores, text_id
-from driftgate.streaming.parquet_output import ParquetWriter
-from driftgate.streaming.rows import Rejected
+from driftgate.predict.answerer import AnsweredWindow
+from driftgate.predict.parquet_output import ParquetWriter
+from driftgate.predict.reading.formats import Format
+from driftgate.predict.reading.rows import Rejected
+from driftgate.predict.score_layout import Layout, Scores, text_id
 
 _GZIP_LEVEL = 6
 

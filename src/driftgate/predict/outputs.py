@@ -12,9 +12,9 @@ from typing import BinaryIO, Protocol
 
 from driftgate.edges.spelling import option
 from driftgate.errors import OutputError
-from driftgate.streaming.formats import PIPE
-from driftgate.streaming.journal import Counts, Journal, write_journal
-from driftgate.streaming.writers import Writer
+from driftgate.predict.journal import Counts, Journal, write_journal
+from driftgate.predict.reading.formats import PIPE
+from driftgate.predict.writers import Writer
 
 
 @dataclass(frozen=True, slots=True)

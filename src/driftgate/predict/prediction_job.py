@@ -9,9 +9,9 @@ from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
+from driftgate.predict.outputs import Paths
+from driftgate.predict.reading.formats import is_pipe
 from driftgate.run.device import RunSettings
-from driftgate.streaming.formats import is_pipe
-from driftgate.streaming.outputs import Paths
 
 _MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
 

@@ -9,9 +9,9 @@ from typing import Any
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
-from driftgate.streaming.columns import choose_column
-from driftgate.streaming.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
-from driftgate.streaming.text_files import Lines, RowTooLargeError
+from driftgate.predict.reading.columns import choose_column
+from driftgate.predict.reading.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
+from driftgate.predict.reading.text_files import Lines, RowTooLargeError
 
 _OF_A_PAIR = ("the first text", "the second text")
 _ROWS_TO_FIND_TEXT = 1000

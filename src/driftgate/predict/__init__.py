@@ -1,0 +1,1 @@
+"""Scores for files of any size, row by row and exactly once."""

@@ -1,0 +1,1 @@
+"""Rows of an input, whatever its format."""
