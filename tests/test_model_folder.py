@@ -14,7 +14,7 @@ from nested_pytest import change_json
 from tiny_models import save_adder
 
 from driftgate.builder.models import find_model
-from driftgate.doctor.check_source import check_sources
+from driftgate.doctor.checks.check_source import check_sources
 from driftgate.doctor.facts import Asked, Facts
 from driftgate.doctor.findings import Severity
 from driftgate.doctor.read_source import read_source

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from driftgate.doctor.facts import Asked, Facts, Unread
+from driftgate.doctor.find_targets import Target, find_targets
 from driftgate.doctor.model_facts import Graph, Source
 from driftgate.doctor.read_machine import read_cores, read_noise, read_processor
 from driftgate.doctor.read_runtime import CPU, CUDA, read_runtime, read_session
 from driftgate.doctor.read_software import read_software
 from driftgate.doctor.read_storage import read_hub, read_storage
-from driftgate.doctor.target import Target, find_targets
 from driftgate.pipeline import choose_backends
 
 Announce = Callable[[str], None]

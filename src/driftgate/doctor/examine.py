@@ -1,10 +1,10 @@
 """From facts to findings, and from a question to a report."""
 
-from driftgate.doctor.check_graph import check_graphs
-from driftgate.doctor.check_machine import check_machine
-from driftgate.doctor.check_software import check_software
-from driftgate.doctor.check_source import check_sources
-from driftgate.doctor.check_storage import check_storage
+from driftgate.doctor.checks.check_graph import check_graphs
+from driftgate.doctor.checks.check_machine import check_machine
+from driftgate.doctor.checks.check_software import check_software
+from driftgate.doctor.checks.check_source import check_sources
+from driftgate.doctor.checks.check_storage import check_storage
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from driftgate.backends import Precision
-from driftgate.doctor.check_blocks import check_blocks
-from driftgate.doctor.check_int8 import check_int8
+from driftgate.doctor.checks.check_blocks import check_blocks
+from driftgate.doctor.checks.check_int8 import check_int8
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent, Session

@@ -1,0 +1,1 @@
+"""What can be wrong with a machine or a model, a check each."""
