@@ -23,8 +23,8 @@ from running_processes import processes_of, wait_until
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
+from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Outcome
-from driftgate.gate.options import GateOptions
 from driftgate.gate.pairs import Load
 from driftgate.gate.rule import SpeedRule, Verdict
 from driftgate.gate.samples import Batches

@@ -17,7 +17,7 @@ from driftgate.builder.calibration_texts import tokenize_calibration
 from driftgate.builder.layout import Layout, write_artifacts
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import BaselineError, OptionError
-from driftgate.gate.facts import describe_run
+from driftgate.gate.run_facts import describe_run
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.shorter import limit_tokens

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from driftgate.errors import BaselineError
+from driftgate.gate.asked import GateOptions
 from driftgate.gate.baseline import (
     BaselineBackend,
     GateBaseline,
@@ -15,17 +16,16 @@ from driftgate.gate.baseline import (
 )
 from driftgate.gate.commit import build_commit, find_commit
 from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
-from driftgate.gate.facts import describe_run
 from driftgate.gate.notes import make_report
-from driftgate.gate.options import GateOptions
 from driftgate.gate.rendering import write_gate_report
 from driftgate.gate.rule import Verdict
+from driftgate.gate.run_facts import describe_run
 from driftgate.gate.sides import is_gateable
 from driftgate.gate.state import GateState, draw_seed
 from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkVerdict
-from driftgate.gate.work.rendering import explain_added, explain_not_counted
+from driftgate.gate.work.work_text import explain_added, explain_not_counted
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin.cells import sample_tokens
 from driftgate.plugin.gate_invocation import describe_invocation
