@@ -4,7 +4,7 @@ import pytest
 
 from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import MOVEMENT
-from driftgate.plugin.history import describe_run
+from driftgate.plugin.keeping import describe_run
 from driftgate.results.accuracy_baseline import list_changes, require_same_kernels
 
 

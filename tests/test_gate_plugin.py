@@ -121,8 +121,8 @@ def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr("driftgate.gate.sides.load_here", machine.load_here)
-    monkeypatch.setattr("driftgate.plugin.gate.CLOCK", machine.clock)
-    monkeypatch.setattr("driftgate.plugin.gate.draw_seed", lambda: 5)
+    monkeypatch.setattr("driftgate.plugin.speed.speed_gate.CLOCK", machine.clock)
+    monkeypatch.setattr("driftgate.plugin.speed.speed_gate.draw_seed", lambda: 5)
     return machine
 
 

@@ -13,8 +13,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin import compare_hooks, gate_hooks, hookspecs, suite_hooks
-from driftgate.plugin.cells import cell, fresh_process, growth, side_by_side
+from driftgate.plugin import hookspecs, suite_hooks
 from driftgate.plugin.exact_products import integer_products
 from driftgate.plugin.fixtures import (
     backend,
@@ -34,13 +33,15 @@ from driftgate.plugin.fixtures import (
     results,
 )
 from driftgate.plugin.graphs import graph_facts, graph_lock
-from driftgate.plugin.history import keep_logits
+from driftgate.plugin.keeping import keep_logits
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
+from driftgate.plugin.speed import compare_hooks, gate_hooks
+from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.summary import list_notes
 from driftgate.results.results_file import write_results
 from driftgate.results.stages import render_ledgers

@@ -21,7 +21,7 @@ from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
 from driftgate.pipeline import Built, OpenBackends, known_keys
-from driftgate.plugin.history import describe_header, describe_run
+from driftgate.plugin.keeping import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
 from driftgate.plugin.run_bounds import RunBounds

@@ -9,18 +9,18 @@ import pytest
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.compare_hooks import COMPARED
-from driftgate.plugin.distortion import refuse_distortions
-from driftgate.plugin.gate_options import read_gate_options
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.option_table import GATE_OPTIONS
 from driftgate.plugin.options import add_options
 from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.plugin.speed.compare_hooks import COMPARED
+from driftgate.plugin.speed.distortion import refuse_distortions
+from driftgate.plugin.speed.gate_options import read_gate_options
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
     from driftgate.gate.verdicts import CellVerdict
-    from driftgate.plugin.gate import SpeedGate
+    from driftgate.plugin.speed.speed_gate import SpeedGate
 
 GATE: "pytest.StashKey[SpeedGate | None]" = pytest.StashKey()
 
@@ -36,14 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if options is None:
         return
     refuse_distortions(config, "--gate" if options.wanted else "--gate-accept")
-    from driftgate.plugin.gate import SpeedGate
+    from driftgate.plugin.speed.speed_gate import SpeedGate
 
     config.stash[GATE] = SpeedGate(config.stash[SESSION], options)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"driftgate", "speed_verdicts", "speed_verdict"} <= set(metafunc.fixturenames):
-        from driftgate.plugin.gate import gated_cells
+        from driftgate.plugin.speed.speed_gate import gated_cells
 
         cells = gated_cells(metafunc.config.stash[SESSION])
         metafunc.parametrize("speed_verdict", cells, ids=[cell.id for cell in cells], indirect=True)

@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from driftgate.edges.escape import for_terminal
-from driftgate.plugin.compare import KEY, SCHEMA, Comparison, cell_of, compare_cells, hardware_changes, newest_accepted
-from driftgate.plugin.distortion import refuse_distortions
+from driftgate.plugin.speed.compare import (
+    KEY,
+    SCHEMA,
+    Comparison,
+    cell_of,
+    compare_cells,
+    hardware_changes,
+    newest_accepted,
+)
+from driftgate.plugin.speed.distortion import refuse_distortions
 
 _FAIL = "--benchmark-compare-fail"
 

@@ -27,9 +27,9 @@ from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkVerdict
 from driftgate.gate.work.work_text import explain_added, explain_not_counted
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.cells import sample_tokens
-from driftgate.plugin.gate_invocation import describe_invocation
 from driftgate.plugin.session import DriftgateSession
+from driftgate.plugin.speed.cells import sample_tokens
+from driftgate.plugin.speed.gate_invocation import describe_invocation
 
 CLOCK: Clock = time.perf_counter_ns
 

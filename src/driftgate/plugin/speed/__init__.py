@@ -1,0 +1,1 @@
+"""What times: cells, the speed gate, and pytest-benchmark's own comparison."""
