@@ -17,7 +17,7 @@ from command_line import run_driftgate
 from driftgate.bench.measure_bench import Measured
 from driftgate.bench.sweep import Bench
 from driftgate.bench.throughput_files import read_throughput_table
-from driftgate.cli import bench as command
+from driftgate.cli import bench_command as command
 from driftgate.errors import WorkerError
 from driftgate.measure.timings import Block
 

@@ -27,7 +27,7 @@ from driftgate.bench.grid_table import (
     summarize_latency,
 )
 from driftgate.builder.models import Model
-from driftgate.cli.grid import DETAILS, SUMMARY, bench_grid
+from driftgate.cli.bench_grid import DETAILS, SUMMARY, bench_grid
 from driftgate.errors import NonFiniteLogitsError, OptionError, ResultsError, SequenceTooLongError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.synthetic import Shape, random_batch
@@ -374,7 +374,7 @@ def bench(encoder: Encoder, backends: str, **options: Any) -> None:
 def test_the_csv_goes_to_standard_output_and_everything_else_to_standard_error(
     encoder: Encoder, warm_cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("driftgate.cli.grid.available_threads", lambda: 1)
+    monkeypatch.setattr("driftgate.cli.bench_grid.available_threads", lambda: 1)
     bench(encoder, "onnx-fp32", threads=(1, 2))
     printed = capsys.readouterr()
     assert [row["threads"] for row in read_csv(printed.out)] == ["1", "2"]
@@ -404,7 +404,7 @@ def test_an_interrupted_grid_writes_what_was_measured(
         yield next(visits)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("driftgate.cli.grid.visit_cells", interrupted)
+    monkeypatch.setattr("driftgate.cli.bench_grid.visit_cells", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bench(encoder, "onnx-fp32", calls=2 * ROUNDS)
     (row,) = read_csv(capsys.readouterr().out)

@@ -33,7 +33,7 @@ from driftgate.builder.artifact import (
 from driftgate.builder.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.builder.models import find_model
 from driftgate.builder.vectors import vectors_folder
-from driftgate.cli import build as build_command
+from driftgate.cli import build_command
 from driftgate.errors import BuildError, EncoderError, PushError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.corpus import Corpus

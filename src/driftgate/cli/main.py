@@ -9,13 +9,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from driftgate.cli.bench import bench
-from driftgate.cli.bounds import bounds
-from driftgate.cli.build import build
-from driftgate.cli.doctor import doctor
-from driftgate.cli.plot import plot
-from driftgate.cli.predict import predict
-from driftgate.cli.verify import verify
+from driftgate.cli.bench_command import bench
+from driftgate.cli.bounds_command import bounds
+from driftgate.cli.build_command import build
+from driftgate.cli.doctor_command import doctor
+from driftgate.cli.plot_command import plot
+from driftgate.cli.predict_command import predict
+from driftgate.cli.verify_command import verify
 from driftgate.edges.processes import shielded
 from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import DriftgateError

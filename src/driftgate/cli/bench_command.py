@@ -16,7 +16,7 @@ from driftgate.bench.grid import parse_grid
 from driftgate.bench.measure_bench import Measured, count, measure_bench
 from driftgate.bench.sweep import DEFAULT_ROWS, ENCODER_BACKENDS, Sweep, choose_models, prepare_bench
 from driftgate.bench.throughput_files import require_free
-from driftgate.cli.grid import bench_grid, refuse_beside_grid
+from driftgate.cli.bench_grid import bench_grid, refuse_beside_grid
 from driftgate.edges.limits import BATCH_SIZE
 from driftgate.errors import CorpusError, OptionError, WorkerError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
