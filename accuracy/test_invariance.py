@@ -3,7 +3,7 @@
 Each example is a batch of rows of unequal lengths: corpus rows, changed corpus rows and generated Unicode. A backend is held to
 what it declares of an invariance (`BackendSpec.guarantee`): equal bits, the bound of its class, or a refusal. On a tiny encoder
 these are tests of its family's code; on a real one, of the numbers. For each test there is a fault that only it and its like
-find: `tests/faulty_backends.py`.
+find: `tests/support/faulty_backends.py`.
 
 Each test names the properties it is (P1 to P28). Those that need no model are in `test_tokenization.py` (P10, P11, P16 to
 P21, P24) and `test_batching.py` (P1, P2, P4 to P6, P8 to P10, P13, P23 with an exact stub).

@@ -2,7 +2,7 @@
 
 Collected with `--driftgate-pair-column`. The first part runs no model: reference and backend share their tokens, so that no
 comparison of the two would show a second text that is never read. For each property of the second part there is a fault that it
-finds: `tests/pair_faults.py`.
+finds: `tests/support/pair_faults.py`.
 
 That answers do not depend on padding, order and batch mates is asked of pairs in `test_invariance.py`: its corpus rows are pairs.
 """

@@ -1,98 +1,15 @@
 """The model card: metadata that the hub reads, and no number under another's name."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
-from functools import cache
 
-import numpy as np
 import pytest
 import yaml
+from cards import PLANS, REVISION, ROWS, make_card, make_variant, measure
 from huggingface_hub import ModelCard
 
-from driftgate.arrays import LabelMatrix, Logits
-from driftgate.judge.accuracy_verdicts import levels_of_run
-from driftgate.judge.assessment import BackendAssessment
-from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
-from driftgate.judge.confidence.levels import exact_limits
-from driftgate.judge.evidence import Evidence, Head
-from driftgate.judge.judgement import Judgement
-from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
-from driftgate.measure.ratios import Ratio
+from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
 from driftgate.publish.card import check_card, render_card
-from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
-from driftgate.results.environment import Environment
-
-ROWS = 40
-LABELS = ("joy", "anger", "fear|dread")
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-PLANS = ("b1", "b8", "b32", "budget")
-
-
-@cache
-def measure(*, labelled: bool = True, multi_label: bool = True, noise: float = 0.05) -> Measured:
-    generator = np.random.default_rng(0)
-    reference = generator.normal(size=(ROWS, len(LABELS))).astype(np.float32)
-    other = (reference + generator.normal(scale=noise, size=reference.shape)).astype(np.float32)
-    truth = LabelMatrix(np.eye(len(LABELS), dtype=np.bool_)[np.arange(ROWS) % len(LABELS)]) if labelled else None
-    policies = {"at 0.5": 0.5, "at thresholds": np.array([0.3, 0.4, 0.5])} if multi_label else {"at 0.5": 0.5}
-    head = Head(LABELS, multi_label=multi_label, policies=policies)
-    evidence = Evidence(head, truth, reference=lambda: Logits(reference), backend=lambda: Logits(other))
-    judgement = Judgement("onnx-int8", (), evidence, levels_of_run(1))
-    for part in OF_A_CORPUS:
-        judgement.measure(part)
-    return judgement.measured
-
-
-def make_variant(
-    measured: Measured, model: str = "model.onnx", backend: str = "onnx-int8", size: int = 1000
-) -> Variant:
-    bound = Bound(
-        "int8-rowwise", "max_abs_logit_drift", 1.5, at_most=True, reason="seen 0.3", set_on=date(2026, 11, 21)
-    )
-    value = measured.require(DRIFT).max_abs_logit
-    verdict = MetricVerdict(backend, "max_abs_logit_drift", "", exact_limits(value), bound, Outcome.PASS)
-    return Variant(
-        model=model,
-        backend=backend,
-        precision="int8-rowwise",
-        arithmetic="int8",
-        opset=18,
-        size_bytes=size,
-        inputs=("input_ids", "attention_mask"),
-        steps=("export@1", "optimize-basic@3", "int8-rowwise@3"),
-        versions={"torch": "2.13.0", "onnxruntime": "1.31.0"},
-        assessment=BackendAssessment(backend, measured, (verdict,)),
-    )
-
-
-def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **changes: object) -> Card:
-    variants = variants or (make_variant(measure()),)
-    labelled = variants[0].measured.get(QUALITY) is not None
-    facts = {
-        "name": "mini",
-        "repository": None,
-        "revision": None,
-        "sha256": "ab" * 32,
-        "architecture": "roberta",
-        "labels": LABELS,
-        "multi_label": True,
-        "has_thresholds": len(variants[0].measured.require(FLIPS)) > 1,
-        "max_tokens": 512,
-        "weights_bytes": 4000,
-        "carried": {},
-    }
-    ratios = {variant.backend: {plan: Ratio(3.14, 2.5, 4.0, 3) for plan in PLANS} for variant in variants}
-    card = Card(
-        model_id=".",
-        source=Source(**{**facts, **(source or {})}),
-        judged_on=JudgedOn("reviews", ROWS, 500, 0, labelled, "cd" * 32, None, 1024),
-        variants=tuple(variants),
-        speed=Speed("normal", 32, 2, "cpu", dict.fromkeys(PLANS, 40.0), ratios),
-        environment=Environment("3.11.9", "Linux", {"torch": "2.13.0"}, "A processor", ("avx2",), 8, 2, ()),
-    )
-    return replace(card, **changes)
 
 
 def metadata(text: str) -> dict[str, object]:

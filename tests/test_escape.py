@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cards import make_card
 from command_line import run_driftgate
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from nested_pytest import run_pytest
-from test_card import make_card
 from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.edges.escape import for_markdown, for_terminal

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import tiny_encoders
 import torch
 from tiny_encoders import FAMILIES, MULTI_LABEL, SENTENCES, SINGLE_LABEL, Family, make_encoder, train_unigrams
 
@@ -202,7 +203,7 @@ def test_the_same_arguments_make_the_same_encoder(tmp_path: Path) -> None:
 def test_another_process_trains_the_same_pieces() -> None:
     """Whatever the order that hashes and threads give. Nothing else in an encoder depends on its process."""
     code = "import json, tiny_encoders; print(json.dumps(tiny_encoders.train_unigrams([])))"
-    folder = str(Path(__file__).parent)
+    folder = str(Path(tiny_encoders.__file__).parent)
     environment = {**os.environ, "PYTHONPATH": folder, "PYTHONHASHSEED": "7", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     here = [list(entry) for entry in train_unigrams([])]

@@ -7,17 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
-from nested_pytest import change_json, copy_benchmarks, gate_verdicts, run_pytest
+from gated_project import BOTH, FP32, MS, Machine, Project, Run
+from nested_pytest import change_json, copy_benchmarks
 from running_processes import processes_of, wait_until
 
 from driftgate.backends import REGISTRY
@@ -25,79 +24,14 @@ from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
 from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Outcome
-from driftgate.gate.pairs import Load
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.samples import Batches
 from driftgate.gate.state import GateState
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.worker import PROTOCOL
 from driftgate.inputs.encoder import load_encoder
 from driftgate.measure.software import timed_software
-from driftgate.pipeline import Built
-from driftgate.run.device import RunSettings
 
-MS = 1_000_000
-FP32, BOTH = "--backends=onnx-fp32", "--backends=onnx-fp32,onnx-int8-dynamic"
 FP32_CELLS = ["onnx-fp32-b1", "onnx-fp32-b2", "onnx-fp32-budget"]
-
-
-@dataclass
-class Machine:
-    """Calls take 30 ms; of this run's artifacts `slower` times that; each load and call is off by chance."""
-
-    slower: float = 1.0
-    noise: float = 0.01
-    now: int = 0
-    loads: int = 0
-    workers: list[str] = field(default_factory=list)
-    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
-
-    def clock(self) -> int:
-        return self.now
-
-    def load_here(self, built: Built, batches: Batches, settings: RunSettings) -> Load:
-        assert built.artifact is not None
-        factor = 1.0 if "artifacts" in built.artifact.model.parts else self.slower
-
-        def call() -> None:
-            self.now += int(30 * MS * factor * np.exp(self.noise * self.generator.standard_normal()))
-
-        @contextmanager
-        def load() -> Iterator[Mapping[str, Any]]:
-            self.loads += 1
-            yield {cell: [call] * len(of_cell) for cell, of_cell in batches.items()}
-
-        return load
-
-
-@dataclass(frozen=True)
-class Run:
-    code: int
-    output: str
-    folder: Path
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        return gate_verdicts(self.folder)
-
-
-@dataclass(frozen=True)
-class Project:
-    folder: Path
-    encoder: Path
-    cache: Path
-
-    def pytest(self, *arguments: str, suite: str = "benchmarks/test_gate.py", plugins: Sequence[object] = ()) -> Run:
-        small = ["--driftgate-sample-rows=4", "--driftgate-batch-sizes=1,2", f"--encoder={self.encoder}"]
-        command = [suite, *small, "-p", "no:cacheprovider", "--import-mode=importlib", *arguments]
-        return Run(*run_pytest(self.folder, command, self.cache, plugins), self.folder)
-
-    @property
-    def manifest(self) -> Path:
-        return self.folder / ".driftgate-baseline/baseline.json"
-
-    def change_manifest(self, edit: Callable[[Any], object]) -> None:
-        change_json(self.manifest, edit)
 
 
 @pytest.fixture(scope="module")

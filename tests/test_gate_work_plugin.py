@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_gate_plugin import FP32, Machine, Project, accepted, machine, project  # noqa: F401 fixtures
+from gated_project import FP32, Machine, Project  # noqa: F401 fixtures
+from test_gate_plugin import accepted, machine, project  # noqa: F401 fixtures
 from test_gate_work import add_work  # noqa: F401 a fixture
 
 from driftgate.backends import REGISTRY

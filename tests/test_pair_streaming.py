@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import run_driftgate
-from streaming_double import DOUBLE, answer_double, tokenize_double
+from letter_counter import DOUBLE, answer_double, tokenize_double
 from tiny_encoders import SENTENCES
 
 from driftgate.errors import CorpusError, OptionError, OutputError

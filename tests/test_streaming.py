@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streaming_double import DOUBLE, LABELS, MAX_TOKENS, answer_double, logits_of, open_double, tokenize_double
+from letter_counter import DOUBLE, LABELS, MAX_TOKENS, answer_double, logits_of, open_double, tokenize_double
 
 from driftgate.arrays import Logits
 from driftgate.errors import CorpusError, NonFiniteLogitsError, OptionError, OutputError

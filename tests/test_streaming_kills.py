@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import letter_counter
 import pytest
-import streaming_double
-from streaming_double import DOUBLE, open_double
+from letter_counter import DOUBLE, open_double
 
 from driftgate.predict.job import PredictionJob, run_job
 
@@ -46,13 +46,13 @@ def test_a_job_killed_again_and_again_writes_what_an_undisturbed_one_writes(
     assert summary.counts.all_rejected == -(-ROWS // 97)
 
     # The server of forks looks for what it imports beforehand where any Python does.
-    monkeypatch.setenv("PYTHONPATH", str(Path(streaming_double.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(letter_counter.__file__).parent))
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([streaming_double.__name__])
+    forks.set_forkserver_preload([letter_counter.__name__])
     draw, kills, stages, target = random.Random(form), 0, set(), tmp_path / f"out.{form}"  # noqa: S311
     journal = tmp_path / f"out.{form}.journal.json"
     while not target.exists():
-        process = forks.Process(target=streaming_double.work, args=(str(source), str(target)))
+        process = forks.Process(target=letter_counter.work, args=(str(source), str(target)))
         enough = _rows(journal) + ROWS // 50
         process.start()
         if draw.random() < 0.2:  # now and then before it has done anything
@@ -69,7 +69,7 @@ def test_a_job_killed_again_and_again_writes_what_an_undisturbed_one_writes(
         else:
             assert process.exitcode == 0
     if journal.exists():  # killed between its last two steps
-        streaming_double.work(str(source), str(target))
+        letter_counter.work(str(source), str(target))
 
     assert kills >= KILLS / len(FORMATS)
     assert len(stages) >= kills / 3  # they hit the job in many places

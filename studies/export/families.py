@@ -32,7 +32,7 @@ from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import open_reference
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
+sys.path.insert(0, str(HERE.parents[1] / "tests/support"))
 from tiny_encoders import FAMILIES, SENTENCES, make_encoder  # noqa: E402 - found by the line above
 
 BACKENDS = ("onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-dynamic", "onnx-int8-static")

@@ -37,7 +37,7 @@ as `driftgate build` writes it; faults in the pipeline are shared by reference a
 them. Mutants are faults of weights, inputs, modules and folders, not of nodes of a graph, so that they outlive an exporter.
 
 For every property of `accuracy/test_invariance.py` there is a fault that it finds and no other that is not like it:
-`tests/faulty_backends.py`.
+`tests/support/faulty_backends.py`.
 
 Drift is the largest difference of a label's probability on a text from the reference, its mean and its largest over texts;
 flips are label decisions at 0.5 that changed, of {decisions}; a macro-F1 loss below zero is a gain. "Over" is how many times the

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--format", default="csv", help="of the output")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("memory.json"))
     options = parser.parse_args()
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests/support"))
     from tiny_encoders import make_encoder
 
     started, found = time.perf_counter(), []

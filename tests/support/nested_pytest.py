@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-_REPOSITORY = Path(__file__).parents[1]
+_REPOSITORY = Path(__file__).parents[2]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
 # Rewriting the suites' asserts and looking for leaked files again and again takes most of a run on a tiny encoder.
 _PLAIN = ("-p", "no:faulthandler", "-p", "no:unraisableexception", "--assert=plain")
