@@ -234,7 +234,7 @@ def _keep_file_order(_: Any) -> Any:
     return read
 
 
-_BATCHING = ("accuracy/test_batching.py", "tests/test_run.py", "tests/test_batches.py")
+_BATCHING = ("accuracy/test_batching.py", "tests/run/test_run.py", "tests/inputs/test_batches.py")
 _TOKENS = ("accuracy/test_tokenization.py",)
 PIPELINE_FAULTS = (
     PipelineFault("order-not-restored", "answers stay in length-sorted order",
@@ -250,5 +250,5 @@ PIPELINE_FAULTS = (
                   partial(replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
     PipelineFault("thresholds-in-file-order", "thresholds are read in the order of their file, not of the labels",
                   partial(replaced, "driftgate.inputs.encoder._read_thresholds", _keep_file_order),
-                  ("tests/test_encoder.py",)),
+                  ("tests/inputs/test_encoder.py",)),
 )  # fmt: skip
