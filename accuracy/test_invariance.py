@@ -11,9 +11,9 @@ P21, P24) and `test_batching.py` (P1, P2, P4 to P6, P8 to P10, P13, P23 with an 
 Left out of P7: a fresh session. It would open every backend twice, minutes for those that compile; artifacts are checked
 by digest when they are loaded. Left out of P20: that whitespace changes nothing. It may change the ids, by design; what
 must not differ is what two backends make of them. P22: every batch has its arrays copied to one layout before a backend sees
-them (`tests/inputs/test_batches.py`). Left out of P25: `torch.compile` with static shapes, which is no backend. P26 and P28 follow from
-P27: where no logit moves further than the bound, labels stand in their columns, and no decision flips further from its threshold
-than that.
+them (`tests/inputs/test_batches.py`). Left out of P25: `torch.compile` with static shapes, which is no backend. P26 and P28
+follow from P27: where no logit moves further than the bound, labels stand in their columns, and no decision flips further
+from its threshold than that.
 """
 
 from dataclasses import replace

@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tiny_encoders import make_encoder
@@ -70,8 +72,20 @@ def warm_cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Real GoEmotions and Reddit files, where this machine has them."""
-    candidates = [os.environ.get("DRIFTGATE_DATA", ""), Path(__file__).parents[2] / "shared/data"]
+    candidates = [os.environ.get("DRIFTGATE_DATA", ""), Path(__file__).parents[0] / "shared/data"]
     for candidate in candidates:
         if candidate and (Path(candidate) / "goemotions/dev.tsv").is_file():
             return Path(candidate)
     pytest.skip("no GoEmotions files here; DRIFTGATE_DATA names the folder that has them")
+
+
+@pytest.fixture
+def add_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`add_work(source, target, columns)` of the gate's study."""
+    import importlib
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "studies/gate"))
+    module: ModuleType = importlib.import_module("variants")
+    yield module.add_work
+    for name in ("variants", "parameters"):
+        sys.modules.pop(name, None)

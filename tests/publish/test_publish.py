@@ -1,24 +1,32 @@
 """Publishing: judged first, then written whole or not at all, then pushed only where nothing of anyone else's is in the way."""
 
 import json
-import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import onnx
 import pytest
-from command_line import run_driftgate
-from huggingface_hub.errors import RepositoryNotFoundError
-from untimed import PLANS, made_up_speed
+from publishing import (
+    CORPUS,
+    FP16,
+    FP32,
+    INT8,
+    ONE_THREAD,
+    RARE_WORD,
+    WORDS,
+    files_below,
+    never,
+)
+from untimed import PLANS
 
 from driftgate import pipeline as pipeline_module
-from driftgate.assessor import find_bounds, suite_bounds
+from driftgate.assessor import suite_bounds
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import (
@@ -33,88 +41,21 @@ from driftgate.builder.artifact import (
 from driftgate.builder.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.builder.models import find_model
 from driftgate.builder.vectors import vectors_folder
-from driftgate.cli import build_command
-from driftgate.errors import BuildError, EncoderError, PushError
+from driftgate.errors import BuildError, EncoderError
 from driftgate.inputs.batches import ArrivalPlan
-from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend, prepare_backend
-from driftgate.publish import acceptance as trial_module
 from driftgate.publish import publication as publish_module
 from driftgate.publish.acceptance import Trial
 from driftgate.publish.publication import Published, describe_source, publish
-from driftgate.publish.push import Destination, find_destination, open_hub, push_folder, require_repository
 from driftgate.run.backend import predict
-from driftgate.run.device import RunSettings
-
-FP32, FP16, INT8 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"], REGISTRY["onnx-int8"]
-ONE_THREAD = RunSettings(1)
-RARE_WORD = "zanzibar"
-WORDS = (f"thank you so much, this made my day {RARE_WORD}", "the bus was late again and it rained", "what a game!")
-TEXTS = tuple(f"{text} {number}" for number in range(40) for text in WORDS)
-CORPUS = Corpus("mine", TEXTS, tuple(map(str, range(len(TEXTS)))), labels=None)
 
 Publish = Callable[..., Published]
 
 
-@pytest.fixture(scope="module")
-def encoder(tiny_encoder: Path) -> Encoder:
-    return load_encoder(tiny_encoder)
-
-
-@pytest.fixture(scope="module")
-def trial() -> Trial:
-    """Only float32 is held to its bounds: random weights decide by a hair."""
-    bounds = {
-        key: replace(bound, limit=math.inf) if not key[0].startswith("fp32") else bound
-        for key, bound in find_bounds(None)[-1].items()
-    }
-    return Trial(CORPUS, len(CORPUS), [bounds], ONE_THREAD)
-
-
-@pytest.fixture(scope="module")
-def module_cache(shared_cache: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
-        yield
-
-
-@pytest.fixture(scope="module")
-def single(encoder: Encoder, trial: Trial, module_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One backend in a folder, not timed."""
-    out = tmp_path_factory.mktemp("published") / "single"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish_module, "measure_speed", made_up_speed)
-        publish(encoder, [INT8], out, trial)
-    return out
-
-
-@pytest.fixture
-def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish_module, "measure_speed", made_up_speed)
-
-
-@pytest.fixture(scope="module")
-def hub(encoder: Encoder, trial: Trial, module_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three backends in hub layout, really timed, on a few texts."""
-    out = tmp_path_factory.mktemp("published") / "hub"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial_module, "_SPEED_ROWS", 4)
-        publish(encoder, [FP32, FP16, INT8], out, trial, layout=Layout.HUB)
-    return out
-
-
-def never(*_arguments: object, **_options: object) -> NoReturn:
-    pytest.fail("called, though a mistake should have ended it before")
-
-
 def interrupted(*_arguments: object, **_options: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def files_below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 # What is written
@@ -394,246 +335,3 @@ def test_an_encoder_of_the_hub_is_recorded_with_its_commit(
     source = describe_source(fetched)
     assert (source.repository, source.revision) == ("ME/mini", "0" * 40)
     assert describe_source(encoder).repository is None
-
-
-# The hub
-
-
-@dataclass
-class Repository:
-    """What `HfApi.model_info` answers, as far as it is read."""
-
-    private: bool = False
-    files: tuple[str, ...] = ()
-
-    @property
-    def siblings(self) -> list[Any]:
-        return [type("Sibling", (), {"rfilename": name}) for name in self.files]
-
-
-@dataclass
-class Hub:
-    """Shaped like `HfApi`; remembers what was asked of it."""
-
-    repositories: dict[str, Repository] = field(default_factory=dict)
-    broken: Exception | None = None
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def whoami(self) -> dict[str, str]:
-        if self.broken:
-            raise self.broken
-        return {"name": "ME"}
-
-    def model_info(self, repository: str) -> Repository:
-        if repository not in self.repositories:
-            raise RepositoryNotFoundError("404", response=type("Response", (), {"headers": {}, "request": None})())
-        return self.repositories[repository]
-
-    def create_repo(self, repository: str, **options: Any) -> str:
-        self.calls.append(("create_repo", {"repository": repository, **options}))
-        return f"hub/{repository}"
-
-    def upload_folder(self, **options: Any) -> None:
-        if self.broken:
-            raise self.broken
-        self.calls.append(("upload_folder", {**options, "files": files_below(options["folder_path"])}))
-
-
-def look(hub: Hub, repository: str = "ME/mini-onnx", *, private: bool = False) -> Destination:
-    return find_destination(repository, ["onnx/model.onnx"], ["config.json"], private=private, api=hub)
-
-
-def test_a_name_alone_is_the_owners_of_the_token() -> None:
-    assert look(Hub(), "mini-onnx").repository == "ME/mini-onnx"
-
-
-def test_a_repository_is_made_and_filled_in_one_commit(hub: Path) -> None:
-    there = Hub()
-    destination = look(there, private=True)
-    assert push_folder(hub, destination, "Add it", there) == "hub/ME/mini-onnx"
-    (create, made), (upload, pushed) = there.calls
-    assert (create, upload) == ("create_repo", "upload_folder")
-    assert made == {"repository": "ME/mini-onnx", "private": True, "exist_ok": False}
-    assert (pushed["repo_id"], pushed["commit_message"]) == ("ME/mini-onnx", "Add it")
-    assert {CARD, "onnx/model_quantized.onnx", "onnx/model_quantized.manifest.json"} <= pushed["files"]
-
-
-def test_a_push_may_replace_what_an_earlier_one_wrote() -> None:
-    files = (".gitattributes", CARD, "config.json", "onnx/model.onnx", "onnx/model.manifest.json",
-             "onnx/model/test_data_set_0/input_0.pb", "onnx/test_data_set_0/input_0.pb")  # fmt: skip
-    assert look(Hub({"ME/mini-onnx": Repository(files=files)})).exists
-
-
-@pytest.mark.parametrize("foreign", ["model.safetensors", "onnx/model_fp16.onnx", "onnx/modeling.py"])
-def test_a_repository_with_anything_else_is_refused(foreign: str) -> None:
-    with pytest.raises(PushError, match=f"it holds {foreign}; choose another name"):
-        look(Hub({"ME/mini-onnx": Repository(files=(CARD, "config.json", foreign))}))
-
-
-def test_a_public_repository_does_not_become_private_by_a_push() -> None:
-    with pytest.raises(PushError, match="the repository is public"):
-        look(Hub({"ME/mini-onnx": Repository()}), private=True)
-    assert look(Hub({"ME/mini-onnx": Repository(private=True)}), private=True).exists
-
-
-@pytest.mark.parametrize("name", ["a/b/c", "a b", "-", "ME/", ""])
-def test_what_is_no_hub_id_is_refused(name: str) -> None:
-    with pytest.raises(PushError, match="expected a hub id such as OWNER/NAME"):
-        require_repository(name)
-
-
-def test_without_a_token_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with pytest.raises(PushError, match=r"no token to write with; `hf auth login`, or set HF_TOKEN"):
-        open_hub()
-
-
-@pytest.mark.parametrize("error", [ConnectionError("no route to host"), OSError("Invalid user token.")])
-def test_a_hub_that_does_not_answer_is_one_clear_error(error: Exception) -> None:
-    with pytest.raises(PushError, match=f"{error}; check the token, the name, the network and HF_HUB_OFFLINE"):
-        look(Hub(broken=error))
-
-
-def test_a_failed_upload_says_how_to_try_again(hub: Path) -> None:
-    before = files_below(hub)
-    with pytest.raises(PushError, match=r"connection reset; the files stay in .*: `hf upload ME/mini-onnx"):
-        push_folder(
-            hub,
-            Destination("ME/mini-onnx", None, exists=True),
-            "Add it",
-            Hub(broken=ConnectionError("connection reset")),
-        )
-    assert files_below(hub) == before
-
-
-# The command line
-
-
-@pytest.fixture
-def build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path, untimed: None) -> Callable[..., Any]:
-    """`build(*options)`: `driftgate build` into `tmp_path/out`, judged on a few texts of a user's."""
-    corpus = tmp_path / "mine.jsonl"
-    corpus.write_text("\n".join(json.dumps({"body": text}) for text in TEXTS), encoding="utf-8")
-    judged = ("--corpus", corpus, "--text-column", "body", "--threads", 1)
-
-    def run(*options: object, backend: str = "onnx-fp32", on: tuple[object, ...] = judged) -> Any:
-        command = ["build", tiny_encoder, "--backend", backend, "--out", tmp_path / "out", *on, *options]
-        return run_driftgate(*command)
-
-    return run
-
-
-def assert_refused(result: Any, *words: str) -> None:
-    assert (result.exit_code, result.stdout) == (4, ""), result.output
-    for word in words:
-        assert word in result.stderr
-
-
-def test_build_says_what_was_judged_on_standard_error(build: Callable[..., Any], tmp_path: Path) -> None:
-    result = build("--corpus-rows", 99)
-    assert result.exit_code == 0, result.output
-    assert "judged on encoder tiny-roberta, corpus mine (99 rows)" in result.stderr
-    assert "onnx-fp32: largest probability difference" in result.stderr
-    assert result.stdout.splitlines() == [f"onnx-fp32: {tmp_path / 'out'} (0.1 MB)"]
-    assert "99 texts drawn from 120 with seed 0 of `mine`" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
-
-
-def test_too_few_texts_to_show_drift_end_with_7_and_write_nothing(build: Callable[..., Any], tmp_path: Path) -> None:
-    result = build("--corpus-rows", 10)
-    assert (result.exit_code, result.stdout) == (7, ""), result.output
-    assert "bounds not shown on 10 rows: " in result.stderr
-    assert "mean_of_largest_probability_drift needs about 99 different rows" in result.stderr
-    assert (
-        "drift is not shown to be kept: exit code 7; give more rows with --corpus; nothing was published"
-        in result.stderr
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_is_not_shown_can_be_published_where_it_is_only_to_be_warned_of(
-    build: Callable[..., Any], tmp_path: Path
-) -> None:
-    result = build("--corpus-rows", 10, "--not-shown", "warn")
-    assert result.exit_code == 0, result.output
-    assert "bounds not shown on 10 rows" in result.stderr
-    assert ", not shown |" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
-
-
-def test_everything_can_be_asked_to_be_shown(build: Callable[..., Any], tmp_path: Path) -> None:
-    """Drift is shown on 33 texts, flips are not."""
-    result = build("--not-shown", "fail")
-    assert result.exit_code == 7, result.output
-    assert "row_flip_rate_at_0_5 needs about" in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_broken_bound_ends_with_1_and_says_by_how_much(build: Callable[..., Any], tmp_path: Path) -> None:
-    bounds = tmp_path / "bounds.toml"
-    bounds.write_text(
-        '[fp32.max_abs_logit_drift]\nat_most = 0.0\nreason = "none at all"\nset_on = 2026-11-21\n', encoding="utf-8"
-    )
-    result = build("--bounds", bounds)
-    assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert "1 bound is broken on encoder tiny-roberta, corpus mine (120 rows); nothing was published:" in result.stderr
-    assert "none at all); beyond it by " in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--no-verify",), "only the judgement and the ledger read it"),
-        (("--private",), "--private: only --push-to-hub reads it"),
-        (("--dry-run",), "--dry-run: only --push-to-hub reads it"),
-        (("--push-to-hub", "ME/mini", "--layout", "folder"), "repositories have the layout hub"),
-        (("--push-to-hub", "a/b/c"), "expected a hub id such as OWNER/NAME"),
-        (("--bounds", "nowhere.toml"), "nowhere.toml: no such file"),
-        (("--no-verify", "--ledger", "--not-shown", "warn"), "--not-shown warn: nothing is judged with --no-verify"),
-        (("--text-column", "nothing"), "expected a column 'nothing'"),
-    ],
-    ids=lambda it: "" if isinstance(it, str) else " ".join(it),
-)
-def test_a_mistake_in_the_options_is_said_before_anything_is_built(
-    options: tuple[str, ...], words: str, build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline_module, "prepare_backend", never)
-    assert_refused(build(*options), words)
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_is_pushed_is_judged(build: Callable[..., Any]) -> None:
-    assert_refused(build("--no-verify", "--push-to-hub", "ME/mini", on=()), "what others load is judged first")
-
-
-def test_a_dry_run_shows_files_and_card_and_asks_no_hub(
-    build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(build_command, "open_hub", never)
-    result = build("--push-to-hub", "ME/mini-onnx", "--dry-run")
-    assert result.exit_code == 0, result.output
-    assert "to ME/mini-onnx:" in result.stdout
-    assert f"{(tmp_path / 'out/onnx/model.onnx').stat().st_size:,}  onnx/model.onnx" in result.stdout
-    assert "library_name: onnx" in result.stdout
-
-
-def test_a_push_uploads_what_was_judged(
-    build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = Hub()
-    monkeypatch.setattr(build_command, "open_hub", lambda: there)
-    result = build("--push-to-hub", "mini-onnx")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == "hub/ME/mini-onnx"
-    assert there.calls[1][1]["files"] == files_below(tmp_path / "out")
-    assert 'model_id = "ME/mini-onnx"' in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
-
-
-def test_a_broken_bound_pushes_nothing(
-    build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = Hub()
-    monkeypatch.setattr(build_command, "open_hub", lambda: there)
-    bounds = tmp_path / "bounds.toml"
-    bounds.write_text('[fp32.max_abs_logit_drift]\nat_most = 0\nreason = "no"\nset_on = 2026-11-21\n', encoding="utf-8")
-    assert build("--push-to-hub", "mini-onnx", "--bounds", bounds).exit_code == 1
-    assert there.calls == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from stub_backend import StubBackend
 from tiny_encoders import make_encoder
 
 from driftgate.arrays import Logits
@@ -23,19 +24,17 @@ from driftgate.errors import (
     ArtifactError,
     BackendUnavailableError,
     DeviceError,
-    DriftgateError,
     NonFiniteLogitsError,
     OptionError,
     RuntimeConflictError,
 )
-from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, TokenBatch, spread_sample
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, spread_sample
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.measure.blocks import time_blocks
-from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.workload import prepare_workload
 from driftgate.pipeline import bounds_keys, open_backend, prepare_backend
-from driftgate.run.backend import InForce, Prepared, predict
+from driftgate.run.backend import InForce, predict
 from driftgate.run.device import (
     Device,
     RunSettings,
@@ -49,8 +48,6 @@ from driftgate.run.open import open_backend as open_spec
 from driftgate.run.torch_backend import open_reference
 
 SETTINGS = RunSettings(threads=1)
-STUB = BackendSpec("stub", Precision.FP32, Runtime.TORCH)
-STUB_IN_FORCE = InForce("stub", "float32", 1)
 TEXTS = (
     "no",
     "thank you so much, this made my day",
@@ -77,27 +74,6 @@ def tokens(encoder: Encoder) -> TokenizedTexts:
 def reference_logits(encoder: Encoder, tokens: TokenizedTexts) -> Logits:
     """The reference's answers, a text at a time: nothing that batches do can be in them."""
     return predict(open_reference(encoder, SETTINGS), tokens, ArrivalPlan(1))
-
-
-@dataclass
-class StubBackend:
-    """Answers with what can be checked by hand: the sum of a row's token ids, and how many there are."""
-
-    spec: BackendSpec = STUB
-    in_force: InForce = STUB_IN_FORCE
-    bad_rows: dict[int, float] = field(default_factory=dict)
-    calls: list[int] = field(default_factory=list)
-
-    def prepare(self, batch: TokenBatch) -> Prepared:
-        def run() -> Logits:
-            self.calls.append(len(batch.rows))
-            real = batch.input_ids * batch.attention_mask
-            logits = np.stack([real.sum(1), batch.attention_mask.sum(1)], axis=1).astype(np.float32)
-            for position, row in enumerate(batch.rows):
-                logits[position] += self.bad_rows.get(row, 0)
-            return Logits(logits)
-
-        return run
 
 
 def rows_of_lengths(*lengths: int) -> TokenizedTexts:
@@ -483,46 +459,3 @@ def test_a_spread_sample_of_more_than_there_is_is_all() -> None:
 def test_a_spread_sample_is_the_same_every_time() -> None:
     tokens = rows_of_lengths(*range(1, 200))
     assert spread_sample(tokens, 30) == spread_sample(tokens, 30) != spread_sample(tokens, 30, seed=1)
-
-
-# A process of its own
-
-
-@pytest.fixture(scope="module", params=["torch", "onnx-int8-dynamic"])
-def fresh_process(request: pytest.FixtureRequest, encoder: Encoder, shared_cache: Path) -> Iterator[FreshProcess]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
-        built = prepare_backend(encoder, REGISTRY[request.param])
-        yield measure_in_fresh_process(encoder, built.spec, built.artifact, TEXTS, SETTINGS)
-
-
-@pytest.mark.slow
-def test_a_fresh_process_answers_after_it_has_loaded(fresh_process: FreshProcess) -> None:
-    assert 0 < fresh_process.load_seconds < fresh_process.first_answer_seconds
-
-
-@pytest.mark.slow
-def test_a_fresh_process_needs_more_memory_than_its_imports(fresh_process: FreshProcess) -> None:
-    assert 0 < fresh_process.baseline_bytes < fresh_process.peak_bytes
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's own peak")
-def test_the_memory_of_a_fresh_process_is_its_own_and_not_its_parents(encoder: Encoder) -> None:
-    ballast = np.ones(1 << 27)  # 1 GiB, which ru_maxrss would hand down to the child
-    measured = measure_in_fresh_process(encoder, REGISTRY["torch"], None, TEXTS, SETTINGS)
-    assert measured.peak_bytes < ballast.nbytes
-
-
-@pytest.mark.slow
-def test_what_fails_in_a_fresh_process_is_told(encoder: Encoder, tmp_path: Path, warm_cache: Path) -> None:
-    spec = REGISTRY["onnx-fp32"]
-    missing = replace(build_artifact(encoder, spec), model=tmp_path / "missing.onnx")
-    with pytest.raises(DriftgateError, match=r"(?s)onnx-fp32 failed in a process of its own:.*missing\.onnx"):
-        measure_in_fresh_process(encoder, spec, missing, TEXTS, SETTINGS)
-
-
-def test_a_backend_of_this_process_cannot_be_measured_in_another(encoder: Encoder) -> None:
-    spec = BackendSpec("mine", Precision.FP32, Runtime.TORCH, open_with=lambda *_: StubBackend())
-    with pytest.raises(OptionError, match="backend mine: it is opened by a function of this process"):
-        measure_in_fresh_process(encoder, spec, None, TEXTS, SETTINGS)

@@ -1,11 +1,9 @@
 """Counted work of whole artifacts, and of two sides."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,18 +46,6 @@ def embedded() -> Built:
 @pytest.fixture
 def tiny(tiny_encoder: Path, warm_cache: Path) -> Built:
     return build(tiny_encoder, "onnx-fp32")
-
-
-@pytest.fixture
-def add_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """`add_work(source, target, columns)` of the gate's study."""
-    import importlib
-
-    monkeypatch.syspath_prepend(str(REPOSITORY / "studies/gate"))
-    module: ModuleType = importlib.import_module("variants")
-    yield module.add_work
-    for name in ("variants", "parameters"):
-        sys.modules.pop(name, None)
 
 
 def count(built: Built, *batches: TokenBatch, settings: RunSettings = ONE) -> Work:

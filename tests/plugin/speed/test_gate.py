@@ -16,7 +16,7 @@ from typing import Any
 import onnx
 import pytest
 from gated_project import BOTH, FP32, MS, Machine, Project, Run
-from nested_pytest import change_json, copy_benchmarks
+from nested_pytest import change_json
 from running_processes import processes_of, wait_until
 
 from driftgate.backends import REGISTRY
@@ -32,32 +32,6 @@ from driftgate.inputs.encoder import load_encoder
 from driftgate.measure.software import timed_software
 
 FP32_CELLS = ["onnx-fp32-b1", "onnx-fp32-b2", "onnx-fp32-budget"]
-
-
-@pytest.fixture(scope="module")
-def accepted(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
-    """A project whose baseline has both backends: copied, never changed."""
-    folder = tmp_path_factory.mktemp("accepted")
-    copy_benchmarks(folder, "test_gate.py", "test_throughput.py")
-    project = Project(folder, tiny_encoder, shared_cache)
-    return project, project.pytest(BOTH, "--gate-accept", "-k", "artifact", suite="benchmarks")
-
-
-@pytest.fixture
-def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
-    first, run = accepted
-    assert run.code == 0, run.output
-    shutil.copytree(first.folder, tmp_path / "project")
-    return Project(tmp_path / "project", first.encoder, first.cache)
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    machine = Machine()
-    monkeypatch.setattr("driftgate.gate.sides.load_here", machine.load_here)
-    monkeypatch.setattr("driftgate.plugin.speed.speed_gate.CLOCK", machine.clock)
-    monkeypatch.setattr("driftgate.plugin.speed.speed_gate.draw_seed", lambda: 5)
-    return machine
 
 
 def test_an_accepted_run_leaves_its_artifacts_as_the_baseline(accepted: tuple[Project, Run]) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gated_project import FP32, Machine, Project  # noqa: F401 fixtures
-from test_gate_plugin import accepted, machine, project  # noqa: F401 fixtures
-from test_gate_work import add_work  # noqa: F401 a fixture
+from gated_project import FP32, Machine, Project
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
@@ -45,7 +43,7 @@ def test_a_side_that_was_not_counted_needs_a_reason() -> None:
 
 
 @pytest.fixture
-def grown(project: Project, add_work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Project:  # noqa: F811
+def grown(project: Project, add_work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose artifact has one more product than its baseline; the smaller one lies beside it."""
     monkeypatch.setenv("DRIFTGATE_CACHE", str(project.cache))
     model = project.folder / "shipped/model.onnx"
@@ -58,14 +56,14 @@ def grown(project: Project, add_work: Callable[..., None], monkeypatch: pytest.M
     return project
 
 
-def cells_of(project: Project) -> list[dict[str, Any]]:  # noqa: F811
+def cells_of(project: Project) -> list[dict[str, Any]]:
     document = json.loads((project.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
     return list(document["gate"]["cells"])
 
 
 def test_added_work_is_reported_beside_the_verdict_and_fails_only_where_it_is_gated(
     grown: Project,
-    machine: Machine,  # noqa: F811
+    machine: Machine,
 ) -> None:
     run = grown.pytest(SHIPPED, "--gate", "--gate-report=gate.md")
     assert run.code == 0, run.output
@@ -85,7 +83,7 @@ def test_added_work_is_reported_beside_the_verdict_and_fails_only_where_it_is_ga
     assert "gate baseline not saved: a run that ends with 1" in run.output
 
 
-def test_added_work_fails_where_the_clock_cannot_tell(grown: Project, machine: Machine) -> None:  # noqa: F811
+def test_added_work_fails_where_the_clock_cannot_tell(grown: Project, machine: Machine) -> None:
     machine.noise = 0.5
     run = grown.pytest(SHIPPED, "--gate", "--gate-budget=20")
     assert (run.code, set(run.verdicts.values())) == (7, {"NOT MEASURABLE"}), run.output
@@ -96,7 +94,7 @@ def test_added_work_fails_where_the_clock_cannot_tell(grown: Project, machine: M
 
 def test_less_work_passes_the_strictest_limit_and_so_does_more_within_a_wide_one(
     grown: Project,
-    machine: Machine,  # noqa: F811
+    machine: Machine,
 ) -> None:
     (grown.folder / "pytest.ini").write_text("[pytest]\ndriftgate_gate_work = 100%\n", encoding="utf-8")
     run = grown.pytest(SHIPPED, "--gate", "--gate-accept")
@@ -109,14 +107,14 @@ def test_less_work_passes_the_strictest_limit_and_so_does_more_within_a_wide_one
     assert "shipped: other nodes than the baseline's (-1 Add, -1 MatMul, -1 Mul, -1 ReduceMax), work -" in run.output
 
 
-def test_equal_bytes_are_not_counted(project: Project, machine: Machine) -> None:  # noqa: F811
+def test_equal_bytes_are_not_counted(project: Project, machine: Machine) -> None:
     run = project.pytest(FP32, "--gate", "--gate-measure-identical", "--gate-work=0%", "-k", "fp32")
     assert {cell["work"] for cell in cells_of(project)} == {None}, run.output
 
 
 def test_work_that_cannot_be_counted_does_not_pass(
     grown: Project,
-    machine: Machine,  # noqa: F811
+    machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object) -> dict[str, Work]:
@@ -143,7 +141,7 @@ def test_work_that_cannot_be_counted_does_not_pass(
         ("101%", "gate work 1.01: expected a number from 0 to 1, the share of its work that a cell may have more"),
     ],
 )
-def test_a_limit_that_is_no_share_is_refused(project: Project, value: str, words: str) -> None:  # noqa: F811
+def test_a_limit_that_is_no_share_is_refused(project: Project, value: str, words: str) -> None:
     run = project.pytest(FP32, "--gate", f"--gate-work={value}")
     assert run.code == 4, run.output
     assert words in run.output
