@@ -15,7 +15,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 SHELLS = ("bash", "sh", "console", "shell")
 _SLOW = "<!-- slow -->"
 _END = "-- end of a command --"
