@@ -19,9 +19,8 @@ from driftgate.backends import (
 )
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
-from driftgate.builder.checkpoint import is_checkpoint, open_checkpoint
 from driftgate.builder.layout import copy_artifact, require_empty
-from driftgate.builder.published import open_published
+from driftgate.builder.published import is_checkpoint, open_checkpoint, open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.corpus import Corpus

@@ -17,7 +17,7 @@ from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import build as build_module
-from driftgate.builder import code_digest
+from driftgate.builder import steps as code_digest
 from driftgate.builder.artifact import open_artifact, read_manifest
 from driftgate.builder.build import build_artifact
 from driftgate.builder.steps import STEPS

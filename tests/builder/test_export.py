@@ -18,7 +18,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, load_inlined
 from driftgate.onnx_graph.graph import MICROSOFT
 from driftgate.onnx_graph.lower import fuse_layers
-from driftgate.onnx_graph.masks import narrow_masks
+from driftgate.onnx_graph.node_names import narrow_masks
 
 
 @pytest.fixture(scope="module", params=["roberta", "albert", "modernbert"])

@@ -14,11 +14,10 @@ from tiny_encoders import SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
-from driftgate.builder.optimize import optimize_basic
+from driftgate.builder.optimize import merge_duplicates, optimize_basic
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.onnx_graph.duplicates import merge_duplicates
 from driftgate.pipeline import open_backend
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings

@@ -15,9 +15,8 @@ from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Artifact, Manifest, open_artifact, read_manifest
 from driftgate.builder.cache import cached
 from driftgate.builder.calibration_texts import Calibration, tokenize_calibration
-from driftgate.builder.code_digest import digest_code
 from driftgate.builder.runtime_errors import explain, is_onnxruntimes
-from driftgate.builder.steps import find_step
+from driftgate.builder.steps import digest_code, find_step
 from driftgate.errors import BuildError, DriftgateError, OptionError, quote_lines
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus

@@ -21,8 +21,7 @@ from driftgate.inputs.tokens import tokenize
 from driftgate.inputs.weights import load_module
 from driftgate.onnx_graph.functions import define_functions
 from driftgate.onnx_graph.graph import save_model
-from driftgate.onnx_graph.masks import narrow_masks
-from driftgate.onnx_graph.node_names import name_nodes
+from driftgate.onnx_graph.node_names import name_nodes, narrow_masks
 
 VERSION = "torch-dynamo-1"
 """Which exporter this is, and which use of it: part of the cache key and of manifests."""

@@ -1,6 +1,15 @@
-"""The build steps by name. Each reads one ONNX file, leaves it alone, and writes another."""
+"""The build steps by name. Each reads one ONNX file, leaves it alone, and writes another.
 
+A digest of the code of a step is part of the key of what it writes, so that a step that changed is noticed without a new version.
+"""
+
+import ast
+import hashlib
+import importlib
+import sys
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 from driftgate.backends import Step
 from driftgate.builder.float16 import convert_float16
@@ -46,3 +55,41 @@ def find_step(step: str | Step) -> Step:
     if step not in STEPS:
         raise BuildError(f"unknown build step {step!r}; known: export, {', '.join(STEPS)}")
     return STEPS[step]
+
+
+_MADE_OF = ("driftgate.builder", "driftgate.onnx_graph", "driftgate.inputs.weights")
+"""Modules that steps are made of; those that only say what a file or an encoder is do not count."""
+
+
+def digest_code(module: str) -> str:
+    """Eight hexadecimal digits, of the source file of a step's module and of all that it imports of what steps are made of.
+
+    "" where there is no file: a step that is typed into an interpreter goes by its version alone.
+    """
+    files = sorted(_files(module))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8] if files else ""
+
+
+@cache
+def _files(module: str) -> frozenset[Path]:
+    """The source file of `module` and those that it imports, directly or not."""
+    found: dict[str, Path] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        path = _source(name)
+        if name not in found and path is not None:
+            found[name] = path
+            pending += [imported for imported in _imports(path) if imported.startswith(_MADE_OF)]
+    return frozenset(found.values())
+
+
+def _source(module: str) -> Path | None:
+    ours = module.startswith("driftgate.")
+    path = getattr(importlib.import_module(module) if ours else sys.modules.get(module), "__file__", None)
+    return Path(path) if path and path.endswith(".py") and Path(path).is_file() else None
+
+
+def _imports(path: Path) -> list[str]:
+    tree = ast.parse(path.read_bytes())
+    return [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]

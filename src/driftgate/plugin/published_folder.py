@@ -3,8 +3,7 @@
 import pytest
 
 from driftgate.backends import BackendSpec
-from driftgate.builder.checkpoint import is_checkpoint
-from driftgate.builder.published import find_published_model
+from driftgate.builder.published import find_published_model, is_checkpoint
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.verify.shipped import Shipped, compare_shipped
 

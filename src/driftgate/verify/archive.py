@@ -17,7 +17,7 @@ from typing import BinaryIO
 from driftgate.edges.limits import Limit
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError
-from driftgate.onnx_graph.file_kinds import LONGEST, describe_content
+from driftgate.onnx_graph.onnx_file import LONGEST, describe_content
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from driftgate.builder.vectors import SET_PREFIX
 from driftgate.errors import ArtifactError
 from driftgate.inputs.model_folder import own_files
-from driftgate.onnx_graph.file_kinds import describe_content
+from driftgate.onnx_graph.onnx_file import describe_content
 
 
 @dataclass(frozen=True, slots=True, eq=False)
