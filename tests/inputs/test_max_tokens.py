@@ -20,7 +20,7 @@ from driftgate.errors import BaselineError, OptionError
 from driftgate.gate.run_facts import describe_run
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.inputs.shorter import limit_tokens
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.process import describe_request, read_request
 from driftgate.results.accuracy_baseline import AccuracyBaseline, require_comparable

@@ -17,8 +17,8 @@ from tiny_encoders import SENTENCES
 
 from driftgate.errors import CorpusError, OptionError, OutputError
 from driftgate.inputs.encoder import load_encoder
-from driftgate.inputs.shorter import limit_tokens
 from driftgate.inputs.texts import Text, on_one_line
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 from driftgate.predict import answerer as answerer_module
 from driftgate.predict.answerer import Answerer, open_answerer

@@ -11,7 +11,7 @@ import typer
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import load_encoder
-from driftgate.inputs.shorter import limit_tokens
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.pipeline import OpenBackends, choose_backends, require_buildable
 from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device

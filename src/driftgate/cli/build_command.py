@@ -18,7 +18,7 @@ from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import load_encoder
-from driftgate.inputs.shorter import limit_tokens
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable

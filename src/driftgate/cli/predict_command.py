@@ -18,8 +18,7 @@ from driftgate.cli.predict_texts import (
 from driftgate.edges.limits import TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
-from driftgate.inputs.shorter import limit_tokens
-from driftgate.inputs.thresholds import read_thresholds
+from driftgate.inputs.thresholds import limit_tokens, read_thresholds
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device

@@ -1,5 +1,6 @@
-"""What an encoder is asked about at once: a text, or a pair of texts."""
+"""What an encoder is asked about at once: a text, or a pair of texts; and texts that no encoding can carry."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeGuard
 
@@ -44,3 +45,17 @@ def pair_with_next(texts: Iterable[str]) -> tuple[Pair, ...]:
 def on_one_line(text: Text) -> str:
     """For people: the texts of a pair with a bar between them."""
     return _BETWEEN.join(parts_of(text))
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_NAMED_IN_ERRORS = 10
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Half of a UTF-16 pair: Python holds it, UTF-8 does not, and the tokenizers library fails on it."""
+    return _LONE_SURROGATE.search(text) is not None
+
+
+def name_rows(rows: Sequence[str]) -> str:
+    """The first few, for an error message."""
+    return ", ".join(rows[:_NAMED_IN_ERRORS]) + (" ..." if len(rows) > _NAMED_IN_ERRORS else "")

@@ -13,8 +13,7 @@ from driftgate.arrays import IntArray
 from driftgate.errors import CorpusError, EncoderError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.named_files import name_tokenizer_files
-from driftgate.inputs.texts import Text, parts_of
-from driftgate.inputs.unicode import has_lone_surrogate, name_rows
+from driftgate.inputs.texts import Text, has_lone_surrogate, name_rows, parts_of
 
 # Truncation is state of the tokenizer: in another thread's call it would raise "Already borrowed", or cut its texts
 # (tokenizers #537). Threads lose little, since a call uses every core itself.

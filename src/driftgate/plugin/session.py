@@ -17,7 +17,7 @@ from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
-from driftgate.inputs.shorter import limit_tokens
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
 from driftgate.pipeline import Built, OpenBackends, known_keys

@@ -12,9 +12,8 @@ from driftgate.arrays import Logits
 from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import BudgetPlan, TokenBatch, make_batches
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.texts import Text, map_parts, parts_of
+from driftgate.inputs.texts import Text, map_parts, name_rows, parts_of
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
-from driftgate.inputs.unicode import name_rows
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
 from driftgate.predict.reading.rows import Rejected, Row
 from driftgate.predict.windows import Window

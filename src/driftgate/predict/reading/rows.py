@@ -6,8 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from driftgate.edges.spelling import option
-from driftgate.inputs.texts import Text
-from driftgate.inputs.unicode import has_lone_surrogate
+from driftgate.inputs.texts import Text, has_lone_surrogate
 
 MAX_ROW_CHARS = 1 << 25
 """A longer line, or field of a CSV file, is not read into memory."""
