@@ -21,9 +21,9 @@ from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
+from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
-from driftgate.judge.length import LengthAnswers
 from driftgate.pipeline import (
     OpenBackends,
     answer_exactly,

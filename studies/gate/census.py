@@ -9,7 +9,7 @@ from parameters import SIGNS_CONFIDENCE
 
 from driftgate.gate.pairs import Pair
 from driftgate.gate.sequential import robust_spread
-from driftgate.judge.confidence.intervals import clopper_pearson
+from driftgate.judge.confidence.counted_limits import clopper_pearson
 
 _MEDIAN_VARIANCE = {2: 0.5}
 """Of the median of so many normal values of variance 1; a load has so many pairs."""

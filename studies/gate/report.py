@@ -28,7 +28,7 @@ from tables import draw_roc, write_document  # noqa: E402
 from driftgate.gate.rule import SpeedRule, Verdict  # noqa: E402
 from driftgate.gate.sequential import robust_spread  # noqa: E402
 from driftgate.gate.verdicts import TimedRun  # noqa: E402
-from driftgate.judge.confidence.intervals import clopper_pearson  # noqa: E402
+from driftgate.judge.confidence.counted_limits import clopper_pearson  # noqa: E402
 
 RESAMPLES = 2000
 Replay = Callable[[TimedRun, SpeedRule], list[Run]]

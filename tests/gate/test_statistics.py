@@ -20,7 +20,7 @@ from driftgate.gate.sequential import (
     sharpen,
 )
 from driftgate.gate.verdicts import TimedRun, judge_cells
-from driftgate.judge.confidence.intervals import clopper_pearson
+from driftgate.judge.confidence.counted_limits import clopper_pearson
 
 RULE = SpeedRule()
 EFFECT = RULE.log_detect

@@ -24,7 +24,7 @@ from driftgate.inputs.long_texts import LENGTHS, TOKENS_PER_LENGTH, count_rows, 
 from driftgate.inputs.tokens import load_tokenizer, tokenize
 from driftgate.judge.bounds import find_bound
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.length import LengthAnswers, LongTexts, measure_long_texts
+from driftgate.judge.drift import LengthAnswers, LongTexts, measure_long_texts
 from driftgate.judge.parts import LONG_TEXTS
 from driftgate.pipeline import open_backend
 from driftgate.plugin.keys import SESSION

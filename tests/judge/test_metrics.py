@@ -18,9 +18,9 @@ from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.bounds import Bound, Outcome, hold_to_bound
 from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.confidence.metric_limits import find_limits
+from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
-from driftgate.judge.length import LengthAnswers
 from driftgate.judge.metric_types import PROBABILITY, Metric, once
 from driftgate.judge.metrics import BOUNDED, METRICS
 from driftgate.judge.movement import measure_movement

@@ -18,10 +18,9 @@ from driftgate.judge.bounds import Outcome
 from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.confidence.levels import Levels
 from driftgate.judge.evidence import Evidence, Head
-from driftgate.judge.faults import make_faults
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.metrics import BOUNDED
-from driftgate.judge.proposed_bounds import Proposal, propose_bounds
+from driftgate.judge.proposed_bounds import Proposal, make_faults, propose_bounds
 from driftgate.report.bounds_proposal import render_proposal, require_new, write_bounds
 from driftgate.suites import FOLDER
 

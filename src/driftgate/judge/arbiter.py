@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
-from driftgate.judge.comparable import require_comparable
+from driftgate.judge.probabilities import require_comparable
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Decisions, LabelMatrix, Probabilities
-from driftgate.judge.comparable import require_same_shape
+from driftgate.judge.probabilities import require_same_shape
 
 BINS = 15
 

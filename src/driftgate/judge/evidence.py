@@ -14,7 +14,7 @@ SLICE_THRESHOLD = 0.5
 """Of the decisions that slices count."""
 
 if TYPE_CHECKING:
-    from driftgate.judge.length import LengthAnswers
+    from driftgate.judge.drift import LengthAnswers
 
 Thresholds = FloatArray | float
 """One threshold for all labels, or float64, (labels,)."""

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from driftgate.arrays import BoolArray, Decisions, LabelMatrix
-from driftgate.judge.comparable import require_same_shape
-from driftgate.judge.confidence.intervals import clopper_pearson, holm
+from driftgate.judge.confidence.counted_limits import clopper_pearson, holm
+from driftgate.judge.probabilities import require_same_shape
 from driftgate.judge.quality import MIN_SUPPORT
 
 SIGNIFICANT = 0.05

@@ -13,10 +13,9 @@ from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_ca
 from driftgate.judge.confidence.bootstrap import PairedLoss, paired_losses
 from driftgate.judge.confidence.levels import Levels, exact_limits
 from driftgate.judge.confidence.metric_limits import find_limits
-from driftgate.judge.drift import Drift, measure_drift
+from driftgate.judge.drift import Drift, LongTexts, measure_drift, measure_long_texts
 from driftgate.judge.evidence import SLICE_THRESHOLD, Evidence
 from driftgate.judge.flips import Flips, count_flips
-from driftgate.judge.length import LongTexts, measure_long_texts
 from driftgate.judge.margins import Margins, measure_margins
 from driftgate.judge.metrics import gated_in
 from driftgate.judge.noise import Noise, measure_noise
@@ -39,9 +38,8 @@ from driftgate.judge.parts import (
     Measured,
     Part,
 )
-from driftgate.judge.quality import Quality, measure_quality
+from driftgate.judge.quality import Quality, SubsetAccuracyChange, compare_subset_accuracy, measure_quality
 from driftgate.judge.slice_drift import SliceDrift, measure_slices
-from driftgate.judge.subset_accuracy import SubsetAccuracyChange, compare_subset_accuracy
 
 T = TypeVar("T")
 Measure = Callable[[Evidence], T | None]

@@ -6,8 +6,7 @@ import numpy as np
 from scipy.special import logit
 
 from driftgate.arrays import FloatArray, Logits
-from driftgate.judge.comparable import require_comparable
-from driftgate.judge.probabilities import decide, to_probabilities
+from driftgate.judge.probabilities import decide, require_comparable, to_probabilities
 
 _SHARE = 99
 

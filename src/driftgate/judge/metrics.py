@@ -7,9 +7,9 @@ gated one needs a bound for every precision class in its suite's `bounds.toml` b
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from driftgate.judge.changes import CHANGES
 from driftgate.judge.metric_types import (
     BYTES,
+    CHANGES,
     CORRELATION,
     COUNT,
     EXPECTED_COUNT,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Logits
-from driftgate.judge.comparable import require_comparable
-from driftgate.judge.probabilities import to_probabilities
+from driftgate.judge.probabilities import require_comparable, to_probabilities
 
 UNMOVED = 1e-5
 """Largest probability difference that rounding explains: float32 on the same texts."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import Logits
-from driftgate.judge.comparable import require_comparable
-from driftgate.judge.probabilities import to_probabilities
+from driftgate.judge.probabilities import require_comparable, to_probabilities
 
 
 @dataclass(frozen=True, slots=True)

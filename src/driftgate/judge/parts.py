@@ -12,15 +12,13 @@ if TYPE_CHECKING:
     from driftgate.judge.arbiter import ErrorRatio
     from driftgate.judge.calibration import Calibration, PrevalenceShift
     from driftgate.judge.confidence.bootstrap import PairedLoss
-    from driftgate.judge.drift import Drift
+    from driftgate.judge.drift import Drift, LongTexts
     from driftgate.judge.flips import Flips
-    from driftgate.judge.length import LongTexts
     from driftgate.judge.margins import Margins
     from driftgate.judge.movement import Movement
     from driftgate.judge.noise import Noise
-    from driftgate.judge.quality import Quality
+    from driftgate.judge.quality import Quality, SubsetAccuracyChange
     from driftgate.judge.slice_drift import SliceDrift
-    from driftgate.judge.subset_accuracy import SubsetAccuracyChange
 
 T = TypeVar("T")
 

@@ -1,6 +1,9 @@
-"""Logits to probabilities to decisions. The only place where the cast to float64 is made."""
+"""What can be compared row by row, and logits to probabilities to decisions: the only place where the cast to float64 is made."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from driftgate.arrays import Decisions, FloatArray, Logits, Probabilities
@@ -33,3 +36,26 @@ def decide(probabilities: Probabilities, thresholds: FloatArray | float, *, mult
     chosen = np.zeros(probabilities.shape, dtype=np.bool_)
     chosen[np.arange(len(probabilities)), np.argmax(probabilities, axis=1)] = True
     return Decisions(chosen)
+
+
+def require_same_shape(*arrays: NDArray[Any]) -> None:
+    """Refuse arrays that are not all of one shape, (rows, labels), with something in them.
+
+    Raises:
+        ValueError: with the shapes.
+    """
+    first = arrays[0]
+    if any(array.shape != first.shape for array in arrays) or first.ndim != 2 or not first.size:
+        found = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"expected arrays of one shape (rows, labels), none of them empty, found {found}")
+
+
+def require_comparable(*logits: NDArray[Any]) -> None:
+    """Refuse other shapes, nothing in them, and NaN or infinity, which never count as small.
+
+    Raises:
+        ValueError: says which.
+    """
+    require_same_shape(*logits)
+    if not all(np.isfinite(side).all() for side in logits):
+        raise ValueError("expected finite logits, found NaN or infinity")

@@ -1,17 +1,59 @@
-"""Bounds for an encoder of one's own, from what a good build of it is seen to do."""
+"""Bounds for an encoder of one's own, from what a good build of it does, tried on faults before anyone relies on them."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+from numpy.typing import NDArray
+
+from driftgate.arrays import Logits
 from driftgate.judge.bounds import Bound, Bounds, MetricVerdict, Outcome
 from driftgate.judge.confidence.levels import rows_needed
-from driftgate.judge.faults import make_faults
+from driftgate.judge.evidence import Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.metric_types import Unit
 from driftgate.judge.metrics import METRICS, gated_in
 from driftgate.judge.parts import OF_A_CORPUS
+
+_NEVER = -20.0
+_SHIFT = 0.3
+_MOVED_ROWS = 0.02
+
+
+def make_faults(head: Head, reference: Logits, backend: Logits) -> Mapping[str, Logits]:
+    """The backend's logits with one fault each, float32, (rows, labels), by what the fault is.
+
+    Drift twice and three times as large; the two most probable labels swapped, the first of them never given, its logits lower;
+    some rows answered as others. What needs two labels or rows is left out where there is one.
+    """
+    common = np.argsort(-head.probabilities(reference).mean(axis=0), kind="stable")
+    first = head.labels[common[0]]
+    drift = backend - reference
+    faults = {
+        "drift doubled": reference + 2 * drift,
+        "drift tripled": reference + 3 * drift,
+        f"{first!r} never given": _with_column(backend, common[0], min(_NEVER, float(backend.min()) - 1)),
+        f"logits of {first!r} {_SHIFT} lower": _with_column(backend, common[0], backend[:, common[0]] - _SHIFT),
+    }
+    if len(common) > 1:
+        order = np.arange(len(common))
+        order[common[:2]] = common[1::-1]
+        faults[f"{first!r} and {head.labels[common[1]]!r} swapped"] = backend[:, order]
+    if (count := max(2, round(_MOVED_ROWS * len(backend)))) <= len(backend):
+        rows = np.random.default_rng(0).choice(len(backend), count, replace=False)
+        moved = backend.copy()
+        moved[rows] = backend[np.roll(rows, 1)]
+        faults[f"{_MOVED_ROWS:.0%} of the rows answered as others"] = moved
+    return {name: Logits(np.asarray(logits, dtype=np.float32)) for name, logits in faults.items()}
+
+
+def _with_column(logits: Logits, column: int, values: NDArray[np.float32] | float) -> NDArray[np.float32]:
+    changed = logits.copy()
+    changed[:, column] = values
+    return changed
+
 
 ROOM = 2.0
 """How many times the upper limit seen a bound is: so many rows show it again, and a build that drifts a little more keeps it."""

@@ -1,4 +1,4 @@
-"""Metrics against true labels."""
+"""Metrics against true labels, and which rows gain or lose their whole label set."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from driftgate.arrays import Decisions, LabelMatrix
-from driftgate.judge.comparable import require_same_shape
+from driftgate.judge.confidence.counted_limits import mcnemar_exact, paired_difference
+from driftgate.judge.probabilities import require_same_shape
 
 MIN_SUPPORT = 50
 """A label with fewer positive rows has an F1 that one flip moves by percents."""
@@ -79,3 +80,34 @@ def _correlate(truth: LabelMatrix, decisions: Decisions, *, multi_label: bool) -
     axis = 0 if multi_label else None
     covariance, spread = (true * found).sum(axis), np.sqrt((true**2).sum(axis) * (found**2).sum(axis))
     return float(np.mean(np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetAccuracyChange:
+    """Paired comparison of whole rows.
+
+    Args:
+        lost: rows that only the reference gets right. `gained`: rows that only the backend gets right.
+        mcnemar_p: exact two-sided McNemar test of lost against gained.
+        low, high: 90% score interval (Tango 1998) of the loss of subset accuracy.
+    """
+
+    rows: int
+    lost: int
+    gained: int
+    mcnemar_p: float
+    low: float
+    high: float
+
+
+def compare_subset_accuracy(reference: Decisions, backend: Decisions, truth: LabelMatrix) -> SubsetAccuracyChange:
+    """Compare decisions of both sides with the truth, all bool, (rows, labels).
+
+    Raises:
+        ValueError: different shapes.
+    """
+    require_same_shape(reference, backend, truth)
+    right, still = (np.all(side == truth, axis=1) for side in (reference, backend))
+    lost, gained = int((right & ~still).sum()), int((still & ~right).sum())
+    interval = paired_difference(lost, gained, len(truth), confidence=0.9)
+    return SubsetAccuracyChange(len(truth), lost, gained, mcnemar_exact(lost, gained), interval.low, interval.high)

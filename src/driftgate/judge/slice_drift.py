@@ -7,9 +7,8 @@ import numpy as np
 from scipy.special import logit
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits
-from driftgate.judge.comparable import require_comparable
 from driftgate.judge.flips import count_flips
-from driftgate.judge.probabilities import decide, to_probabilities
+from driftgate.judge.probabilities import decide, require_comparable, to_probabilities
 
 CLOSEST_SHARE = 0.1
 

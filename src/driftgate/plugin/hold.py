@@ -20,9 +20,8 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
-from driftgate.judge.changes import CHANGES, GENERATED
 from driftgate.judge.confidence.levels import exact_limits
-from driftgate.judge.metric_types import Metric
+from driftgate.judge.metric_types import CHANGES, GENERATED, Metric
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.session import DriftgateSession, reported

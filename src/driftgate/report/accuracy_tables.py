@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from driftgate.judge.confidence.equivalence import MARGIN, judge_equivalence
+from driftgate.judge.confidence.bootstrap import MARGIN, judge_equivalence
 from driftgate.judge.metric_types import Metric
 from driftgate.judge.metrics import METRICS, worst_slice
 from driftgate.judge.parts import FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURACY

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Decisions, LabelMatrix
-from driftgate.judge.confidence.bootstrap import PairedLoss
-from driftgate.judge.confidence.equivalence import METRICS, judge_equivalence
-from driftgate.judge.subset_accuracy import SubsetAccuracyChange, compare_subset_accuracy
+from driftgate.judge.confidence.bootstrap import METRICS, PairedLoss, judge_equivalence
+from driftgate.judge.quality import SubsetAccuracyChange, compare_subset_accuracy
 
 UNCHANGED = SubsetAccuracyChange(rows=5000, lost=0, gained=0, mcnemar_p=1.0, low=-0.0005, high=0.0005)
 

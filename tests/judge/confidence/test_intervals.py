@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from driftgate.judge.confidence.intervals import clopper_pearson, holm, mcnemar_exact, paired_difference
+from driftgate.judge.confidence.counted_limits import clopper_pearson, holm, mcnemar_exact, paired_difference
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (1, 5427)])

@@ -1,4 +1,6 @@
-"""Paired bootstrap of quality: what the backend loses to the reference on the same rows, with an interval."""
+"""Paired bootstrap of quality: what the backend loses to the reference on the same rows, with an interval; and whether that is
+"almost identical" by two one-sided tests (Schuirmann 1987).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix
-from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.confidence.counted_quality import (
     Counts,
     Metric,
@@ -18,7 +19,8 @@ from driftgate.judge.confidence.counted_quality import (
     ratio,
     split_totals,
 )
-from driftgate.judge.quality import MIN_SUPPORT
+from driftgate.judge.probabilities import require_same_shape
+from driftgate.judge.quality import MIN_SUPPORT, SubsetAccuracyChange
 
 METRICS = (
     "micro_precision", "micro_recall", "micro_f1", "macro_precision", "macro_recall", "macro_f1", "macro_f1_supported",
@@ -137,3 +139,26 @@ def _resolution(
     after = _evaluate(metrics, counts)
     losses = {name: float(np.average(before[name][0] - after[name], weights=hits)) for name in METRICS}
     return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}
+
+
+MARGIN = 0.01
+"""Model cards call a loss of a hundredth "almost identical"."""
+JUDGED_METRICS = ("micro_f1", "macro_f1")
+
+
+def judge_equivalence(rows: SubsetAccuracyChange, losses: Mapping[str, PairedLoss], margin: float = MARGIN) -> str:
+    """Say "yes" where all intervals lie within `margin` of no loss, "no" where one lies outside, else "not shown"; and why.
+
+    A 90% interval within the margin is the two one-sided tests at 5% each. Subset accuracy is judged by its score interval,
+    which is no point where nothing flipped: a few rows that agree show nothing.
+    """
+    intervals = {"subset_accuracy": (rows.low, rows.high)}
+    intervals |= {name: (losses[name].low, losses[name].high) for name in JUDGED_METRICS}
+    described = {name: f"{name} loss [{low:+.4f}, {high:+.4f}]" for name, (low, high) in intervals.items()}
+    for name, (low, high) in intervals.items():
+        if low > margin or high < -margin:
+            return f"no: {described[name]}"
+    for name, (low, high) in intervals.items():
+        if not -margin <= low <= high <= margin:
+            return f"not shown: {described[name]}"
+    return "yes"

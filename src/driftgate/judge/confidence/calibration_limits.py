@@ -15,9 +15,9 @@ import numpy as np
 
 from driftgate.arrays import FloatArray, LabelMatrix, Probabilities
 from driftgate.judge.calibration import BINS
-from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.confidence.levels import Levels, Limits
 from driftgate.judge.confidence.mean_limits import mean_limits
+from driftgate.judge.probabilities import require_same_shape
 
 
 def calibration_limits(

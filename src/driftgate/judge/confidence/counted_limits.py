@@ -1,13 +1,86 @@
-"""Confidence limits of what is counted or ordered, exact at any level: shares of rows, and quantiles."""
+"""Confidence limits of what is counted or ordered, exact at any level: shares of rows, quantiles, tests on paired decisions."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import bdtr
+from scipy.stats import binomtest, norm
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.confidence.intervals import clopper_pearson
 from driftgate.judge.confidence.levels import SHOW_LEVEL, Levels, Limits, critical, require_finite
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval; `confidence` is 0.95 for 95%."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Exact two-sided interval of a proportion (Clopper & Pearson 1934).
+
+    Raises:
+        ValueError: no trials, fewer than 0 successes, or more than trials.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"expected 0 to {trials} successes in at least one trial, found {successes}")
+    found = binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return Interval(float(found.low), float(found.high), confidence)
+
+
+def mcnemar_exact(lost: int, gained: int) -> float:
+    """Two-sided p of the exact McNemar test that both directions are equally likely; 1 where nothing differs."""
+    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """p values adjusted for testing all of them, in the order given (Holm 1979)."""
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given)
+    stepped = np.maximum.accumulate(given[order] * (len(given) - np.arange(len(given))))
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return tuple(adjusted.tolist())
+
+
+def paired_difference(lost: int, gained: int, pairs: int, confidence: float = 0.95) -> Interval:
+    """Score interval of (lost - gained) / pairs, the loss of a proportion between two paired sides (Tango 1998).
+
+    It holds where nothing was lost or gained too: the Wald interval would be a point there.
+
+    Raises:
+        ValueError: counts that are not possible.
+    """
+    if lost < 0 or gained < 0 or pairs < 1 or lost + gained > pairs:
+        raise ValueError(f"expected counts of at least 0 among {pairs} pairs, found {lost} lost and {gained} gained")
+    critical = float(norm.ppf((1 + confidence) / 2))
+    estimate = (lost - gained) / pairs
+
+    def excess(difference: float, sign: int) -> float:
+        return sign * _score(lost, gained, pairs, difference) - critical
+
+    low = -1.0 if excess(-1 + 1e-12, 1) < 0 else brentq(excess, -1 + 1e-12, estimate, args=(1,))
+    high = 1.0 if excess(1 - 1e-12, -1) < 0 else brentq(excess, estimate, 1 - 1e-12, args=(-1,))
+    return Interval(float(low), float(high), confidence)
+
+
+def _score(lost: int, gained: int, pairs: int, difference: float) -> float:
+    """Tango's score statistic of the hypothesis that the loss is `difference`, with the restricted estimate of q21."""
+    numerator = lost - gained - pairs * difference
+    linear = -lost - gained + (2 * pairs - lost + gained) * difference
+    constant = -gained * difference * (1 - difference)
+    root = np.sqrt(max(linear**2 - 8 * pairs * constant, 0.0))
+    restricted = (root - linear) / (4 * pairs)
+    variance = pairs * (2 * restricted + difference * (1 - difference))
+    if variance <= 0:
+        return 0.0 if numerator == 0 else float(np.copysign(np.inf, numerator))
+    return float(numerator / np.sqrt(variance))
 
 
 def proportion_limits(successes: int, rows: int, levels: Levels) -> Limits:

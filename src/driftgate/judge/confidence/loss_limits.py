@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.arrays import Decisions, FloatArray, IntArray, LabelMatrix
-from driftgate.judge.comparable import require_same_shape
 from driftgate.judge.confidence.counted_quality import Metric, count_rows, counted_metrics, split_totals
 from driftgate.judge.confidence.levels import Levels, Limits, unknown_limits
 from driftgate.judge.confidence.mean_limits import lower_limit
+from driftgate.judge.probabilities import require_same_shape
 from driftgate.judge.quality import MIN_SUPPORT
 
 METRICS = ("micro_f1", "macro_f1", "macro_f1_supported", "subset_accuracy", "mcc")
