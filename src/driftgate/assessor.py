@@ -154,7 +154,7 @@ class Assessor:
 
     def _vary(self, backend: Backend) -> dict[str, list[Logits]]:
         """Answers to the same rows beside other batch mates, and with other padding."""
-        from driftgate.run.variations import answer_in_random_batches, answer_with_padding
+        from driftgate.run.backend import answer_in_random_batches, answer_with_padding
 
         mates = self.tokens.take(spread_sample(self.tokens, NOISE_ROWS))
         alone = self.tokens.take(spread_sample(self.tokens, PADDED_ROWS))

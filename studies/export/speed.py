@@ -23,8 +23,7 @@ from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, spread_
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.measure.blocks import time_blocks
-from driftgate.measure.workload import prepare_workload
+from driftgate.measure.workload import prepare_workload, time_blocks
 from driftgate.pipeline import open_backend
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads

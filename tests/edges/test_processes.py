@@ -14,9 +14,9 @@ from command_line import run_driftgate
 
 from driftgate.errors import WorkerError
 from driftgate.gate.remote_side import MODULE
+from driftgate.gate.run_facts import timed_software
 from driftgate.measure.process import ask_fresh_process
 from driftgate.measure.remote import start_worker
-from driftgate.measure.software import timed_software
 from driftgate.measure.workers import start_team
 
 REPOSITORY = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ print(json.dumps({"numpy": subprocess.run(command, check=True, capture_output=Tr
 """
 WORKER = """\
 import numpy
-from driftgate.measure.serve import serve
+from driftgate.measure.remote import serve
 serve(lambda request: {"provider": numpy.__file__, "arithmetic": "", "resident_bytes": 0})
 """
 

@@ -12,8 +12,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.slices import slice_rows
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.run.backend import InForce, Prepared
-from driftgate.run.variations import BATCH_SIZES, answer_in_random_batches, answer_with_padding
+from driftgate.run.backend import BATCH_SIZES, InForce, Prepared, answer_in_random_batches, answer_with_padding
 
 TEXTS = ("hello there", "café au lait", "so happy \U0001f600", "flag \U0001f1e9\U0001f1ea", "what a game! " * 30)
 

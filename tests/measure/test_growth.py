@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nested_pytest import copy_benchmarks, run_pytest
 
-from driftgate.measure.growth import memory_growth
+from driftgate.measure.leak import memory_growth
 
 MB = 1_000_000
 BACKEND = '''

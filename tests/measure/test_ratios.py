@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from driftgate.measure.ratios import Ratio, speed_ratio
+from driftgate.measure.timings import Ratio, speed_ratio
 
 
 def test_ratio_is_anchor_time_over_own_time_block_by_block() -> None:

@@ -22,7 +22,7 @@ SLEEPS, DIES, HANGS, FAILS, BREAKS, SHORT = 20, 30, 40, 50, 60, 70
 STAND_IN = f"""
 import os, sys, time
 import numpy as np
-from driftgate.measure.serve import serve
+from driftgate.measure.remote import serve
 from driftgate.measure.shares import ShareWorker
 from driftgate.run.backend import InForce
 

@@ -22,7 +22,7 @@ from driftgate.judge.drift import Drift, measure_drift
 from driftgate.judge.flips import count_flips
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
-from driftgate.measure.ratios import Ratio
+from driftgate.measure.timings import Ratio
 from driftgate.results import results_file
 from driftgate.results.environment import Environment, describe_environment
 from driftgate.results.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions

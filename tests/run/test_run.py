@@ -31,8 +31,7 @@ from driftgate.errors import (
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, spread_sample
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.measure.blocks import time_blocks
-from driftgate.measure.workload import prepare_workload
+from driftgate.measure.workload import prepare_workload, time_blocks
 from driftgate.pipeline import bounds_keys, open_backend, prepare_backend
 from driftgate.run.backend import InForce, predict
 from driftgate.run.device import (

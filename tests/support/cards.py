@@ -15,7 +15,7 @@ from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
-from driftgate.measure.ratios import Ratio
+from driftgate.measure.timings import Ratio
 from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
 from driftgate.results.environment import Environment
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from driftgate.backends import BackendSpec
-from driftgate.measure.ratios import Ratio
+from driftgate.measure.timings import Ratio
 from driftgate.pipeline import OpenBackends
 from driftgate.publish.card_facts import Speed
 

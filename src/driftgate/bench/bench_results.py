@@ -17,8 +17,7 @@ from driftgate.bench.throughput_files import (
     render_throughput_table,
     write_text,
 )
-from driftgate.measure.ratios import Ratio, speed_ratio
-from driftgate.measure.timings import Configuration, Throughput, paired_seconds
+from driftgate.measure.timings import Configuration, Ratio, Throughput, paired_seconds, speed_ratio
 
 SCHEMA = 1
 FILE_NAME = "bench.json"

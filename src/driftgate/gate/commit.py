@@ -21,9 +21,9 @@ from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.edges.processes import git_environment, run_git
 from driftgate.errors import BaselineError, quote_lines
 from driftgate.gate.baseline import FILE_NAME
+from driftgate.gate.run_facts import timed_software
 from driftgate.inputs.model_folder import own_files
 from driftgate.measure.remote import start_worker
-from driftgate.measure.software import timed_software
 
 # Of that commit's ini file: what it asks of the whole suite has nothing to do with a build.
 _UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_baseline_python=")

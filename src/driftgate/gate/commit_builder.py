@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from driftgate.edges.processes import Process, git_environment, run_git, run_python
-from driftgate.measure.serve import serve
+from driftgate.measure.remote import serve
 
 _PATIENCE_SECONDS = 60.0
 

@@ -1,16 +1,33 @@
 """What a run takes place in and on, as a baseline keeps it, and what of it has changed since."""
 
 import json
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+import driftgate.run
 from driftgate.builder.artifact import digest_files
 from driftgate.inputs.encoder import Encoder
-from driftgate.measure.software import timed_software
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings
+
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "driftgate")
+
+
+def timed_software() -> dict[str, str]:
+    """Versions of what is installed here and takes part in a call, and the digest of our own code around it."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {**found, "driftgate.run": digest_files(Path(driftgate.run.__file__).parent.glob("*.py"))[:12]}
+
 
 Facts = Mapping[str, Any]
 """JSON-ready: when, of which encoder, with which software, settings and environment."""

@@ -14,9 +14,9 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact
+from driftgate.gate.run_facts import timed_software
 from driftgate.inputs.batches import TokenBatch
-from driftgate.measure.serve import serve
-from driftgate.measure.software import timed_software
+from driftgate.measure.remote import serve
 
 PROTOCOL = 3
 """Of these requests and answers. Whoever changes one of them counts on: the other side may be another release."""

@@ -18,7 +18,7 @@ from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure.process import read_request, resident_bytes
-from driftgate.measure.serve import serve
+from driftgate.measure.remote import serve
 from driftgate.measure.token_files import read_tokens
 from driftgate.run.backend import Backend, Prepared
 

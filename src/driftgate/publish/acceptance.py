@@ -18,9 +18,8 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import Bounds
-from driftgate.measure.blocks import time_blocks
-from driftgate.measure.ratios import Ratio, speed_ratio
-from driftgate.measure.workload import prepare_workload
+from driftgate.measure.timings import Ratio, speed_ratio
+from driftgate.measure.workload import prepare_workload, time_blocks
 from driftgate.pipeline import OpenBackends
 from driftgate.publish.card_facts import Speed
 from driftgate.run.device import RunSettings, require_device

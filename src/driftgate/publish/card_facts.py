@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.parts import Measured
-from driftgate.measure.ratios import Ratio
+from driftgate.measure.timings import Ratio
 from driftgate.results.environment import Environment
 
 

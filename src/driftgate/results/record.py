@@ -12,7 +12,7 @@ from driftgate.results.environment import Environment
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from driftgate.measure.ratios import Ratio
+    from driftgate.measure.timings import Ratio
     from driftgate.results.stages import Stage
 
 REFERENCE = "reference"

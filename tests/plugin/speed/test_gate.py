@@ -25,11 +25,11 @@ from driftgate.errors import WorkerError
 from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Outcome
 from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.run_facts import timed_software
 from driftgate.gate.state import GateState
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.worker import PROTOCOL
 from driftgate.inputs.encoder import load_encoder
-from driftgate.measure.software import timed_software
 
 FP32_CELLS = ["onnx-fp32-b1", "onnx-fp32-b2", "onnx-fp32-budget"]
 

@@ -15,12 +15,10 @@ from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.measure.blocks import time_blocks
-from driftgate.measure.growth import Growth, memory_growth
-from driftgate.measure.leak import measure_memory_over_shapes
+from driftgate.measure.leak import Growth, measure_memory_over_shapes, memory_growth
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
-from driftgate.measure.ratios import Ratio, speed_ratio
-from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload
+from driftgate.measure.timings import Ratio, speed_ratio
+from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload, time_blocks
 from driftgate.pipeline import Built
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.results.record import CellThroughput
