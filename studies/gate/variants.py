@@ -12,8 +12,8 @@ from parameters import SAME, TEXTS
 
 from driftgate.gate.cores import hold_cores
 from driftgate.gate.pairs import Contest
+from driftgate.gate.remote_side import load_here
 from driftgate.gate.samples import Batches, OpenLoad, Sample, draw_samples, make_contest
-from driftgate.gate.sides import load_here
 from driftgate.inputs.batches import BatchPlan, make_batches, spread_sample
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder

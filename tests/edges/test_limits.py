@@ -17,8 +17,7 @@ from driftgate.bench.sweep import Sweep
 from driftgate.edges import limits
 from driftgate.edges.limits import Limit
 from driftgate.errors import OptionError
-from driftgate.gate.asked import GateOptions
-from driftgate.gate.rule import SpeedRule
+from driftgate.gate.rule import GateOptions, SpeedRule
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder

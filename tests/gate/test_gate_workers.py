@@ -13,7 +13,7 @@ from driftgate.errors import WorkerError
 from driftgate.gate.pairs import Contest, time_pairs
 from driftgate.gate.remote_side import MODULE, RemoteCalls, describe_worker, load_remote
 from driftgate.gate.run_facts import timed_software
-from driftgate.gate.units import PAIRS_A_ROUND, Units
+from driftgate.gate.schedule import PAIRS_A_ROUND, Units
 from driftgate.gate.worker import PROTOCOL, read_batches, write_batches
 from driftgate.inputs.batches import ArrivalPlan, make_batches
 from driftgate.inputs.encoder import load_encoder

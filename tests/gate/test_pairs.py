@@ -12,7 +12,7 @@ import pytest
 
 from driftgate.gate.decisions import Round
 from driftgate.gate.pairs import Contest, Load, Pair, controls_of, rounds_of, time_pairs
-from driftgate.gate.units import PAIRS_A_ROUND, Units, cut_units
+from driftgate.gate.schedule import PAIRS_A_ROUND, Units, cut_units
 
 MS = 1_000_000
 Judge = Callable[[Round], dict[str, float]]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from driftgate.gate import pairs
 from driftgate.gate.pairs import Contest, Load, time_pairs
-from driftgate.gate.schedule import plan_pairs, toss
-from driftgate.gate.units import PAIRS_A_ROUND, Units, cut_units
+from driftgate.gate.schedule import PAIRS_A_ROUND, Units, cut_units, plan_pairs, toss
 
 MS = 1_000_000
 # From many calls a unit to one.

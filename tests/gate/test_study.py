@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from driftgate.gate.pairs import Contest, Pair
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.units import Units
+from driftgate.gate.schedule import Units
 
 STUDY = Path(__file__).parents[2] / "studies/gate"
 MODULES = (

@@ -6,19 +6,17 @@ from functools import partial
 from itertools import count
 
 from driftgate.errors import BaselineError, OptionError, WorkerError
-from driftgate.gate.asked import GateOptions
 from driftgate.gate.baseline import GateBaseline
 from driftgate.gate.cores import hold_cores, stay_on
 from driftgate.gate.decisions import Referee, Round
 from driftgate.gate.pairs import Contest, Pair, Timing, controls_of, rounds_of, time_pairs
-from driftgate.gate.remote_side import describe_worker
-from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.remote_side import OpenSide, describe_worker, open_sides
+from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
 from driftgate.gate.run_facts import Facts, list_encoder_changes, list_software_changes
 from driftgate.gate.samples import Batches, Sample, draw_samples, make_contest
-from driftgate.gate.sides import OpenSide, open_sides
-from driftgate.gate.units import Clock
+from driftgate.gate.schedule import Clock
 from driftgate.gate.verdicts import CellVerdict, TimedRun, judge_cells
-from driftgate.gate.work.compare_work import compare_work
+from driftgate.gate.work.count import compare_work
 from driftgate.gate.work.records import WorkChange
 from driftgate.inputs.batches import make_batches
 from driftgate.inputs.tokens import TokenizedTexts

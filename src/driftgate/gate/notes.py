@@ -4,14 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Comparison, Outcome
 from driftgate.gate.pairs import Pair, Timing
 from driftgate.gate.rendering import CellTimes, GateReport
-from driftgate.gate.rule import Verdict
+from driftgate.gate.rule import GateOptions, Verdict
 from driftgate.gate.run_facts import Facts
 from driftgate.gate.verdicts import CellVerdict
-from driftgate.gate.work.work_text import list_work
+from driftgate.gate.work.records import list_work
 
 
 def make_report(

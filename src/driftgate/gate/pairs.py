@@ -19,8 +19,7 @@ import numpy as np
 
 from driftgate.gate.bill import Bill
 from driftgate.gate.decisions import Round
-from driftgate.gate.schedule import plan_pairs, toss
-from driftgate.gate.units import Calls, Clock, Units, time_calls
+from driftgate.gate.schedule import Calls, Clock, Units, plan_pairs, time_calls, toss
 
 MAX_ROUNDS = 200
 

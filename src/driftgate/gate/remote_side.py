@@ -1,18 +1,25 @@
-"""One side in another process: a new one for every load, so that no side keeps the luck of a process for longer than a round."""
+"""What the gate times: both sides of its cells, in this process or each in another.
 
+A side in another process gets a new one for every load, so that no side keeps the luck of a process for longer than a round.
+"""
+
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import overload
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, overload
 from uuid import uuid4
 
+from driftgate.backends import BackendSpec, Runtime
 from driftgate.errors import ArtifactError, WorkerError
 from driftgate.gate.pairs import Load
 from driftgate.gate.samples import Batches
 from driftgate.gate.worker import PROTOCOL, write_batches
 from driftgate.measure.remote import Worker, start_worker
-from driftgate.pipeline import Built
+from driftgate.pipeline import Built, open_built
 from driftgate.run.device import RunSettings
 
 MODULE = "driftgate.gate.worker"
@@ -116,5 +123,45 @@ def load_remote(
         with start_worker(python, name, module=MODULE) as worker:
             worker.ask(request)
             yield {cell: RemoteCalls(worker, cell, 0, len(of_cell)) for cell, of_cell in batches.items()}
+
+    return load
+
+
+class OpenSide(Protocol):
+    """Gives the function that loads an artifact anew and prepares the cells."""
+
+    def __call__(self, built: Built, batches: Batches, settings: RunSettings) -> Load: ...
+
+
+def is_gateable(spec: BackendSpec) -> bool:
+    """Whether a backend has an artifact that can be kept and timed again."""
+    return spec.runtime is Runtime.ONNXRUNTIME and spec.open_with is None
+
+
+@contextmanager
+def open_sides(baseline_python: str) -> Iterator[tuple[OpenSide, OpenSide]]:
+    """How the baseline's side is loaded, and the candidate's.
+
+    Args:
+        baseline_python: interpreter whose environment runs the baseline's side; then every load of either side is in a process
+            of its own, the candidate's of this interpreter. "" for both in this process.
+    """
+    if not baseline_python:
+        yield load_here, load_here
+        return
+    with TemporaryDirectory() as folder:
+        yield (
+            partial(load_remote, python=baseline_python, name="the baseline's worker", folder=Path(folder)),
+            partial(load_remote, python=sys.executable, name="this run's worker", folder=Path(folder)),
+        )
+
+
+def load_here(built: Built, batches: Batches, settings: RunSettings) -> Load:
+    """Open the artifact in a fresh session of this process."""
+
+    @contextmanager
+    def load() -> Iterator[Mapping[str, Sequence[Any]]]:
+        backend = open_built(built, settings)
+        yield {cell: [backend.prepare(batch) for batch in of_cell] for cell, of_cell in batches.items()}
 
     return load

@@ -12,8 +12,7 @@ from rich.table import Table
 from driftgate.edges.escape import for_terminal
 from driftgate.gate.rule import SpeedRule
 from driftgate.gate.verdicts import CellVerdict
-from driftgate.gate.work.records import WorkChange
-from driftgate.gate.work.work_text import show_work
+from driftgate.gate.work.records import WorkChange, show_work
 from driftgate.results.markdown import Markdown, table
 from driftgate.results.terminal import render
 

@@ -1,11 +1,13 @@
-"""What the speed gate promises, and what it says of a cell."""
+"""What the speed gate was asked for and promises, and what it says of a cell."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
+from driftgate.edges.limits import ADDED_WORK, GATE_SECONDS
 from driftgate.gate.sequential import fewest_rounds
 
 
@@ -85,3 +87,36 @@ def exit_code(verdicts: Iterable[Verdict], *, not_measurable: int = 7) -> int:
     if found & {Verdict.REGRESSION, Verdict.VANISHED} or not found & COMPARED:
         return 1
     return not_measurable if Verdict.NOT_MEASURABLE in found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What the gate was asked for.
+
+    Args:
+        wanted: whether to gate at all. `accept`: whether to keep this run's artifacts.
+        baseline: folder of the artifacts; not used where `reference`, a commit to build them from, is given.
+        baseline_python: program that runs the baseline's side; "" for this process.
+        budget_seconds: to time pairs for.
+        work_limit: relative change of counted work that a cell may have, 0.01 for 1%; None for any.
+
+    Raises:
+        OptionError: a budget that is no number of seconds, or a number beyond what `limits` allows.
+    """
+
+    wanted: bool
+    accept: bool
+    baseline: Path
+    reference: str
+    baseline_python: str
+    rule: "SpeedRule"
+    budget_seconds: float
+    not_measurable_fails: bool
+    measure_identical: bool
+    reports: tuple[Path, ...]
+    work_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        GATE_SECONDS.require(self.budget_seconds)
+        if self.work_limit is not None:
+            ADDED_WORK.require(self.work_limit)

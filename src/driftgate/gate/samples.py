@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.gate.pairs import Contest, Load
-from driftgate.gate.units import Clock, Units, cut_units, time_calls
+from driftgate.gate.schedule import Clock, Units, cut_units, time_calls
 from driftgate.inputs.batches import TokenBatch
 
 LONG_CALL_NS = 200_000_000

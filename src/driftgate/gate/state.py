@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Comparison, Outcome
 from driftgate.gate.rendering import GateReport
-from driftgate.gate.rule import exit_code
+from driftgate.gate.rule import GateOptions, exit_code
 from driftgate.gate.work.records import WorkChange, WorkVerdict
 
 

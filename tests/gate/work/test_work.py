@@ -16,8 +16,7 @@ from driftgate.builder.build import build_artifact
 from driftgate.errors import ArtifactError
 from driftgate.gate.work.count import count_work
 from driftgate.gate.work.operators import FORMULAS
-from driftgate.gate.work.records import Work, WorkVerdict, compare_sides
-from driftgate.gate.work.work_text import list_work, show_work
+from driftgate.gate.work.records import Work, WorkVerdict, compare_sides, list_work, show_work
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import load_encoder
 from driftgate.pipeline import Built

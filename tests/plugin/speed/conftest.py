@@ -28,7 +28,7 @@ def project(accepted: tuple[Project, Run], tmp_path: Path) -> Project:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr("driftgate.gate.sides.load_here", machine.load_here)
+    monkeypatch.setattr("driftgate.gate.remote_side.load_here", machine.load_here)
     monkeypatch.setattr("driftgate.plugin.speed.speed_gate.CLOCK", machine.clock)
     monkeypatch.setattr("driftgate.plugin.speed.speed_gate.draw_seed", lambda: 5)
     return machine

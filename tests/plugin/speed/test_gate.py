@@ -22,9 +22,8 @@ from running_processes import processes_of, wait_until
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
-from driftgate.gate.asked import GateOptions
 from driftgate.gate.comparison import Outcome
-from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
 from driftgate.gate.run_facts import timed_software
 from driftgate.gate.state import GateState
 from driftgate.gate.verdicts import CellVerdict

@@ -120,7 +120,7 @@ def test_work_that_cannot_be_counted_does_not_pass(
     def refuse(*_: object) -> dict[str, Work]:
         raise ArtifactError("model.onnx: it cannot be run", "its words")
 
-    monkeypatch.setattr("driftgate.gate.work.compare_work.count_work", refuse)
+    monkeypatch.setattr("driftgate.gate.work.count.count_work", refuse)
     run = grown.pytest(SHIPPED, "--gate")
     assert run.code == 0, run.output
     said = "baseline: model.onnx: it cannot be run"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.errors import OptionError
-from driftgate.gate.asked import GateOptions
+from driftgate.gate.rule import GateOptions
 from driftgate.plugin.option_table import GATE_OPTIONS
 from driftgate.plugin.options import read_values
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from driftgate.errors import BaselineError
-from driftgate.gate.asked import GateOptions
 from driftgate.gate.baseline import (
     BaselineBackend,
     GateBaseline,
@@ -17,15 +16,14 @@ from driftgate.gate.baseline import (
 from driftgate.gate.commit import build_commit, find_commit
 from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
 from driftgate.gate.notes import make_report
+from driftgate.gate.remote_side import is_gateable
 from driftgate.gate.rendering import write_gate_report
-from driftgate.gate.rule import Verdict
+from driftgate.gate.rule import GateOptions, Verdict
 from driftgate.gate.run_facts import describe_run
-from driftgate.gate.sides import is_gateable
+from driftgate.gate.schedule import Clock
 from driftgate.gate.state import GateState, draw_seed
-from driftgate.gate.units import Clock
 from driftgate.gate.verdicts import CellVerdict
-from driftgate.gate.work.records import WorkVerdict
-from driftgate.gate.work.work_text import explain_added, explain_not_counted
+from driftgate.gate.work.records import WorkVerdict, explain_added, explain_not_counted
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.cells import sample_tokens
