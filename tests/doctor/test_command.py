@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from command_line import run_driftgate
 
-from driftgate.doctor.examine import examine
+from driftgate.doctor.collect import examine
 from driftgate.doctor.facts import Asked, Broken, Facts, Software
 from driftgate.doctor.render import render_text
 from driftgate.results.console import Console

@@ -12,8 +12,7 @@ import pytest
 from filelock import FileLock
 from weight_graphs import save_dynamic
 
-from driftgate.doctor.collect import collect_facts
-from driftgate.doctor.examine import examine
+from driftgate.doctor.collect import collect_facts, examine
 from driftgate.doctor.facts import Asked, Broken, Facts, Processor, Software
 from driftgate.doctor.findings import Severity
 from driftgate.doctor.read_machine import read_noise, read_processor, read_quota

@@ -24,7 +24,7 @@ from driftgate.inputs.batches import TokenBatch
 from driftgate.predict import outputs
 from driftgate.predict.answerer import Answerer
 from driftgate.predict.job import PredictionJob, run_job
-from driftgate.predict.job_summary import Summary
+from driftgate.predict.progress import Summary
 
 TEXTS = [f"text number {number} {'with more of it ' * (number % 7)}" for number in range(300)]
 

@@ -12,9 +12,8 @@ from driftgate.judge.probabilities import to_probabilities
 from driftgate.pipeline import open_backend
 from driftgate.predict import progress as progress_module
 from driftgate.predict.job import PredictionJob, run_job
-from driftgate.predict.job_summary import Summary
 from driftgate.predict.journal import Counts
-from driftgate.predict.progress import Pace, clock, show_progress
+from driftgate.predict.progress import Pace, Summary, clock, show_progress
 from driftgate.results.console import Console
 from driftgate.run.backend import predict
 

@@ -18,8 +18,7 @@ from driftgate.errors import BuildError, OptionError
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.onnx_graph.graph_parts import OTHER, PARTS, count_part_bytes, count_stored_bytes, part_of
 from driftgate.pipeline import choose_backends
-from driftgate.publish.size_table import NAIVE, WEIGHTS, Form, Sizes, render_sizes
-from driftgate.publish.sizes import DEFAULT_FORMS, measure_sizes
+from driftgate.publish.sizes import DEFAULT_FORMS, NAIVE, WEIGHTS, Form, Sizes, measure_sizes, render_sizes
 
 FP32 = choose_backends("onnx-fp32")
 REFUSED = 4

@@ -11,8 +11,14 @@ import typer
 from driftgate.backends import DEFAULT_OPSET
 from driftgate.builder.artifact import model_files
 from driftgate.builder.layout import Layout, place_of
-from driftgate.cli.build_checks import require_alone, require_consistent, require_target
-from driftgate.cli.build_steps import choose_destination, say_what_was_judged, weigh
+from driftgate.cli.build_checks import (
+    choose_destination,
+    require_alone,
+    require_consistent,
+    require_target,
+    say_what_was_judged,
+    weigh,
+)
 from driftgate.edges.escape import for_terminal
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns

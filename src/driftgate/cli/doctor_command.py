@@ -44,8 +44,7 @@ def doctor(
 
     `driftgate doctor fixtures/encoders/goemotions-roberta-mini --backend onnx-int8 --json`
     """
-    from driftgate.doctor.collect import collect_facts
-    from driftgate.doctor.examine import examine
+    from driftgate.doctor.collect import collect_facts, examine
     from driftgate.doctor.facts import Asked
     from driftgate.doctor.findings import Severity
     from driftgate.doctor.render import render_json, render_text

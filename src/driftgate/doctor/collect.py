@@ -1,11 +1,17 @@
-"""All facts of a machine and a model. What cannot be read is said, and does not stop the rest."""
+"""All facts of a machine and a model, and the findings in them. What cannot be read is said, and does not stop the rest."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from driftgate.doctor.checks.check_graph import check_graphs
+from driftgate.doctor.checks.check_machine import check_machine
+from driftgate.doctor.checks.check_software import check_software
+from driftgate.doctor.checks.check_source import check_sources
+from driftgate.doctor.checks.check_storage import check_storage
 from driftgate.doctor.facts import Asked, Facts, Unread
 from driftgate.doctor.find_targets import Target, find_targets
+from driftgate.doctor.findings import Finding, Severity
 from driftgate.doctor.model_facts import Graph, Source
 from driftgate.doctor.read_machine import read_cores, read_noise, read_processor
 from driftgate.doctor.read_runtime import CPU, CUDA, read_runtime, read_session
@@ -85,3 +91,13 @@ class _Reading:
         except Exception as error:  # noqa: BLE001 - a doctor must not fall ill of what it looks for
             self.unread.append(Unread(fact, f"{type(error).__name__}: {error}"))
             return None
+
+
+_CHECKS = (check_graphs, check_sources, check_software, check_machine, check_storage)
+_ORDER = {severity: place for place, severity in enumerate(Severity)}
+
+
+def examine(facts: Facts) -> list[Finding]:
+    """Everything that is to be said about `facts`, the worst first."""
+    found = [finding for check in _CHECKS for finding in check(facts)]
+    return sorted(found, key=lambda finding: _ORDER[finding.severity])

@@ -15,8 +15,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.texts import Text, map_parts, name_rows, parts_of
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
-from driftgate.predict.reading.rows import Rejected, Row
-from driftgate.predict.windows import Window
+from driftgate.predict.reading.rows import Rejected, Row, Window
 from driftgate.run.device import RunSettings
 
 _CHUNK_ROWS = 512

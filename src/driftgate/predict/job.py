@@ -18,17 +18,16 @@ from driftgate.errors import CorpusError, DriftgateError, OptionError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.predict.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
-from driftgate.predict.job_summary import Summary
 from driftgate.predict.journal import Counts, Journal, describe_input, require_same
 from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
 from driftgate.predict.overlap import overlapped
 from driftgate.predict.prediction_job import PredictionJob
-from driftgate.predict.progress import Pace, Silent, Watcher
+from driftgate.predict.progress import Pace, Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
 from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.reading.rows import Window, make_windows
 from driftgate.predict.reading.source import Source, open_source
 from driftgate.predict.score_layout import Layout
-from driftgate.predict.windows import Window, make_windows
 from driftgate.predict.write_access import find_journal, locked, require_apart, require_free
 from driftgate.predict.writers import Writer, encode_rejected, open_writer
 from driftgate.run.device import RunSettings, available_threads

@@ -1,4 +1,4 @@
-"""What artifacts are put to before they are published: texts to be judged on, bounds, and timing beside torch."""
+"""What artifacts are put to before they are published: texts to be judged on, bounds, timing beside torch; what is said of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,16 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import embedded_comments, throughput_corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.judge.bounds import Bounds
+from driftgate.judge.accuracy_verdicts import UNSHOWN, NotShown
+from driftgate.judge.assessment import BackendAssessment
+from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome
+from driftgate.judge.metric_types import POLICIES
+from driftgate.judge.parts import DRIFT, FLIPS, LOSSES
 from driftgate.measure.timings import Ratio, speed_ratio
 from driftgate.measure.workload import prepare_workload, time_blocks
 from driftgate.pipeline import OpenBackends
 from driftgate.publish.card_facts import Speed
+from driftgate.results.unshown import describe_outcome, list_unshown
 from driftgate.run.device import RunSettings, require_device
 
 PLAN = BudgetPlan()
@@ -92,3 +96,36 @@ def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed
             found[plan.name] = speed_ratio(seconds["torch"], seconds[name])
     settings = backends.settings
     return Speed(corpus.name, len(sample), settings.threads, str(settings.device), texts_per_second, ratios)
+
+
+_POLICY = POLICIES[0]
+
+
+def render_judged(assessment: BackendAssessment) -> str:
+    """One line: drift, flips, F1 where there are labels, how many bounds were checked."""
+    measured, parts = assessment.measured, []
+    if drift := measured.get(DRIFT):
+        parts.append(f"largest probability difference {drift.largest_per_text.max:.3g}")
+    if flips := (measured.get(FLIPS) or {}).get(_POLICY):
+        parts.append(f"{flips.total:,} of {flips.decisions:,} decisions flipped {_POLICY}")
+    if losses := (measured.get(LOSSES) or {}).get(_POLICY):
+        macro = losses["macro_f1"]
+        parts.append(f"macro F1 {macro.backend:.4f} (torch {macro.reference:.4f})")
+    return f"{assessment.backend}: {', '.join(parts)}; {len(assessment.verdicts)} bounds checked"
+
+
+def render_unshown(
+    assessments: Sequence[BackendAssessment], rows: int, not_shown: NotShown, exit_code: int
+) -> list[str]:
+    """A line for each backend with bounds that the texts do not show to be kept, and what comes of it."""
+    lines = list_unshown({one.backend: one.verdicts for one in assessments}, rows)
+    if exit_code == UNSHOWN:
+        lines.append(f"{describe_outcome(Outcome.NOT_SHOWN, not_shown)} with {option('corpus')}; nothing was published")
+    return lines
+
+
+def render_failures(failures: Sequence[MetricVerdict], where: str) -> list[str]:
+    """Lines with every broken bound: value, limit, by how much, why it is there."""
+    lines = [f"{one}; beyond it by {abs(one.value - one.limit):.3g}" for one in failures]
+    count = f"{len(lines)} bound is broken" if len(lines) == 1 else f"{len(lines)} bounds are broken"
+    return [f"{count} on {where}; nothing was published:", *(f"  {line}" for line in lines)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from driftgate.backends import Precision
-from driftgate.doctor.examine import examine
+from driftgate.doctor.collect import examine
 from driftgate.doctor.facts import (
     Asked,
     Broken,

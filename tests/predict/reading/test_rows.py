@@ -14,9 +14,8 @@ from driftgate.predict.reading import rows as rows_module
 from driftgate.predict.reading import text_files
 from driftgate.predict.reading.formats import Format, find_format
 from driftgate.predict.reading.readers import ReadOptions
-from driftgate.predict.reading.rows import Rejected, Row
+from driftgate.predict.reading.rows import Rejected, Row, make_windows
 from driftgate.predict.reading.source import open_source
-from driftgate.predict.windows import make_windows
 
 HARD = 'a "quoted", and\nbroken text\r\nof three lines'
 

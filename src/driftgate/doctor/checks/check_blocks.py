@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from driftgate.backends import Precision
-from driftgate.doctor.checks.check_float_weights import find_left_in_float
+from driftgate.doctor.checks.check_int8 import find_left_in_float
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent

@@ -1,12 +1,13 @@
-"""One row of an input: a text or a pair of texts to score, or the reason why not."""
+"""Rows of an input, each a text or a pair of texts to score, or the reason why not; in windows, few enough to hold."""
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from driftgate.edges.spelling import option
-from driftgate.inputs.texts import Text, has_lone_surrogate
+from driftgate.inputs.texts import Text, has_lone_surrogate, parts_of
 
 MAX_ROW_CHARS = 1 << 25
 """A longer line, or field of a CSV file, is not read into memory."""
@@ -87,3 +88,40 @@ def find_undecodable(value: str, encoding: str) -> tuple[Reason, str] | None:
         else f"try another {option('encoding')}"
     )
     return Reason.UNDECODABLE, f"byte 0x{ord(found.group()) - 0xDC00:02x} is not {encoding}; {advice}"
+
+
+WINDOW_CHARS = 1 << 22
+"""Characters of a window's texts, beyond which the text that crossed the line is its last."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Consecutive rows, in order; `position` is how far the input is read behind them."""
+
+    rows: tuple[Row, ...]
+    rejected: tuple[Rejected, ...]
+    position: int
+
+
+def make_windows(
+    rows: Iterable[Row | Rejected],
+    position: Callable[[], int],
+    max_rows: int,
+    max_chars: int = WINDOW_CHARS,
+) -> Iterator[Window]:
+    """Cut rows into windows. Where they are cut depends on the rows alone: a resumed run cuts as the first one did."""
+    good: list[Row] = []
+    bad: list[Rejected] = []
+    chars = 0
+    for row in rows:
+        if isinstance(row, Row):
+            good.append(row)
+            chars += sum(map(len, parts_of(row.text)))
+        else:
+            bad.append(row)
+            chars += len(row.text or "") + len(row.second or "")
+        if len(good) + len(bad) >= max_rows or chars >= max_chars:
+            yield Window(tuple(good), tuple(bad), position())
+            good, bad, chars = [], [], 0
+    if good or bad:
+        yield Window(tuple(good), tuple(bad), position())
