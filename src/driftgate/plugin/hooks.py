@@ -14,7 +14,6 @@ from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin import hookspecs, suite_hooks
-from driftgate.plugin.exact_products import integer_products
 from driftgate.plugin.fixtures import (
     backend,
     backend_spec,
@@ -32,13 +31,12 @@ from driftgate.plugin.fixtures import (
     reference,
     results,
 )
-from driftgate.plugin.graphs import graph_facts, graph_lock
+from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
 from driftgate.plugin.keeping import keep_logits
 from driftgate.plugin.keys import SESSION
 from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.options import add_options, read_options
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
-from driftgate.plugin.published_folder import shipped
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side

@@ -14,8 +14,7 @@ from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.option_table import GATE_OPTIONS
 from driftgate.plugin.options import add_options
 from driftgate.plugin.session import DriftgateSession, reported
-from driftgate.plugin.speed.compare_hooks import COMPARED
-from driftgate.plugin.speed.distortion import refuse_distortions
+from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions
 from driftgate.plugin.speed.gate_options import read_gate_options
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
