@@ -15,8 +15,8 @@ from driftgate.bench.throughput_files import (
     ThroughputTable,
     name_part,
     render_throughput_table,
-    write_text,
 )
+from driftgate.files import write_whole
 from driftgate.measure.timings import Configuration, Ratio, Throughput, paired_seconds, speed_ratio
 
 SCHEMA = 1
@@ -98,7 +98,7 @@ def write_run(run: ThroughputRun, folder: Path) -> list[Path]:
         contents[name] = render_throughput_table(ThroughputTable(device, backend, corpus, tuple(of_file)))
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        write_text(folder / name, content)
+        write_whole(folder / name, content)
     return [folder / name for name in contents]
 
 

@@ -4,7 +4,6 @@ Absolute numbers of different devices stand side by side, each under its device'
 backends on the same device.
 """
 
-import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftgate.errors import OptionError, ResultsError
+from driftgate.files import replacing
 
 if TYPE_CHECKING:  # an extra, and slow to import
     from matplotlib.axes import Axes
@@ -195,13 +195,8 @@ def _draw_panel(axes: "Axes", points: Sequence[Point], looks: Mapping[int, Any],
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write the picture whole or not at all; the same figure gives the same bytes."""
     kind = require_format(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with _style():
-            figure.savefig(partial, format=kind, dpi=160, metadata=_NO_DATE[kind])
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, _style():
+        figure.savefig(partial, format=kind, dpi=160, metadata=_NO_DATE[kind])
 
 
 def _style() -> Any:

@@ -7,7 +7,6 @@ worker processes, batch size and texts per second, which the guide calls message
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,16 +53,6 @@ def render_throughput_table(table: ThroughputTable) -> str:
     rows = sorted(table.rows, key=lambda row: (row.workers, row.batch_size))
     lines = [HEADER, *((str(row.workers), str(row.batch_size), f"{row.texts_per_second:.2f}") for row in rows)]
     return "".join("\t".join(line) + "\n" for line in lines)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a result whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def require_free(folder: Path, names: Iterable[str]) -> None:

@@ -9,10 +9,11 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from driftgate.bench.grid import Grid, open_grid
 from driftgate.bench.grid_table import GridRow, grid_table, render_grid_csv, render_grid_summary
-from driftgate.bench.throughput_files import require_free, write_text
+from driftgate.bench.throughput_files import require_free
 from driftgate.builder.models import Model
 from driftgate.edges.limits import GRID_CALLS
 from driftgate.errors import OptionError
+from driftgate.files import write_whole
 from driftgate.inputs.synthetic import Shape
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
 from driftgate.results.console import Console
@@ -87,8 +88,8 @@ def _write(rows: Sequence[GridRow], out: Path | None, console: Console) -> None:
         console.print(grid_table(rows))
         return
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / DETAILS, render_grid_csv(rows))
-    write_text(out / SUMMARY, render_grid_summary(rows))
+    write_whole(out / DETAILS, render_grid_csv(rows))
+    write_whole(out / SUMMARY, render_grid_summary(rows))
     from driftgate.results.terminal import render  # scikit-learn is slow to import
 
     typer.echo(render(grid_table(rows), 0), nl=False)

@@ -18,6 +18,7 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, BaselineError
+from driftgate.files import write_whole
 from driftgate.inputs.model_folder import is_own_file, own_files
 
 FILE_NAME = "baseline.json"
@@ -90,7 +91,6 @@ def write_gate_baseline(
             for name, backend in backends.items()
         },
     }
-    partial = folder / f".{FILE_NAME}.{os.getpid()}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / ".gitignore").exists():
@@ -100,14 +100,11 @@ def write_gate_baseline(
             files = {path.relative_to(model.parent).as_posix(): path for path in model_files(model)}
             _store(folder / _ARTIFACTS / backend.artifact.sha256, files)
         _store(folder / _TOKENIZER / tokenizer_sha256, {path.name: path for path in tokenizer_files})
-        partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(folder / FILE_NAME)
+        write_whole(folder / FILE_NAME, json.dumps(document, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise BaselineError(
             f"{folder}: the baseline cannot be written ({error.strerror or error}); the one before, if any, is kept"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     _prune(folder, {tokenizer_sha256, *(backend.artifact.sha256 for backend in backends.values())})
 
 

@@ -1,7 +1,6 @@
 """The lock of graphs: the facts of each backend's graph in one file, a fact a line, whose change a reviewer sees."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
+from driftgate.files import write_whole
 from driftgate.onnx_graph.graph_facts import GraphFacts
 
 SCHEMA = 1
@@ -105,11 +105,5 @@ def _parse(content: Any) -> GraphLock:
 
 def write_graph_lock(path: Path, lock: GraphLock) -> None:
     """Write `lock` to `path`, sorted, whole or not at all."""
-    text = json.dumps({"schema": SCHEMA, **asdict(lock)}, indent=2, sort_keys=True) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, json.dumps({"schema": SCHEMA, **asdict(lock)}, indent=2, sort_keys=True) + "\n")

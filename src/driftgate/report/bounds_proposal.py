@@ -7,8 +7,8 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from driftgate.bench.throughput_files import write_text
 from driftgate.errors import OptionError
+from driftgate.files import write_whole
 from driftgate.judge.proposed_bounds import Proposal
 from driftgate.results.terminal import render
 
@@ -47,7 +47,7 @@ def write_bounds(proposals: Sequence[Proposal], path: Path, where: str) -> None:
             f"reason = {json.dumps(bound.reason, ensure_ascii=False)}",
             f"set_on = {bound.set_on.isoformat()}",
         ]
-    write_text(path, "\n".join([*lines, ""]))
+    write_whole(path, "\n".join([*lines, ""]))
 
 
 def render_proposal(proposal: Proposal, width: int) -> str:

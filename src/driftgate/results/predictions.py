@@ -1,7 +1,6 @@
 """Logits on disk, for later study: npz, or Parquet with the `data` extra."""
 
 import json
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from driftgate.arrays import Logits
 from driftgate.errors import OptionError
+from driftgate.files import replacing
 
 _SUFFIXES = (".npz", ".parquet")
 
@@ -43,8 +43,7 @@ def write_predictions(
     the file's metadata.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with replacing(path) as partial:
         if path.suffix == ".parquet":
             _write_parquet(partial, logits, labels, row_ids, about)
         else:
@@ -57,9 +56,6 @@ def write_predictions(
                     row_ids=np.array(row_ids),
                     about=np.array(json.dumps(about)),
                 )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_parquet(

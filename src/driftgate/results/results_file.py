@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftgate.errors import ResultsError
+from driftgate.files import write_whole
 from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
@@ -32,12 +32,7 @@ def write_results(results: Results, folder: Path, exit_code: int, not_shown: Not
     if new:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     target = folder / FILE_NAME
-    partial = folder / f".{FILE_NAME}.{os.getpid()}.partial"
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(target, text)
     return target
 
 
