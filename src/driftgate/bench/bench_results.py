@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from driftgate.bench.throughput_files import (
     ThroughputRow,
@@ -18,6 +16,7 @@ from driftgate.bench.throughput_files import (
 )
 from driftgate.files import write_whole
 from driftgate.measure.timings import Configuration, Ratio, Throughput, paired_seconds, speed_ratio
+from driftgate.results.tables import make_table, render
 
 SCHEMA = 1
 FILE_NAME = "bench.json"
@@ -149,16 +148,10 @@ def render_run(run: ThroughputRun, width: int) -> str:
 
 
 def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]:
-    from driftgate.results.terminal import render  # scikit-learn, behind it, is slow to import
-
     about, cores = run.header["corpora"][corpus], run.header["cores"]
     title = f"{corpus}: {about['rows']} rows on {run.header['device']['name']}, {cores} cores"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for heading, justify in (
-        ("plan", "left"), ("workers x threads", "right"), ("padding", "right"), ("backend", "left"),
-        ("texts/s [min, max]", "right"), (f"x {run.anchor} [min, max]", "right"), ("blocks", "right"),
-    ):  # fmt: skip
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    numbers = ["texts/s [min, max]", f"x {run.anchor} [min, max]", "blocks"]
+    table = make_table("plan", ["workers x threads", "padding"], "backend", numbers, title=title)
     mine = [throughput for throughput in run.throughputs if throughput.configuration.corpus == corpus]
     for throughput in mine:
         one, speeds, ratio = throughput.configuration, np.array(throughput.texts_per_second), run.ratio(throughput)

@@ -7,13 +7,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from driftgate.bench.plots import Point, Series
 from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.errors import ResultsError
 from driftgate.measure.timings import Configuration
+from driftgate.results.tables import make_table
 
 BENCH, _TABLES = "bench.json", "*_*_*.tsv"
 _LONG_IN_FILES = "filtered"
@@ -132,11 +132,8 @@ def require_baseline(series: Iterable[Series], baseline: str) -> None:
 
 def best_table(series: Sequence[Series], baseline: str | None = None) -> Table:
     """The best of each corpus, device and backend: what the bars show."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("corpus", "device", "backend"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("texts/s", "workers x batch size", *([f"x {baseline}"] if baseline else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+    ratio = [f"x {baseline}"] if baseline else []
+    table = make_table("corpus", "device", "backend", ["texts/s", "workers x batch size", *ratio])
     speeds = {(each.corpus, each.device): each.best.texts_per_second for each in series if each.backend == baseline}
     for each in series:
         speed, against = each.best.texts_per_second, speeds.get((each.corpus, each.device))

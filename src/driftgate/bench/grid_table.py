@@ -12,8 +12,9 @@ from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 
 import numpy as np
-from rich import box
 from rich.table import Table
+
+from driftgate.results.tables import make_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,7 @@ def grid_table(rows: Sequence[GridRow]) -> Table:
     """Mean latency in ms by shape, a line for each backend and thread count."""
     shapes = _shapes(rows)
     title = "mean latency in ms of a batch; b: batch size, s: sequence length"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for heading in ("backend", "computes in"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("threads", *shapes):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = make_table("backend", "computes in", ["threads", *shapes], title=title)
     for (backend, cell), latencies in _by_configuration(rows).items():
         means = [f"{latencies[shape].average_latency_ms:.2f}" if shape in latencies else "-" for shape in shapes]
         table.add_row(backend, cell.precision, str(cell.threads), *means)

@@ -17,6 +17,7 @@ from driftgate.files import write_whole
 from driftgate.inputs.synthetic import Shape
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
 from driftgate.results.console import Console
+from driftgate.results.tables import render
 from driftgate.run.device import Device, available_threads
 
 DETAILS, SUMMARY = "grid.csv", "grid_summary.csv"
@@ -90,8 +91,6 @@ def _write(rows: Sequence[GridRow], out: Path | None, console: Console) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / DETAILS, render_grid_csv(rows))
     write_whole(out / SUMMARY, render_grid_summary(rows))
-    from driftgate.results.terminal import render  # scikit-learn is slow to import
-
     typer.echo(render(grid_table(rows), 0), nl=False)
     console.print(f"wrote {out / DETAILS} and {out / SUMMARY}", soft_wrap=True)
 

@@ -11,6 +11,7 @@ from driftgate.bench.compare_runs import best_table, read_results, require_basel
 from driftgate.bench.plots import draw_batch_sizes, draw_best, require_format, save_figure
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import ResultsError
+from driftgate.results.tables import render
 
 
 class Kind(StrEnum):
@@ -76,8 +77,6 @@ def plot(
         for path in paths:
             save_figure(figure, path)
             typer.echo(for_terminal(f"wrote {path}"), err=True)
-    from driftgate.results.terminal import render  # scikit-learn is slow to import
-
     typer.echo(render(best_table(series, baseline), 0), nl=False)
 
 

@@ -6,15 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from driftgate.edges.escape import for_terminal
 from driftgate.gate.rule import SpeedRule
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkChange, show_work
 from driftgate.results.markdown import Markdown, table
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 
 SCHEMA = 2
 
@@ -78,10 +75,8 @@ _WORDS = ("verdict", "why")
 
 def render_gate(report: GateReport, width: int) -> str:
     """The table and the notes, as plain text."""
-    shown = Table(box=box.SIMPLE_HEAD, title=_promise(report), title_justify="left", pad_edge=False)
-    for heading in _HEADINGS:
-        number = heading not in ("cell", *_WORDS)
-        shown.add_column(heading, no_wrap=heading != "why", justify="right" if number else "left")
+    columns = ([heading] if heading not in ("cell", *_WORDS) else heading for heading in _HEADINGS)
+    shown = make_table(*columns, title=_promise(report), wrapped=("why",))
     for found in report.verdicts:
         shown.add_row(*_row(found, report))
     return render(shown, width) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))

@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from driftgate.backends import DEFAULT_OPSET, BackendSpec
 from driftgate.builder import export
 from driftgate.builder.artifact import MODEL, Manifest, read_manifest
@@ -21,7 +18,7 @@ from driftgate.inputs.weights import load_module
 from driftgate.onnx_graph.graph_parts import count_part_bytes, count_stored_bytes
 from driftgate.pipeline import prepare_backend
 from driftgate.results.console import plain
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 
 WEIGHTS, NAIVE = "torch weights", "naive export"
 
@@ -100,10 +97,7 @@ def render_sizes(sizes: Sizes, width: int) -> str:
         f"sizes of {sizes.encoder} in MB",
         f"{sizes.parameters:,} parameters, shared ones counted once: {_megabytes(sizes.parameter_bytes)} MB in float32",
     )
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    table.add_column("form", no_wrap=True)
-    for heading in ("files", "of parameters", "of naive", *sizes.forms[0].parts, "graph"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = make_table("form", ["files", "of parameters", "of naive", *sizes.forms[0].parts, "graph"], title=title)
     described = sizes.describe()["forms"]
     for form in described:
         table.add_row(

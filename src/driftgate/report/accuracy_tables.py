@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 
-from rich import box
-from rich.table import Table
-
 from driftgate.judge.confidence.bootstrap import MARGIN, judge_equivalence
 from driftgate.judge.metric_types import Metric
 from driftgate.judge.metrics import METRICS, worst_slice
 from driftgate.judge.parts import FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURACY
 from driftgate.results.record import BackendResults, Results
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 
 _WIDTH = 190
 _METRIC_WIDTH, _COLUMN_WIDTH = 45, 30
@@ -22,12 +19,8 @@ _CLAIMS = (
 
 def render_claims(results: Results, width: int) -> str:
     """What model cards claim, for every backend and decision policy, and whether "almost identical" holds; "" if unlabelled."""
-    table = Table(box=box.SIMPLE_HEAD, title=_CLAIMS, title_justify="left", pad_edge=False)
-    table.add_column("backend", no_wrap=True)
-    table.add_column("decisions", no_wrap=True)
-    for heading in ("accuracy", "precision", "recall", "F1", "F1 loss [90%]", "detectable"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(f"almost identical (+-{MARGIN})", no_wrap=True)
+    numbers = ["accuracy", "precision", "recall", "F1", "F1 loss [90%]", "detectable"]
+    table = make_table("backend", "decisions", numbers, f"almost identical (+-{MARGIN})", title=_CLAIMS)
     for name, entry in results.sides().items():
         for policy, both in (entry.measured.get(QUALITY) or {}).items():
             own = both.backend
@@ -50,10 +43,7 @@ def render_details(results: Results, width: int) -> str:
     shown = {name: entry for name, entry in results.backends.items() if _has_metrics(entry)}
     if not shown:
         return ""
-    table = Table(box=box.SIMPLE_HEAD, title="all metrics", title_justify="left", pad_edge=False)
-    table.add_column("metric", no_wrap=True)
-    for name in shown:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = make_table("metric", list(shown), title="all metrics")
     for metric in METRICS.values():
         values = [_values(metric, entry) for entry in shown.values()]
         for policy in dict.fromkeys(policy for found in values for policy in found):

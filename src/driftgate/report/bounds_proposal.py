@@ -4,13 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
-
 from driftgate.errors import OptionError
 from driftgate.files import write_whole
 from driftgate.judge.proposed_bounds import Proposal
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 
 _MIN_WIDTH = 120
 
@@ -52,16 +49,8 @@ def write_bounds(proposals: Sequence[Proposal], path: Path, where: str) -> None:
 
 def render_proposal(proposal: Proposal, width: int) -> str:
     """What the bounds of one backend are, which of them catch which fault, and what is left to the shipped ones."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=f"{proposal.backend}: bounds, and the faults they catch",
-        title_justify="left",
-        pad_edge=False,
-    )
-    table.add_column("bound", no_wrap=True)
-    table.add_column("at most", justify="right", no_wrap=True)
-    for fault in proposal.caught:
-        table.add_column(fault, justify="right")
+    title = f"{proposal.backend}: bounds, and the faults they catch"
+    table = make_table("bound", ["at most", *proposal.caught], title=title, wrapped=proposal.caught)
     for bound in proposal.bounds:
         marks = ("caught" if bound.metric in metrics else "-" for metrics in proposal.caught.values())
         table.add_row(bound.metric, f"{bound.limit:g}", *marks)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.table import Table
 
 from driftgate.edges.escape import for_terminal
 from driftgate.results.console import plain
 from driftgate.results.record import Results
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 
 _WIDTH = 180
 
@@ -74,16 +73,13 @@ def _table(backend: str, stages: Sequence[Stage]) -> Table:
         f"float64: {exact_rows} rows only",
         "ONNX Runtime optimizes every file again when it loads it: optimize-basic may change next to nothing",
     )
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    table.add_column("stage", no_wrap=True)
     policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
     headings = (
         *("rows", "MB", "drift", "max", "logit", "added", "max", "logit"),
         *(f"flips {policy}" for policy in policies),
         *(f"macro-F1 {policy}" for policy in judged),
     )
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = make_table("stage", headings, title=title)
     for stage in stages:
         table.add_row(
             stage.name,

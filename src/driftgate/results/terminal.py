@@ -1,22 +1,19 @@
 """The table at the end of a run, and the text of a failed bound."""
 
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 
 from driftgate.edges.escape import for_terminal
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
-from driftgate.results.console import Console
 from driftgate.results.record import BackendResults, Results
+from driftgate.results.tables import make_table, render
 
 if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
     from driftgate.judge.drift import Drift
 
-_MIN_WIDTH = 140
 _LABELS_SHOWN = 5
 _POLICY = POLICIES[0]
 
@@ -38,20 +35,15 @@ def _table(results: Results, corpus: str) -> Table:
     plans = list(
         dict.fromkeys(plan for entry in results.backends.values() for plan in entry.throughput.get(corpus, {}))
     )
-    table = Table(box=box.SIMPLE_HEAD, title=_title(corpus), title_justify="left", pad_edge=False)
-    table.add_column("backend", no_wrap=True)
-    for plan in plans:
-        table.add_column(plan, justify="right", no_wrap=True)
-    if plans:
-        table.add_column("x torch [min, max]", justify="right", no_wrap=True)
-    for heading in ("MB", "drift", "max", "flips", "micro-F1", "macro-F1"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    speeds = [*plans, "x torch [min, max]"] if plans else []
+    accuracy = ["MB", "drift", "max", "flips", "micro-F1", "macro-F1"]
+    table = make_table("backend", speeds, accuracy, title=_title(corpus))
     for name, entry in results.sides().items():
         if entry.skipped:
             continue
         timed = entry.throughput.get(corpus, {})
-        speeds = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
-        table.add_row(name, *speeds, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
+        cells = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
+        table.add_row(name, *cells, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
     return table
 
 
@@ -87,9 +79,8 @@ def render_worst_rows(
     drift: "Drift", labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None
 ) -> str:
     """The rows that moved most, with the labels that moved most in each; texts only where they may be shown."""
-    table = Table(box=box.SIMPLE_HEAD, title="rows that moved most", title_justify="left")
-    for heading in ("row", "largest", f"the {_LABELS_SHOWN} labels that moved most: reference -> backend"):
-        table.add_column(heading)
+    moves = f"the {_LABELS_SHOWN} labels that moved most: reference -> backend"
+    table = make_table("row", "largest", moves, title="rows that moved most", wrapped=(moves,))
     if texts is not None:
         table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
     for worst in drift.worst:
@@ -100,10 +91,3 @@ def render_worst_rows(
         shown = [] if texts is None else [texts[worst.row]]
         table.add_row(row_ids[worst.row], f"{worst.max_abs_drift:.6f}", cells, *shown)
     return render(table, 160)
-
-
-def render(content: Any, width: int) -> str:
-    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH))
-    with console.capture() as capture:
-        console.print(content)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"

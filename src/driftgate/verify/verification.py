@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from driftgate.edges.escape import for_terminal
-from driftgate.results.terminal import render
+from driftgate.results.tables import make_table, render
 from driftgate.verify.closeness import Closeness, Tolerance
 
 _DIGEST_SHOWN = 12
@@ -150,9 +149,8 @@ def _verified(result: Verification) -> str:
 
 
 def _facts_table(result: Verification) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("fact", "found", "stated", "by", "verdict"):
-        table.add_column(heading, overflow="fold")
+    headings = ("fact", "found", "stated", "by", "verdict")
+    table = make_table(*headings, wrapped=headings)
     verdicts = {True: "holds", False: "DIFFERS", None: "not stated"}
     others = Counter(check.by for check in result.facts if _is_of_another_file(check))
     for check in result.facts:
@@ -174,12 +172,7 @@ def _short(text: str) -> str:
 
 
 def _sets_table(result: Verification) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("set", "output"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("shape", "max abs", "max rel", "beyond"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+    table = make_table("set", "output", ["shape", "max abs", "max rel", "beyond"], "verdict", wrapped=("verdict",))
     for check in result.sets:
         if check.problem:
             table.add_row(check.name, "", "", "", "", "", f"FAILED: {check.problem}")

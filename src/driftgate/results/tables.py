@@ -1,0 +1,39 @@
+"""The tables that people see, all of one look, as plain text."""
+
+import io
+from collections.abc import Container, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from driftgate.results.console import Console
+
+_MIN_WIDTH = 140
+
+
+def make_table(*columns: str | Sequence[str], title: Any = None, wrapped: Container[str] = ()) -> Table:
+    """A table without rows.
+
+    Args:
+        columns: headings of texts; those in a list are of numbers, which are aligned on the right.
+        wrapped: headings whose cells may go over several lines.
+    """
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        for heading in [column] if isinstance(column, str) else column:
+            table.add_column(
+                heading,
+                justify="left" if isinstance(column, str) else "right",
+                no_wrap=heading not in wrapped,
+                overflow="fold" if heading in wrapped else "ellipsis",
+            )
+    return table
+
+
+def render(content: Any, width: int) -> str:
+    """Whatever rich can print, as lines of text; narrower than 140 columns, tables would be cut."""
+    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH))
+    with console.capture() as capture:
+        console.print(content)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"
