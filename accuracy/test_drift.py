@@ -8,7 +8,7 @@ from driftgate.backends import Precision
 from driftgate.judge.metrics import worst_slice
 from driftgate.judge.parts import DRIFT, ERROR_RATIO, SLICES
 from driftgate.onnx_graph.graph_precision import infer_precision
-from driftgate.results.terminal import render_worst_rows
+from driftgate.report.terminal import render_worst_rows
 from driftgate.run.torch_backend import open_reference
 
 

@@ -23,11 +23,11 @@ from driftgate.judge.flips import count_flips
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY, Both
 from driftgate.judge.quality import measure_quality
 from driftgate.measure.timings import Ratio
+from driftgate.report.terminal import render_table, render_worst_rows
 from driftgate.results import results_file
 from driftgate.results.environment import Environment, describe_environment
 from driftgate.results.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
 from driftgate.results.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
-from driftgate.results.terminal import render_table, render_worst_rows
 from driftgate.results.unshown import list_unshown
 
 LABELS = ("joy", "anger")

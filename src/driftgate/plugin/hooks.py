@@ -41,9 +41,9 @@ from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.summary import list_notes
+from driftgate.report.terminal import render_table
 from driftgate.results.results_file import write_results
 from driftgate.results.stages import render_ledgers
-from driftgate.results.terminal import render_table
 
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
