@@ -5,7 +5,7 @@ import onnx
 import torch
 
 from driftgate.backends import Precision
-from driftgate.judge.metrics import worst_slice
+from driftgate.judge.metric_sources import worst_slice
 from driftgate.judge.parts import DRIFT, ERROR_RATIO, SLICES
 from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.report.terminal import render_worst_rows

@@ -13,10 +13,9 @@ from driftgate.backends import (
     BackendSpec,
     Precision,
     Runtime,
-    name_promises,
-    parse_backends,
 )
 from driftgate.errors import OptionError, UnknownBackendError
+from driftgate.inputs.backend_names import name_promises, parse_backends
 from driftgate.pipeline import bounds_keys
 from driftgate.run.device import Device, RunSettings
 

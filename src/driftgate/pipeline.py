@@ -7,21 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import (
-    CLASS_KEYS,
-    DEFAULT_OPSET,
-    REGISTRY,
-    BackendSpec,
-    Runtime,
-    class_keys,
-    keys_for_head,
-    parse_backends,
-)
+from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, keys_for_head
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.layout import copy_artifact, require_empty
 from driftgate.builder.published import is_checkpoint, open_checkpoint, open_published
 from driftgate.errors import OptionError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, ProblemType

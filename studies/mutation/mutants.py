@@ -249,6 +249,6 @@ PIPELINE_FAULTS = (
     PipelineFault("tokenizer-cuts-at-128", "every text is cut long before the encoder's limit",
                   partial(replaced, "driftgate.inputs.tokens.tokenize", _truncate_early), _TOKENS),
     PipelineFault("thresholds-in-file-order", "thresholds are read in the order of their file, not of the labels",
-                  partial(replaced, "driftgate.inputs.encoder._read_thresholds", _keep_file_order),
+                  partial(replaced, "driftgate.inputs.encoder.read_own_thresholds", _keep_file_order),
                   ("tests/inputs/test_encoder.py",)),
 )  # fmt: skip

@@ -24,12 +24,13 @@ from nested_pytest import run_pytest
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
-from driftgate.backends import REGISTRY, Precision, parse_backends
+from driftgate.backends import REGISTRY, Precision
 from driftgate.builder.build import build_artifact
 from driftgate.builder.published import open_published
 from driftgate.builder.vectors import embedded_feeds, write_vectors
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_content
 from driftgate.errors import ArtifactError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftgate.backends import Precision, Runtime, parse_backends
+from driftgate.backends import Precision, Runtime
 from driftgate.errors import ArtifactError, EncoderError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.tokens import tokenize, tokenize_alike

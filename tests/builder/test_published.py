@@ -9,11 +9,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from driftgate.backends import REGISTRY, BackendSpec, Precision, parse_backends
+from driftgate.backends import REGISTRY, BackendSpec, Precision
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import build_artifact
 from driftgate.builder.published import open_published
 from driftgate.errors import ArtifactError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize

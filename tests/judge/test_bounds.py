@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.backends import REGISTRY, parse_backends
+from driftgate.backends import REGISTRY
 from driftgate.errors import BoundsError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.judge.bounds import Bound, Outcome, find_bound, hold_to_bound
 from driftgate.judge.bounds_file import describe_unread, load_bounds
 from driftgate.judge.confidence.levels import Limits, exact_limits

@@ -15,7 +15,8 @@ from driftgate.backends import CLASS_KEYS, PRECISION_CLASSES, REGISTRY, Precisio
 from driftgate.judge import bounds as judge_bounds
 from driftgate.judge.bounds import Bound, Bounds, find_bound
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.metrics import BOUNDED, MIN_SLICE_ROWS
+from driftgate.judge.metric_sources import MIN_SLICE_ROWS
+from driftgate.judge.metrics import BOUNDED
 from driftgate.pipeline import bounds_keys, known_keys
 from driftgate.plugin import run_bounds
 from driftgate.run.device import Device, RunSettings

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from driftgate.backends import PRECISION_CLASSES, REGISTRY, name_promises
+from driftgate.backends import PRECISION_CLASSES, REGISTRY
 from driftgate.builder.artifact import MANIFEST, file_sha256, manifest_path, read_manifest
 from driftgate.builder.vectors import SET_PREFIX
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, OptionError
+from driftgate.inputs.backend_names import name_promises
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.hub import download_encoder, download_files, list_files
 from driftgate.inputs.model_folder import CONFIG, folder_of, is_own_file, own_files

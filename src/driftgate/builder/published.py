@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from driftgate.backends import BackendSpec, Precision, Runtime, name_promises
+from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact, open_artifact
 from driftgate.errors import ArtifactError
+from driftgate.inputs.backend_names import name_promises
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
 from driftgate.inputs.tokens import tokenize_alike

@@ -1,7 +1,6 @@
 """The encoder: a local folder or hub id with a sequence-classification head, checked before anything is built of it."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,12 +10,11 @@ from typing import Any
 from driftgate.edges.escape import for_terminal
 from driftgate.edges.spelling import option
 from driftgate.errors import EncoderError, UnsafeFileError
+from driftgate.inputs.encoder_labels import read_labels, read_own_thresholds
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import VOCABULARIES, find_tokenizer, has_tokenizer, read_json, require_own_files
 from driftgate.inputs.positions import POSITIONS_AFTER_PADDING, read_max_tokens
-
-_HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 
 
 class ProblemType(StrEnum):
@@ -103,7 +101,7 @@ def load_encoder(
     _refuse_code(folder, config, trust_remote_code=trust_remote_code)
     weights = _find_weights(folder, allow_pickle=allow_pickle) if needs_weights else []
     _require_classification_head(folder, config)
-    labels = _read_labels(folder, config, weights)
+    labels = read_labels(folder, config, weights)
     resolved, inferred = _resolve_problem_type(folder, problem_type or config.get("problem_type"), labels)
     _require_tokenizer(folder)
     code = folder.glob("*.py") if trust_remote_code else ()
@@ -116,7 +114,7 @@ def load_encoder(
         problem_type_inferred=inferred,
         max_tokens=read_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
-        thresholds=_read_thresholds(folder, labels),
+        thresholds=read_own_thresholds(folder, labels),
         sha256=_digest(folder, [*weights, *code, folder / CONFIG, *find_tokenizer(folder)]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
@@ -179,46 +177,6 @@ def _require_classification_head(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _read_labels(folder: Path, config: dict[str, Any], weights: list[Path]) -> tuple[str, ...]:
-    id2label = config.get("id2label") or {str(index): f"LABEL_{index}" for index in range(config.get("num_labels", 2))}
-    if not isinstance(id2label, dict) or set(id2label) != {str(index) for index in range(len(id2label))}:
-        raise EncoderError(
-            f'{folder / "config.json"}: id2label should number its labels from 0, as in {{"0": "joy", "1": "anger"}}, '
-            f"found {json.dumps(id2label)[:100]}"
-        )
-    labels = tuple(str(id2label[str(index)]) for index in range(len(id2label)))
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if repeated:
-        raise EncoderError(
-            f"{folder / 'config.json'}: id2label names a label twice: {', '.join(map(repr, repeated))}; "
-            "every label needs a name of its own"
-        )
-    head_rows = _head_rows(weights)
-    if head_rows is not None and head_rows != len(labels):
-        raise EncoderError(
-            f"{folder}: id2label has {len(labels)} labels, the classification head has {head_rows} outputs; "
-            "correct config.json or the weights"
-        )
-    return labels
-
-
-def _head_rows(weights: list[Path]) -> int | None:
-    """Outputs of the classification head, or None where its tensor has another name or is pickled."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in weights:
-        if path.suffix != ".safetensors":
-            continue
-        try:
-            with safe_open(path, framework="numpy") as tensors:
-                for name in _HEADS:
-                    if name in tensors.keys():  # noqa: SIM118 - not a mapping
-                        return int(tensors.get_slice(name).get_shape()[0])
-        except SafetensorError as error:
-            raise EncoderError(f"{path}: not a complete safetensors file ({error}); fetch it again") from error
-    return None
-
-
 def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) -> tuple[ProblemType, bool]:
     if stated in list(ProblemType):
         return ProblemType(stated), False
@@ -239,24 +197,6 @@ def _require_tokenizer(folder: Path) -> None:
             f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(VOCABULARIES[1:])}; "
             f"there is {found}; save the tokenizer beside the model, with its save_pretrained()"
         )
-
-
-def _read_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...] | None:
-    path = folder / "thresholds.json"
-    if not path.is_file():
-        return None
-    thresholds = read_json(path).get("thresholds")
-    if not isinstance(thresholds, dict) or set(thresholds) != set(labels):
-        raise EncoderError(
-            f'{path}: expected {{"thresholds": {{label: number}}}} for exactly the labels of config.json'
-        )
-    for label, value in thresholds.items():
-        if not isinstance(value, float) or not 0 < value < 1:
-            raise EncoderError(
-                f"{path}: the threshold of {label!r} is {value!r}; "
-                "expected a probability between 0 and 1, both excluded"
-            )
-    return tuple(thresholds[label] for label in labels)
 
 
 def _digest(folder: Path, paths: Iterable[Path]) -> str:

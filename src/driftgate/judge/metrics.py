@@ -4,9 +4,18 @@ Bounds files, the accuracy suite, `driftgate build`, tables and `docs/metrics.md
 gated one needs a bound for every precision class in its suite's `bounds.toml` besides.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from driftgate.judge.metric_sources import (
+    MIN_SLICE_ROWS,
+    against_truth,
+    drift_in_worst_slice,
+    loss,
+    noise,
+    percentile,
+    quality,
+)
 from driftgate.judge.metric_types import (
     BYTES,
     CHANGES,
@@ -23,7 +32,6 @@ from driftgate.judge.metric_types import (
     SPREAD,
     Interval,
     Metric,
-    Source,
     each_policy,
     once,
 )
@@ -34,23 +42,13 @@ from driftgate.judge.parts import (
     ERROR_RATIO,
     FLIPS,
     LONG_TEXTS,
-    LOSSES,
     MARGINS,
     MOVEMENT,
-    NOISE,
     PREVALENCE,
-    QUALITY,
     SLICES,
     SUBSET_ACCURACY,
     Part,
 )
-
-if TYPE_CHECKING:
-    from driftgate.judge.flips import NegativeFlips
-    from driftgate.judge.slice_drift import SliceDrift
-
-MIN_SLICE_ROWS = 100
-"""Slices of fewer rows are reported, not gated."""
 
 _QUALITY = {
     "micro_f1": ("micro-F1", SCORE),
@@ -60,37 +58,6 @@ _QUALITY = {
     "mcc": ("Matthews correlation", CORRELATION),
 }
 _CAUSES = {"batch": "random batch mates", "padding": "padding up to the encoder's limit"}
-
-
-def worst_slice(slices: "Mapping[str, SliceDrift]") -> "tuple[str, SliceDrift] | None":
-    """The slice that drifts most of those large enough to be gated, with its name; None where none is."""
-    large = [(name, found) for name, found in slices.items() if found.rows >= MIN_SLICE_ROWS]
-    return max(large, key=lambda one: one[1].mean_of_largest, default=None)
-
-
-def _drift_in_worst_slice(slices: "Mapping[str, SliceDrift]") -> float | None:
-    found = worst_slice(slices)
-    return None if found is None else found[1].mean_of_largest
-
-
-def _against_truth(read: "Callable[[NegativeFlips], float | None]") -> Source:
-    return each_policy(FLIPS, lambda flips: None if flips.against_truth is None else read(flips.against_truth))
-
-
-def _loss(name: str) -> Source:
-    return each_policy(LOSSES, lambda losses: losses[name].loss)
-
-
-def _percentile(name: str) -> Source:
-    return once(DRIFT, lambda drift: drift.largest_per_text.percentiles[name])
-
-
-def _quality(name: str) -> Source:
-    return each_policy(QUALITY, lambda both: getattr(both.backend, name))
-
-
-def _noise(cause: str, kind: str) -> Source:
-    return once(NOISE, lambda noise: getattr(noise[cause], f"max_abs_{kind}"))
 
 
 # fmt: off
@@ -105,13 +72,13 @@ _ALL: tuple[Metric, ...] = (
            once(DRIFT, lambda drift: drift.largest_per_text.max)),
     Metric("p99_of_largest_probability_drift", "probability drift, p99 of rows", PROBABILITY,
            "99th percentile over rows of each row's largest probability difference; gated from 299 rows",
-           _percentile("p99"), interval=Interval.QUANTILE),
+           percentile("p99"), interval=Interval.QUANTILE),
     Metric("p95_of_largest_probability_drift", "probability drift, p95 of rows", PROBABILITY,
            "95th percentile over rows of each row's largest probability difference; gated from 59 rows",
-           _percentile("p95"), interval=Interval.QUANTILE),
+           percentile("p95"), interval=Interval.QUANTILE),
     Metric("p90_of_largest_probability_drift", "probability drift, p90 of rows", PROBABILITY,
            "90th percentile over rows of each row's largest probability difference",
-           _percentile("p90"), interval=Interval.QUANTILE, decides=True),
+           percentile("p90"), interval=Interval.QUANTILE, decides=True),
     Metric("median_of_largest_probability_drift", "probability drift, median of rows", PROBABILITY,
            "median over rows of each row's largest probability difference",
            once(DRIFT, lambda drift: drift.largest_per_text.median), gated=False),
@@ -161,16 +128,16 @@ _ALL: tuple[Metric, ...] = (
            each_policy(FLIPS, lambda flips: flips.row_rate_upper_limit), by_policy=True, gated=False),
     Metric("negative_flips", "negative flips", COUNT,
            "decisions that were right and are wrong now",
-           _against_truth(lambda flips: flips.negative), by_policy=True, gated=False),
+           against_truth(lambda flips: flips.negative), by_policy=True, gated=False),
     Metric("positive_flips", "positive flips", COUNT,
            "decisions that were wrong and are right now",
-           _against_truth(lambda flips: flips.positive), by_policy=True, gated=False),
+           against_truth(lambda flips: flips.positive), by_policy=True, gated=False),
     Metric("labels_significantly_worse", "labels significantly worse", COUNT,
            "labels of 50 rows or more whose flips are significantly more often from right to wrong (Holm over labels)",
-           _against_truth(lambda flips: len(flips.significantly_worse)), by_policy=True, gated=False),
+           against_truth(lambda flips: len(flips.significantly_worse)), by_policy=True, gated=False),
     Metric("largest_label_loss", "largest loss of a label", SHARE,
            "of labels of 50 rows or more, the largest share of rows that got wrong in one, less those that got right",
-           _against_truth(lambda flips: flips.largest_loss), by_policy=True, interval=Interval.MEAN),
+           against_truth(lambda flips: flips.largest_loss), by_policy=True, interval=Interval.MEAN),
     Metric("top1_disagreement", "top-1 disagreement", SHARE,
            "share of rows whose most probable label differs: the flips of a single-label head",
            once(AGREEMENT, lambda agreement: 1 - agreement.top1), interval=Interval.SHARE),
@@ -186,9 +153,9 @@ _ALL: tuple[Metric, ...] = (
     Metric("predicted_label_ratio", "predicted labels / reference's", FACTOR,
            "how many labels the backend gives, relative to the reference",
            each_policy(PREVALENCE, lambda shift: shift.ratio), by_policy=True, gated=False),
-    *(Metric(name, label, unit, f"{label} of the backend against the true labels", _quality(name),
+    *(Metric(name, label, unit, f"{label} of the backend against the true labels", quality(name),
              by_policy=True, gated=False) for name, (label, unit) in _QUALITY.items()),
-    *(Metric(f"{name}_loss", f"{label} loss", unit, f"{label} of the reference, less the backend's", _loss(name),
+    *(Metric(f"{name}_loss", f"{label} loss", unit, f"{label} of the reference, less the backend's", loss(name),
              by_policy=True, interval=Interval.LOSS) for name, (label, unit) in _QUALITY.items()),
     Metric("rows_lost", "rows only the reference gets right", COUNT,
            "rows whose whole label set only the reference gets right",
@@ -215,12 +182,12 @@ _ALL: tuple[Metric, ...] = (
            interval=Interval.CALIBRATION),
     Metric("mean_of_largest_probability_drift_in_worst_slice", "probability drift in the worst slice", PROBABILITY,
            f"mean drift of the slice that drifts most, of those of {MIN_SLICE_ROWS} rows or more",
-           once(SLICES, _drift_in_worst_slice), interval=Interval.MEAN),
+           once(SLICES, drift_in_worst_slice), interval=Interval.MEAN),
     Metric("mean_of_largest_probability_drift_on_long_texts", "probability drift on long texts", PROBABILITY,
            "mean drift of texts joined to a quarter, half or all of the encoder's limit, of the length that drifts most",
            once(LONG_TEXTS, lambda long_texts: long_texts.largest_mean)),
     *(Metric(f"{cause}_noise_max_abs_{kind}", f"{kind} change by {what}", unit,
-             f"largest change of a {kind} by {what}, on a few rows of every length", _noise(cause, kind))
+             f"largest change of a {kind} by {what}, on a few rows of every length", noise(cause, kind))
       for cause, what in _CAUSES.items() for kind, unit in (("logit", LOGIT), ("probability", PROBABILITY))),
     *(metric for pair in CHANGES.values() for metric in pair),
     Metric("max_abs_probability_movement", "largest movement since the baseline", PROBABILITY,

@@ -6,7 +6,7 @@ Hypothesis is imported where it is used: every pytest run of every project impor
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.metric_types import CHANGES, GENERATED, Metric
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.answers import Answers
+from driftgate.plugin.searched import Failure, Searched
 from driftgate.plugin.session import DriftgateSession, reported
 
 if TYPE_CHECKING:
@@ -35,29 +36,6 @@ SHRINK_SECONDS = 20.0
 """How long a counterexample is made smaller on a model."""
 
 Answer = Callable[[], Logits]
-
-
-@dataclass(slots=True)
-class Searched:
-    """What one property saw on one backend."""
-
-    examples: int = 0
-    largest_logit_change: float = 0.0
-    largest_probability_change: float = 0.0
-    refusals: int = 0
-
-    def see(self, logit_change: float, probability_change: float) -> None:
-        self.largest_logit_change = max(self.largest_logit_change, logit_change)
-        self.largest_probability_change = max(self.largest_probability_change, probability_change)
-
-
-@dataclass(slots=True)
-class _Failure:
-    """The counterexamples found so far, so that shrinking can end and still replay them."""
-
-    since: float
-    examples: set[str] = field(default_factory=set)
-    broken: MetricVerdict | None = None
 
 
 class Hold:
@@ -86,7 +64,7 @@ class Hold:
         self._property = ""
         self._example = ""
         self._measured: dict[str, Searched] = {}
-        self._failures: dict[str, _Failure] = {}
+        self._failures: dict[str, Failure] = {}
 
     def __repr__(self) -> str:
         return f"<hold {self.spec.name}>"
@@ -217,7 +195,7 @@ class Hold:
         except HypothesisException:
             raise
         except Exception as error:
-            self._failures.setdefault(name, _Failure(time.monotonic())).examples.add(line)
+            self._failures.setdefault(name, Failure(time.monotonic())).examples.add(line)
             error.add_note(f"To try this first from now on, put this line above the test:\n{line}")
             raise
         finally:
@@ -248,7 +226,7 @@ class Hold:
         for metric, change in zip(CHANGES[name], changes, strict=True):
             verdict = self._held(metric, change)
             if verdict.verdict is Outcome.FAIL:
-                failure = self._failures.setdefault(self._property, _Failure(time.monotonic()))
+                failure = self._failures.setdefault(self._property, Failure(time.monotonic()))
                 failure.broken = verdict
                 raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(verdict.limits)}")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from driftgate.backends import REGISTRY, BackendSpec, parse_backends
+from driftgate.backends import REGISTRY, BackendSpec
 from driftgate.edges.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET
 from driftgate.errors import OptionError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.plugin.option_table import OPTIONS, Option

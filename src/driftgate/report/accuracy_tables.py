@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from driftgate.judge.confidence.bootstrap import MARGIN, judge_equivalence
+from driftgate.judge.metric_sources import worst_slice
 from driftgate.judge.metric_types import Metric
-from driftgate.judge.metrics import METRICS, worst_slice
+from driftgate.judge.metrics import METRICS
 from driftgate.judge.parts import FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURACY
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render

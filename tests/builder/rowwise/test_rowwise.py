@@ -9,10 +9,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
-from driftgate.backends import REGISTRY, Precision, parse_backends
+from driftgate.backends import REGISTRY, Precision
 from driftgate.builder.build import build_artifact
 from driftgate.builder.rowwise.quantize_rowwise import quantize_rowwise
 from driftgate.errors import BuildError
+from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize

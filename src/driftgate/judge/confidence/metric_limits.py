@@ -21,7 +21,7 @@ from driftgate.judge.confidence.loss_limits import paired_loss_limits
 from driftgate.judge.confidence.mean_limits import mean_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
-from driftgate.judge.metrics import MIN_SLICE_ROWS
+from driftgate.judge.metric_sources import MIN_SLICE_ROWS
 from driftgate.judge.parts import (
     AGREEMENT,
     CALIBRATION,
