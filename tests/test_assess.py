@@ -25,7 +25,7 @@ from driftgate.judge.assessment import Assessment
 from driftgate.judge.bounds import MetricVerdict
 from driftgate.judge.parts import AGREEMENT, DRIFT
 from driftgate.pipeline import OpenBackends
-from driftgate.plugin.keys import SESSION
+from driftgate.plugin.options import SESSION
 from driftgate.publish.acceptance import Trial
 from driftgate.publish.publication import publish
 from driftgate.run.device import RunSettings

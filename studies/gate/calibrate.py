@@ -36,9 +36,9 @@ from parameters import (  # noqa: E402
 from variants import Family, make_family  # noqa: E402
 
 from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
+from driftgate.gate.notes import draw_seed  # noqa: E402
 from driftgate.gate.pairs import Contest, rounds_of, time_pairs  # noqa: E402
 from driftgate.gate.schedule import Clock  # noqa: E402
-from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.batches import BatchPlan  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.run.device import available_threads  # noqa: E402

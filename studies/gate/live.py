@@ -19,9 +19,9 @@ from parameters import (
 from variants import Family, make_family
 
 from driftgate.gate.comparison import as_judged, make_judge
+from driftgate.gate.notes import draw_seed
 from driftgate.gate.pairs import Contest, time_pairs
 from driftgate.gate.rule import exit_code
-from driftgate.gate.state import draw_seed
 from driftgate.gate.verdicts import judge_cells
 from driftgate.inputs.encoder import Encoder
 

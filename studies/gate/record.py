@@ -28,8 +28,8 @@ from variants import Family, make_family  # noqa: E402
 
 from driftgate.gate.cores import choose_cores, stay_on  # noqa: E402
 from driftgate.gate.decisions import Round  # noqa: E402
+from driftgate.gate.notes import draw_seed  # noqa: E402
 from driftgate.gate.pairs import Contest, time_pairs  # noqa: E402
-from driftgate.gate.state import draw_seed  # noqa: E402
 from driftgate.inputs.encoder import load_encoder  # noqa: E402
 from driftgate.results.environment import describe_environment  # noqa: E402
 from driftgate.run.device import available_threads  # noqa: E402

@@ -25,12 +25,9 @@ from measure import open_model, print_table, race
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.builder.rowwise import nodes, products
-from driftgate.builder.rowwise.attention import AttentionWriter
-from driftgate.builder.rowwise.nodes import NodeWriter
-from driftgate.builder.rowwise.products import Products
-from driftgate.builder.rowwise.quantize_rowwise import quantize_rowwise
-from driftgate.builder.rowwise.tables import to_int8, write_table
-from driftgate.builder.rowwise.token_rows import Layout, Rows
+from driftgate.builder.rowwise.nodes import NodeWriter, quantize_rowwise
+from driftgate.builder.rowwise.products import Products, to_int8, write_table
+from driftgate.builder.rowwise.token_rows import AttentionWriter, Layout, Rows
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import load_encoder

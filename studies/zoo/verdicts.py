@@ -26,7 +26,6 @@ from driftgate.assessor import find_bounds
 from driftgate.backends import REGISTRY
 from driftgate.inputs.long_texts import LENGTHS
 from driftgate.judge.accuracy_verdicts import levels_of_run
-from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.bounds import Bounds, find_bound
 from driftgate.judge.confidence.counted_limits import quantile_limits, rows_for_quantile
 from driftgate.judge.confidence.counted_quality import count_rows, counted_metrics, split_totals
@@ -37,6 +36,7 @@ from driftgate.judge.confidence.metric_limits import find_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.metric_types import policy_metric
+from driftgate.judge.noise import squared_error_ratios
 from driftgate.judge.parts import AGREEMENT, CALIBRATION, FLIPS, LOSSES, PREVALENCE, Part
 from driftgate.judge.quality import MIN_SUPPORT
 from driftgate.pipeline import bounds_keys

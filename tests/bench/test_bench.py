@@ -21,10 +21,9 @@ from driftgate.bench.throughput_files import (
 )
 from driftgate.errors import OptionError, ResultsError
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.measure.throughput import Task, order_tasks, time_tasks
+from driftgate.measure.shares import read_tokens, write_tokens
 from driftgate.measure.timings import Block, Configuration, Throughput, Work, estimate_seconds, paired_seconds
-from driftgate.measure.token_files import read_tokens, write_tokens
-from driftgate.measure.workers import deal_batches
+from driftgate.measure.workers import Task, deal_batches, order_tasks, time_tasks
 
 WORK = Work(rows=100, batches=10, real_tokens=900, padded_tokens=1200)
 

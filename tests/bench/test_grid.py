@@ -29,8 +29,8 @@ from driftgate.bench.grid_table import (
 from driftgate.builder.models import Model
 from driftgate.cli.bench_grid import DETAILS, SUMMARY, bench_grid
 from driftgate.errors import NonFiniteLogitsError, OptionError, ResultsError, SequenceTooLongError
+from driftgate.inputs.batches import Shape, random_batch
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.inputs.synthetic import Shape, random_batch
 from driftgate.inputs.tokens import load_tokenizer
 from driftgate.measure.visits import ROUNDS, WARM_UP_CALLS, Cell, Visit, split_calls, visit_cells
 from driftgate.pipeline import build, open_backend

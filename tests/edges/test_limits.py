@@ -18,10 +18,9 @@ from driftgate.edges import limits
 from driftgate.edges.limits import Limit
 from driftgate.errors import OptionError
 from driftgate.gate.rule import GateOptions, SpeedRule
-from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
+from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, Shape
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
-from driftgate.inputs.synthetic import Shape
 from driftgate.predict.job import PredictionJob
 from driftgate.run.device import Device, RunSettings, available_threads
 from driftgate.verify.archive import unpacked

@@ -27,7 +27,7 @@ from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.drift import LengthAnswers, LongTexts, measure_long_texts
 from driftgate.judge.parts import LONG_TEXTS
 from driftgate.pipeline import open_backend
-from driftgate.plugin.keys import SESSION
+from driftgate.plugin.options import SESSION
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.run.torch_backend import open_reference

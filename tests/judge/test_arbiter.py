@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Logits
-from driftgate.judge.arbiter import ErrorRatio, measure_error
+from driftgate.judge.noise import ErrorRatio, measure_error
 
 EXACT = np.random.default_rng(0).normal(0, 3, (50, 4))
 ROUNDED = Logits(EXACT.astype(np.float32))

@@ -8,8 +8,7 @@ from scipy.stats import kendalltau
 from driftgate.arrays import Decisions, LabelMatrix, Logits, Probabilities
 from driftgate.judge.agreement import measure_agreement
 from driftgate.judge.calibration import measure_calibration, measure_prevalence
-from driftgate.judge.flips import count_flips
-from driftgate.judge.margins import measure_margins
+from driftgate.judge.flips import count_flips, measure_margins
 from driftgate.judge.probabilities import decide, to_probabilities
 from driftgate.judge.slice_drift import closest_decisions, measure_slices
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Logits
-from driftgate.judge.flips import count_flips
-from driftgate.judge.margins import Margins, measure_margins
+from driftgate.judge.flips import Margins, count_flips, measure_margins
 from driftgate.judge.probabilities import decide, to_probabilities
 
 

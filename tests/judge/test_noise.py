@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import Logits
-from driftgate.judge.arbiter import measure_error
-from driftgate.judge.noise import measure_noise
+from driftgate.judge.noise import measure_error, measure_noise
 
 BASE = np.zeros((3, 2), dtype=np.float32)
 

@@ -14,7 +14,7 @@ import pytest
 from driftgate.errors import WorkerError
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure import workers
-from driftgate.measure.token_files import write_tokens
+from driftgate.measure.shares import write_tokens
 from driftgate.measure.workers import Team, start_team
 
 # What a row does when it is answered: the first token id says it.

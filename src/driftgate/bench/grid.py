@@ -13,8 +13,7 @@ from driftgate.builder.build import Announce
 from driftgate.builder.models import Model
 from driftgate.edges.limits import BATCH_SIZE, GRID_SHAPES, SEQUENCE_LENGTH
 from driftgate.errors import OptionError, SequenceTooLongError
-from driftgate.inputs.batches import TokenBatch
-from driftgate.inputs.synthetic import Shape, random_batch
+from driftgate.inputs.batches import Shape, TokenBatch, random_batch
 from driftgate.measure.visits import Cell, Visit
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.run.backend import Backend, gather_rows

@@ -9,10 +9,9 @@ from typing import Any
 
 from driftgate.bench.sweep import Announce, Bench
 from driftgate.measure.process import describe_request
-from driftgate.measure.throughput import Task, time_tasks
+from driftgate.measure.shares import write_tokens
 from driftgate.measure.timings import Block, Configuration, Throughput, estimate_seconds
-from driftgate.measure.token_files import write_tokens
-from driftgate.measure.workers import Team, start_team
+from driftgate.measure.workers import Task, Team, start_team, time_tasks
 from driftgate.pipeline import Built
 from driftgate.run.device import RunSettings
 

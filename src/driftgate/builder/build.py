@@ -21,7 +21,7 @@ from driftgate.errors import BuildError, DriftgateError, OptionError, quote_line
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.positions import read_max_tokens
+from driftgate.inputs.named_files import read_max_tokens
 
 # Libraries whose release can change what a build writes.
 _VERSIONED = ("torch", "transformers", "onnxscript", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum-onnx")

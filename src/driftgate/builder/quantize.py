@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration_texts import Calibration, FeedReader
-from driftgate.builder.rowwise.tables import quantize_tables
+from driftgate.builder.rowwise.products import quantize_tables
 from driftgate.errors import BackendUnavailableError
 from driftgate.onnx_graph.functions import load_inlined
 from driftgate.onnx_graph.graph import has_external_data, refuse_quantized, save_beside

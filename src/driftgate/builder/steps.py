@@ -21,7 +21,7 @@ from driftgate.builder.quantize import (
     quantize_with_optimum_avx2,
     quantize_with_optimum_vnni,
 )
-from driftgate.builder.rowwise.quantize_rowwise import quantize_rowwise
+from driftgate.builder.rowwise.nodes import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.onnx_graph.lower import fuse_layers
 

@@ -14,7 +14,7 @@ from driftgate.builder.models import Model
 from driftgate.edges.limits import GRID_CALLS
 from driftgate.errors import OptionError
 from driftgate.files import write_whole
-from driftgate.inputs.synthetic import Shape
+from driftgate.inputs.batches import Shape
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
 from driftgate.results.console import Console
 from driftgate.results.tables import render

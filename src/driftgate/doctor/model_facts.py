@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftgate.backends import Precision
-from driftgate.onnx_graph.graph_blocks import BlockProducts
 from driftgate.onnx_graph.graph_facts import GraphFacts
+from driftgate.onnx_graph.graph_precision import BlockProducts
 
 
 @dataclass(frozen=True, slots=True)

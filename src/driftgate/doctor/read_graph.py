@@ -12,9 +12,8 @@ from driftgate.builder.artifact import model_files
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights
 from driftgate.errors import ArtifactError, UnsafeFileError
 from driftgate.onnx_graph.graph import makers
-from driftgate.onnx_graph.graph_blocks import read_block_products
 from driftgate.onnx_graph.graph_facts import EncoderShape, read_graph_facts
-from driftgate.onnx_graph.graph_precision import infer_precision
+from driftgate.onnx_graph.graph_precision import infer_precision, read_block_products
 from driftgate.onnx_graph.graph_walk import Site, attributes, list_constants, walk
 from driftgate.onnx_graph.onnx_file import find_external, read_model
 

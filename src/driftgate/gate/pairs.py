@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.gate.bill import Bill
 from driftgate.gate.decisions import Round
-from driftgate.gate.schedule import Calls, Clock, Units, plan_pairs, time_calls, toss
+from driftgate.gate.schedule import Bill, Calls, Clock, Units, plan_pairs, time_calls, toss
 
 MAX_ROUNDS = 200
 

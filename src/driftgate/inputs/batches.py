@@ -1,4 +1,4 @@
-"""Which rows go together, and how they are padded."""
+"""Which rows go together, and how they are padded; and batches of random tokens, of any shape."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.edges.limits import BATCH_SIZE, TOKEN_BUDGET
-from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.edges.limits import BATCH_SIZE, BATCH_TOKENS, SEQUENCE_LENGTH, TOKEN_BUDGET
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer
 
 DEFAULT_TOKEN_BUDGET = 1024
 
@@ -154,3 +155,34 @@ def spread_sample(tokens: TokenizedTexts, rows: int, seed: int = 0) -> list[int]
     middles = ((np.arange(count) + 0.5) / count * len(order)).astype(np.int64)
     chosen: list[int] = np.random.default_rng(seed).permutation(order[middles]).tolist()
     return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Rows of a batch, and the tokens of each, special ones included; nothing is padded."""
+
+    batch_size: int
+    sequence_length: int
+
+    def __post_init__(self) -> None:
+        BATCH_SIZE.require(self.batch_size)
+        SEQUENCE_LENGTH.require(self.sequence_length)
+        BATCH_TOKENS.require(self.batch_size * self.sequence_length)
+
+    @property
+    def name(self) -> str:
+        """Such as "b4_s128", as ONNX Runtime's benchmark calls it."""
+        return f"b{self.batch_size}_s{self.sequence_length}"
+
+
+def random_batch(encoder: Encoder, shape: Shape, seed: int = 0) -> TokenBatch:
+    """Ids drawn evenly from the encoder's vocabulary, special tokens left out; a mask of ones.
+
+    Seed and shape say which ids they are. Segments are all 0, and there only where the encoder's tokenizer gives them.
+    """
+    tokenizer = load_tokenizer(encoder)
+    vocabulary = np.setdiff1d(np.arange(encoder.vocab_size, dtype=np.int64), tokenizer.all_special_ids)
+    size = shape.batch_size, shape.sequence_length
+    input_ids = np.random.default_rng([seed, *size]).choice(vocabulary, size=size)
+    types = np.zeros_like(input_ids) if "token_type_ids" in tokenizer.model_input_names else None
+    return TokenBatch(tuple(range(shape.batch_size)), input_ids, np.ones_like(input_ids), types)

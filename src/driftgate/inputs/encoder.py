@@ -13,8 +13,15 @@ from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.inputs.encoder_labels import read_labels, read_own_thresholds
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
-from driftgate.inputs.named_files import VOCABULARIES, find_tokenizer, has_tokenizer, read_json, require_own_files
-from driftgate.inputs.positions import POSITIONS_AFTER_PADDING, read_max_tokens
+from driftgate.inputs.named_files import (
+    POSITIONS_AFTER_PADDING,
+    VOCABULARIES,
+    find_tokenizer,
+    has_tokenizer,
+    read_json,
+    read_max_tokens,
+    require_own_files,
+)
 
 
 class ProblemType(StrEnum):

@@ -9,7 +9,7 @@ from driftgate.edges.limits import MAX_TOKENS
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.inputs.positions import read_max_tokens
+from driftgate.inputs.named_files import read_max_tokens
 from driftgate.inputs.tokens import load_tokenizer
 
 

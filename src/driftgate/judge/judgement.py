@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from driftgate.arrays import Logits
 from driftgate.judge.agreement import Agreement, measure_agreement
-from driftgate.judge.arbiter import ErrorRatio, measure_error
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import Bounds, MetricVerdict, hold_to_bound
 from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_calibration, measure_prevalence
@@ -15,10 +14,9 @@ from driftgate.judge.confidence.levels import Levels, exact_limits
 from driftgate.judge.confidence.metric_limits import find_limits
 from driftgate.judge.drift import Drift, LongTexts, measure_drift, measure_long_texts
 from driftgate.judge.evidence import SLICE_THRESHOLD, Evidence
-from driftgate.judge.flips import Flips, count_flips
-from driftgate.judge.margins import Margins, measure_margins
+from driftgate.judge.flips import Flips, Margins, count_flips, measure_margins
 from driftgate.judge.metrics import gated_in
-from driftgate.judge.noise import Noise, measure_noise
+from driftgate.judge.noise import ErrorRatio, Noise, measure_error, measure_noise
 from driftgate.judge.parts import (
     AGREEMENT,
     CALIBRATION,

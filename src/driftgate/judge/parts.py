@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from driftgate.judge.agreement import Agreement
-    from driftgate.judge.arbiter import ErrorRatio
     from driftgate.judge.calibration import Calibration, PrevalenceShift
     from driftgate.judge.confidence.bootstrap import PairedLoss
     from driftgate.judge.drift import Drift, LongTexts
-    from driftgate.judge.flips import Flips
-    from driftgate.judge.margins import Margins
+    from driftgate.judge.flips import Flips, Margins
     from driftgate.judge.movement import Movement
-    from driftgate.judge.noise import Noise
+    from driftgate.judge.noise import ErrorRatio, Noise
     from driftgate.judge.quality import Quality, SubsetAccuracyChange
     from driftgate.judge.slice_drift import SliceDrift
 

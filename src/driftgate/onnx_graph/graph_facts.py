@@ -11,7 +11,6 @@ from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder
 from driftgate.onnx_graph.functions import DOMAIN
 from driftgate.onnx_graph.graph_attention import AttentionFacts, read_attention
-from driftgate.onnx_graph.graph_blocks import block_format
 from driftgate.onnx_graph.graph_constants import (
     count_bytes,
     count_duplicate_bytes,
@@ -19,6 +18,7 @@ from driftgate.onnx_graph.graph_constants import (
     find_requantized,
     type_name,
 )
+from driftgate.onnx_graph.graph_precision import block_format
 from driftgate.onnx_graph.graph_walk import Site, inline_functions, list_constants, walk, weight_shape
 from driftgate.onnx_graph.onnx_file import read_model
 

@@ -14,7 +14,7 @@ from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
 from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
-from driftgate.plugin.keys import SESSION
+from driftgate.plugin.options import SESSION
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.results.accuracy_baseline import AccuracyBaseline
 from driftgate.results.record import Results

@@ -33,14 +33,12 @@ from driftgate.plugin.fixtures import (
 )
 from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
 from driftgate.plugin.keeping import keep_logits
-from driftgate.plugin.keys import SESSION
-from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
-from driftgate.plugin.options import add_options, read_options
+from driftgate.plugin.options import SESSION, add_options, read_options, spelled_as_pytest, usage_errors
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
-from driftgate.plugin.summary import list_notes
+from driftgate.plugin.suite_hooks import list_notes
 from driftgate.report.terminal import render_table
 from driftgate.results.results_file import write_results
 from driftgate.results.stages import render_ledgers

@@ -1,20 +1,25 @@
-"""pytest options, each with an ini twin, read once into a frozen record."""
+"""pytest options, each with an ini twin, read once into a frozen record; and how errors spell them and end a run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from driftgate.backends import REGISTRY, BackendSpec
 from driftgate.edges.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET
-from driftgate.errors import OptionError
+from driftgate.edges.spelling import spell_flag, spelled_by
+from driftgate.errors import DriftgateError, OptionError
 from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.plugin.option_table import OPTIONS, Option
+from driftgate.plugin.option_table import OPTIONS, TABLE, Option
 from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
+
+if TYPE_CHECKING:
+    from driftgate.plugin.session import DriftgateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +167,34 @@ def _throughput_corpus(text: str) -> str:
     if text not in ("normal", "long", "corpus"):
         raise OptionError(f"--driftgate-throughput-corpus {text!r}: expected normal, long or corpus")
     return text
+
+
+_KNOWN = {option.name: option for option in TABLE}
+
+
+def spelled_as_pytest(config: pytest.Config) -> AbstractContextManager[None]:
+    """Errors spell options as this run does. Around our own work only: a project's tests may call us too."""
+
+    def spell(name: str, value: object) -> str | None:
+        option = _KNOWN.get(name)
+        if option is None:
+            return None
+        if config.inipath is not None and config.getini(option.ini) and not config.getoption(option.dest):
+            given = "" if value == "" else f" = {'true' if value is True else value}"
+            return f"{option.ini}{given} in {config.inipath.name}"
+        return spell_flag(option.flag, value)
+
+    return spelled_by(spell)
+
+
+@contextmanager
+def usage_errors(config: pytest.Config) -> Iterator[None]:
+    """Turn a driftgate error into pytest's, which ends the run with the message alone."""
+    with spelled_as_pytest(config):
+        try:
+            yield
+        except DriftgateError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+SESSION: "pytest.StashKey[DriftgateSession]" = pytest.StashKey()

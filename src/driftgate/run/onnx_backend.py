@@ -13,7 +13,7 @@ from driftgate.builder.runtime_errors import explain
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder
-from driftgate.onnx_graph.graph_blocks import read_block_products
+from driftgate.onnx_graph.graph_precision import read_block_products
 from driftgate.run.backend import InForce, Prepared, require_positions
 from driftgate.run.device import Device, RunSettings
 

@@ -12,11 +12,10 @@ from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.run.device import RunSettings, refuse_conflicting_runtimes, require_device
 from driftgate.run.onnx_backend import open_session
-from driftgate.verify.check_vectors import check_set
 from driftgate.verify.claims import ARCHIVE, Claim, Fact, find_documents, read_claims
 from driftgate.verify.closeness import Tolerance
 from driftgate.verify.target import Target
-from driftgate.verify.vector_sets import find_sets, list_sets, read_set
+from driftgate.verify.vector_sets import check_set, find_sets, list_sets, read_set
 from driftgate.verify.verification import FactCheck, Verification
 
 # Between ONNX Runtime's fused and plain kernels, which round at other places as other machines do, logits of the embedded

@@ -11,7 +11,7 @@ from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.backends import REGISTRY, Precision
 from driftgate.builder.build import build_artifact
-from driftgate.builder.rowwise.quantize_rowwise import quantize_rowwise
+from driftgate.builder.rowwise.nodes import quantize_rowwise
 from driftgate.errors import BuildError
 from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan, TokenBatch, pad_rows

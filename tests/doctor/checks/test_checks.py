@@ -26,8 +26,8 @@ from driftgate.doctor.facts import (
 from driftgate.doctor.findings import Severity, megabytes
 from driftgate.doctor.model_facts import FloatMatrix, Graph, GraphContent, IntegerWeights, Session, Source
 from driftgate.onnx_graph.graph_attention import AttentionFacts
-from driftgate.onnx_graph.graph_blocks import BlockProducts
 from driftgate.onnx_graph.graph_facts import EncoderShape, GraphFacts, ProductFacts
+from driftgate.onnx_graph.graph_precision import BlockProducts
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROBLEM, WARNING, NOTE = Severity.PROBLEM, Severity.WARNING, Severity.NOTE

@@ -23,9 +23,9 @@ from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.errors import WorkerError
 from driftgate.gate.comparison import Outcome
+from driftgate.gate.notes import GateState
 from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
 from driftgate.gate.run_facts import timed_software
-from driftgate.gate.state import GateState
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.worker import PROTOCOL
 from driftgate.inputs.encoder import load_encoder

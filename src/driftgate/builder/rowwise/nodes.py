@@ -1,16 +1,17 @@
-"""Every operator of the graph, written anew: on rows where it reads tokens, as it was elsewhere."""
+"""Row-wise INT8: every operator of the graph written anew, on rows where it reads tokens, as it was elsewhere."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.rowwise.attention import AttentionWriter
-from driftgate.builder.rowwise.products import Products
-from driftgate.builder.rowwise.tables import write_table
-from driftgate.builder.rowwise.token_rows import Layout, Rows
-from driftgate.onnx_graph.graph import GraphWriter, attribute
+from driftgate.builder.rowwise.products import Products, write_table
+from driftgate.builder.rowwise.token_rows import AttentionWriter, Layout, Rows
+from driftgate.errors import BuildError
+from driftgate.onnx_graph.graph import GraphWriter, attribute, refuse_quantized, save_beside
+from driftgate.onnx_graph.lower import lower_functions
 
 
 class NodeWriter:
@@ -184,3 +185,19 @@ def _sum(first: NDArray[np.float64] | None, second: NDArray[np.float64] | None) 
     if first is None or second is None:
         return second if first is None else first
     return first + second
+
+
+def quantize_rowwise(source: Path, target: Path) -> None:
+    """Quantize the float32 graph `source`, for a CPU, row by row.
+
+    Raises:
+        BuildError: nothing in the graph can be quantized, or it is quantized already.
+    """
+    import onnx
+
+    model = onnx.load(source)
+    refuse_quantized(model, source)
+    lower_functions(model)
+    if not NodeWriter(GraphWriter(model)).rewrite():
+        raise BuildError(f"{source.name}: found no product with a constant matrix to quantize")
+    save_beside(model, source, target)

@@ -13,7 +13,6 @@ import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
 from driftgate.judge.agreement import top_changed
-from driftgate.judge.arbiter import squared_error_ratios
 from driftgate.judge.confidence.calibration_limits import calibration_limits
 from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
 from driftgate.judge.confidence.levels import DRIFT_ROWS, Levels, Limits, largest_limits
@@ -22,6 +21,7 @@ from driftgate.judge.confidence.mean_limits import mean_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.metric_sources import MIN_SLICE_ROWS
+from driftgate.judge.noise import squared_error_ratios
 from driftgate.judge.parts import (
     AGREEMENT,
     CALIBRATION,

@@ -9,10 +9,8 @@ import pytest
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.keys import SESSION
-from driftgate.plugin.option_spelling import spelled_as_pytest, usage_errors
 from driftgate.plugin.option_table import GATE_OPTIONS
-from driftgate.plugin.options import add_options
+from driftgate.plugin.options import SESSION, add_options, spelled_as_pytest, usage_errors
 from driftgate.plugin.session import DriftgateSession, reported
 from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions
 from driftgate.plugin.speed.gate_options import read_gate_options

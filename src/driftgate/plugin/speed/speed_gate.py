@@ -15,13 +15,12 @@ from driftgate.gate.baseline import (
 )
 from driftgate.gate.commit import build_commit, find_commit
 from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
-from driftgate.gate.notes import make_report
+from driftgate.gate.notes import GateState, draw_seed, make_report
 from driftgate.gate.remote_side import is_gateable
 from driftgate.gate.rendering import write_gate_report
 from driftgate.gate.rule import GateOptions, Verdict
 from driftgate.gate.run_facts import describe_run
 from driftgate.gate.schedule import Clock
-from driftgate.gate.state import GateState, draw_seed
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkVerdict, explain_added, explain_not_counted
 from driftgate.measure.workload import CellSpec

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError, OptionError
-from driftgate.predict.reading.columns import choose_column
+from driftgate.predict.reading.formats import choose_column
 from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Reason, Rejected, Row
 

@@ -9,7 +9,7 @@ from typing import Any
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
-from driftgate.predict.reading.columns import choose_column
+from driftgate.predict.reading.formats import choose_column
 from driftgate.predict.reading.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
 from driftgate.predict.reading.text_files import Lines, RowTooLargeError
 
