@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from driftgate.inputs.encoder import load_encoder as load_encoder
     from driftgate.judge.drift import measure_drift as measure_drift
     from driftgate.judge.quality import measure_quality as measure_quality
-    from driftgate.pipeline import build as build
     from driftgate.pipeline import open_backend as open_backend
+    from driftgate.publish.unjudged import build as build
 
 _HOMES = {
     "assess": "driftgate.assessor",
-    "build": "driftgate.pipeline",
+    "build": "driftgate.publish.unjudged",
     "load_corpus": "driftgate.inputs.corpus",
     "load_encoder": "driftgate.inputs.encoder",
     "measure_drift": "driftgate.judge.drift",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +9,6 @@ from driftgate.arrays import FloatArray
 from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, keys_for_head
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
-from driftgate.builder.layout import copy_artifact, require_empty
 from driftgate.builder.published import is_checkpoint, open_checkpoint, open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.backend_names import parse_backends
@@ -179,45 +177,6 @@ def require_buildable(specs: Iterable[BackendSpec]) -> None:
         raise OptionError(
             f"{', '.join(without)}: nothing to build; choose backends with build steps, such as onnx-fp32"
         )
-
-
-def build(
-    encoder: Encoder,
-    backends: str,
-    out: str | Path,
-    *,
-    rebuild: bool = False,
-    device: str = "cpu",
-    calibration: Corpus | None = None,
-    opset: int = DEFAULT_OPSET,
-    shape_inference: bool = True,
-    announce: Announce = lambda message: None,  # noqa: ARG005
-) -> dict[str, Path]:
-    """Write artifacts that others can load: model.onnx, config.json, tokenizer, manifest.json.
-
-    Args:
-        backends: comma-separated names. One goes to `out` itself, several to a folder each, named by backend.
-        device, calibration, opset, shape_inference: see `choose_backends`.
-
-    Returns:
-        the folder of each backend, by name.
-
-    Raises:
-        OptionError: a backend without files of its own (torch, torch-compile), or not in this opset.
-        BuildError: a build failed, or `out` is not empty; nothing half-made is left.
-    """
-    specs = choose_backends(
-        backends, device=device, calibration=calibration, opset=opset, shape_inference=shape_inference
-    )
-    require_buildable(specs)
-    folders = {spec.name: Path(out) if len(specs) == 1 else Path(out) / spec.name for spec in specs}
-    for folder in folders.values():  # before minutes of building
-        require_empty(folder)
-    for spec in specs:
-        artifact = prepare_backend(encoder, spec, rebuild=rebuild, announce=announce).artifact
-        if artifact is not None:
-            copy_artifact(encoder, spec, artifact, folders[spec.name])
-    return folders
 
 
 def bounds_keys(spec: BackendSpec, settings: RunSettings, *, multi_label: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import changed_weights as weights
 
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.pipeline import build
+from driftgate.publish.unjudged import build
 
 BACKEND = "onnx-int8"
 """Whose own drift hides a later checkpoint."""

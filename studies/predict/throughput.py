@@ -31,13 +31,14 @@ from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.workload import prepare_workload
-from driftgate.pipeline import build, open_backend
+from driftgate.pipeline import open_backend
 from driftgate.predict.answerer import Answerer
 from driftgate.predict.job import PredictionJob, run_job
 from driftgate.predict.reading.formats import Format
 from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Row
 from driftgate.predict.reading.source import open_source
+from driftgate.publish.unjudged import build
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 

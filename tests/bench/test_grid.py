@@ -33,7 +33,8 @@ from driftgate.inputs.batches import Shape, random_batch
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import load_tokenizer
 from driftgate.measure.visits import ROUNDS, WARM_UP_CALLS, Cell, Visit, split_calls, visit_cells
-from driftgate.pipeline import build, open_backend
+from driftgate.pipeline import open_backend
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import InForce
 from driftgate.run.device import Device, RunSettings
 from driftgate.run.onnx_backend import OnnxBackend

@@ -11,7 +11,8 @@ import pytest
 from driftgate.builder.models import Model, find_model
 from driftgate.errors import ArtifactError, EncoderError, OptionError, UnsafeFileError
 from driftgate.inputs.encoder import load_encoder
-from driftgate.pipeline import build, open_backend
+from driftgate.pipeline import open_backend
+from driftgate.publish.unjudged import build
 from driftgate.run.device import RunSettings
 
 Publish = Callable[..., Path]

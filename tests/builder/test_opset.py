@@ -26,7 +26,8 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.onnx_graph import graph as onnx_graph
 from driftgate.onnx_graph.graph import has_external_data
-from driftgate.pipeline import build, choose_backends, open_backend
+from driftgate.pipeline import choose_backends, open_backend
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
 from driftgate.run.open import open_backend as open_built

@@ -19,7 +19,8 @@ from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.onnx_graph.graph_precision import infer_precision
-from driftgate.pipeline import build, open_backend
+from driftgate.pipeline import open_backend
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
 

@@ -29,7 +29,8 @@ from driftgate.onnx_graph import functions
 from driftgate.onnx_graph.functions import load_inlined
 from driftgate.onnx_graph.graph import QUANTIZED_OPERATORS, makers
 from driftgate.onnx_graph.graph_precision import infer_precision
-from driftgate.pipeline import build, open_backend, open_built, prepare_backend
+from driftgate.pipeline import open_backend, open_built, prepare_backend
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import open_reference

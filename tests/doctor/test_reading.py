@@ -391,7 +391,7 @@ def test_changed_files_and_lost_tokenizers_are_problems(
 @pytest.fixture
 def make_artifact(tiny_encoder: Path, warm_cache: Path, tmp_path: Path) -> Callable[[], Path]:
     from driftgate.inputs.encoder import load_encoder
-    from driftgate.pipeline import build
+    from driftgate.publish.unjudged import build
 
     def make() -> Path:
         return build(load_encoder(tiny_encoder), "onnx-fp32", tmp_path / "artifact")["onnx-fp32"]

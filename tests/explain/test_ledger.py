@@ -24,7 +24,8 @@ from driftgate.explain.ledger import Ledger, measure_ledger
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.judge.drift import measure_drift
-from driftgate.pipeline import EXACT_ROWS, OpenBackends, build, open_backend
+from driftgate.pipeline import EXACT_ROWS, OpenBackends, open_backend
+from driftgate.publish.unjudged import build
 from driftgate.results.record import Results
 from driftgate.results.stages import render_ledgers
 from driftgate.run.backend import InForce, predict

@@ -14,7 +14,6 @@ from tiny_encoders import SENTENCES
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
 from driftgate.builder.calibration_texts import tokenize_calibration
-from driftgate.builder.layout import Layout, write_artifacts
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import BaselineError, OptionError
 from driftgate.gate.run_facts import describe_run
@@ -23,6 +22,7 @@ from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import tokenize
 from driftgate.measure.process import describe_request, read_request
+from driftgate.publish.layout import Layout, write_artifacts
 from driftgate.results.accuracy_baseline import AccuracyBaseline, require_comparable
 from driftgate.run.device import RunSettings
 

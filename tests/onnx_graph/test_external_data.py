@@ -16,7 +16,6 @@ from tiny_models import external_tensor, save_adder, save_graph
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision
 from driftgate.builder.artifact import Artifact, Manifest, file_sha256, model_files, open_artifact, write_manifest
-from driftgate.builder.layout import Layout, write_artifacts
 from driftgate.builder.model_file import read_model_file
 from driftgate.doctor.read_graph import UNKNOWN_SHAPE, read_graph
 from driftgate.errors import ArtifactError, UnsafeFileError
@@ -24,6 +23,7 @@ from driftgate.gate.baseline import BaselineBackend, read_gate_baseline, write_g
 from driftgate.inputs.encoder import load_encoder
 from driftgate.onnx_graph.graph import has_external_data
 from driftgate.onnx_graph.onnx_file import external_names
+from driftgate.publish.layout import Layout, write_artifacts
 
 FP32, FP16 = REGISTRY["onnx-fp32"], REGISTRY["onnx-fp16"]
 

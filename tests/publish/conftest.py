@@ -16,11 +16,11 @@ from publishing import (
 from untimed import made_up_speed
 
 from driftgate.assessor import find_bounds
-from driftgate.builder.layout import Layout
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.publish import acceptance as trial_module
 from driftgate.publish import publication as publish_module
 from driftgate.publish.acceptance import Trial
+from driftgate.publish.layout import Layout
 from driftgate.publish.publication import publish
 
 

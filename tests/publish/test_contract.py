@@ -22,12 +22,12 @@ from untimed import made_up_speed
 
 from driftgate.assessor import find_bounds
 from driftgate.backends import REGISTRY
-from driftgate.builder.layout import Layout, place_of
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import load_encoder
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.publish import publication as publish_module
 from driftgate.publish.acceptance import Trial
+from driftgate.publish.layout import Layout, place_of
 from driftgate.publish.publication import publish
 from driftgate.run.device import RunSettings
 

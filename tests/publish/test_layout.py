@@ -13,15 +13,15 @@ import onnx
 import pytest
 
 from driftgate.backends import REGISTRY, Precision
-from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import MANIFEST, open_artifact, verify_manifest
 from driftgate.builder.build import build_artifact
-from driftgate.builder.layout import copy_artifact
 from driftgate.errors import ArtifactError, BuildError, OptionError
 from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.pipeline import build
+from driftgate.publish import layout as layout_module
+from driftgate.publish.layout import copy_artifact
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import predict
 from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import open_reference

@@ -28,7 +28,6 @@ from untimed import PLANS
 from driftgate import pipeline as pipeline_module
 from driftgate.assessor import suite_bounds
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
-from driftgate.builder import layout as layout_module
 from driftgate.builder.artifact import (
     CARD,
     MANIFEST,
@@ -38,7 +37,6 @@ from driftgate.builder.artifact import (
     read_manifest,
     verify_manifest,
 )
-from driftgate.builder.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.builder.models import find_model
 from driftgate.builder.vectors import vectors_folder
 from driftgate.errors import BuildError, EncoderError
@@ -46,8 +44,10 @@ from driftgate.inputs.batches import ArrivalPlan
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend, prepare_backend
+from driftgate.publish import layout as layout_module
 from driftgate.publish import publication as publish_module
 from driftgate.publish.acceptance import Trial
+from driftgate.publish.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.publish.publication import Published, describe_source, publish
 from driftgate.run.backend import predict
 

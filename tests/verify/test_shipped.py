@@ -11,11 +11,11 @@ import pytest
 from nested_pytest import change_json, run_pytest
 from tiny_encoders import LABELS, SENTENCES, make_encoder
 
-from driftgate.builder.tokenizer_file import write_tokenizer
 from driftgate.errors import UnsafeFileError
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.pipeline import build
+from driftgate.publish.tokenizer_file import write_tokenizer
+from driftgate.publish.unjudged import build
 from driftgate.verify.shipped import compare_shipped
 
 REPOSITORY = Path(__file__).parents[2]

@@ -264,7 +264,7 @@ def test_every_class_but_other_weights_has_a_tolerance() -> None:
 
 
 def _check_artifact(backend: str, encoder_folder: Path, folder: Path, verify: Command) -> None:
-    from driftgate.pipeline import build
+    from driftgate.publish.unjudged import build
 
     encoder = load_encoder(encoder_folder)
     build(encoder, backend, folder)

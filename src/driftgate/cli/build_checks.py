@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftgate.backends import BackendSpec
-from driftgate.builder.layout import Layout, place_of
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder
 from driftgate.judge.accuracy_verdicts import NotShown
+from driftgate.publish.layout import Layout, place_of
 from driftgate.publish.push import Destination, find_destination
 from driftgate.publish.sizes import measure_sizes, render_sizes
 from driftgate.results.console import Console

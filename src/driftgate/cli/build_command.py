@@ -10,7 +10,6 @@ import typer
 
 from driftgate.backends import DEFAULT_OPSET
 from driftgate.builder.artifact import model_files
-from driftgate.builder.layout import Layout, place_of
 from driftgate.cli.build_checks import (
     choose_destination,
     require_alone,
@@ -28,6 +27,7 @@ from driftgate.inputs.thresholds import limit_tokens
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds_file import describe_unread
 from driftgate.pipeline import choose_backends, known_keys, require_buildable
+from driftgate.publish.layout import Layout, place_of
 from driftgate.publish.push import describe_push, open_hub, push_folder, require_repository
 from driftgate.publish.sizes import DEFAULT_FORMS
 from driftgate.results.console import Console

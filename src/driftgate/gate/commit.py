@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import driftgate
 from driftgate.builder.artifact import digest_files, model_files
 from driftgate.builder.build import library_versions
 from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
@@ -152,7 +151,7 @@ def _build(commit: Commit, invocation: Invocation, folder: Path) -> None:
 
 def _describe_build(commit: Commit, invocation: Invocation, tree: Path, folder: Path, scratch: Path) -> dict[str, Any]:
     """Write the test into the worktree; how pytest is to be run on it."""
-    package = Path(driftgate.__file__).resolve()
+    package = Path(__file__).resolve().parents[1] / "__init__.py"
     if (commit.top / _PACKAGE).exists():  # driftgate's own repository
         package = tree / _PACKAGE
         if not package.exists():

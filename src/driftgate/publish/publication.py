@@ -9,7 +9,6 @@ from driftgate.assessor import Assessor
 from driftgate.backends import BackendSpec
 from driftgate.builder.artifact import CARD, read_manifest
 from driftgate.builder.build import Announce
-from driftgate.builder.layout import Layout, fill_folder, place_of, require_empty, write_artifacts
 from driftgate.builder.model_file import read_model_file
 from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import EncoderError
@@ -21,6 +20,7 @@ from driftgate.pipeline import Built, OpenBackends, describe_head, require_build
 from driftgate.publish.acceptance import PLAN, SEED, Trial, measure_speed
 from driftgate.publish.card import render_card
 from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.publish.layout import Layout, fill_folder, place_of, require_empty, write_artifacts
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings, available_threads
 

@@ -20,11 +20,11 @@ from driftgate.builder.artifact import (
     write_manifest,
 )
 from driftgate.builder.model_file import MODEL_NOTE, read_model_file
-from driftgate.builder.tokenizer_file import write_tokenizer
 from driftgate.builder.vectors import SET_PREFIX, Feed, vectors_folder, write_vectors
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import Encoder
 from driftgate.onnx_graph.onnx_file import find_external, locations, normalize, read_model
+from driftgate.publish.tokenizer_file import write_tokenizer
 
 _PARTIAL = ".partial"  # ends the name of a folder that is being written
 _HUB_STEMS = {"onnx-fp32": "model", "onnx-fp16": "model_fp16", "onnx-int8": "model_quantized"}
