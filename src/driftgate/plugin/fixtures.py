@@ -14,8 +14,8 @@ from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
 from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
-from driftgate.plugin.options import SESSION
-from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.plugin.options import SESSION, reported
+from driftgate.plugin.session import DriftgateSession
 from driftgate.results.accuracy_baseline import AccuracyBaseline
 from driftgate.results.record import Results
 from driftgate.results.unshown import explain_unshown

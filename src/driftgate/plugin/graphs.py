@@ -8,7 +8,8 @@ from driftgate.inputs.batches import pad_rows, spread_sample
 from driftgate.onnx_graph.graph_facts import GraphFacts, read_encoder_shape, read_graph_facts
 from driftgate.pipeline import Built
 from driftgate.plugin.lock import HeldLock
-from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.plugin.options import reported
+from driftgate.plugin.session import DriftgateSession
 from driftgate.run.backend import Backend
 from driftgate.run.integer_products import IntegerProducts, check_integer_products
 from driftgate.run.onnx_backend import OnnxBackend

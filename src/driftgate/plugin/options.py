@@ -11,7 +11,7 @@ import pytest
 from driftgate.backends import REGISTRY, BackendSpec
 from driftgate.edges.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET
 from driftgate.edges.spelling import spell_flag, spelled_by
-from driftgate.errors import DriftgateError, OptionError
+from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
 from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
@@ -20,6 +20,7 @@ from driftgate.run.device import RunSettings, available_threads, core_limit, par
 
 if TYPE_CHECKING:
     from driftgate.plugin.session import DriftgateSession
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +199,14 @@ def usage_errors(config: pytest.Config) -> Iterator[None]:
 
 
 SESSION: "pytest.StashKey[DriftgateSession]" = pytest.StashKey()
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a driftgate error into a failure that shows its message, not our stack; an unavailable backend into a skip."""
+    try:
+        yield
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    except DriftgateError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)

@@ -10,7 +10,8 @@ from driftgate.pipeline import Built
 from driftgate.plugin.answers import Answers
 from driftgate.plugin.fixtures import suite_bounds
 from driftgate.plugin.hold import Hold
-from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.plugin.options import reported
+from driftgate.plugin.session import DriftgateSession
 from driftgate.run.backend import Backend
 
 

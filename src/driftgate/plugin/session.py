@@ -12,7 +12,7 @@ import pytest
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.build import Announce
-from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
+from driftgate.errors import BackendUnavailableError, OptionError
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
@@ -236,14 +236,3 @@ class DriftgateSession:
             self._say = before
             with capture.global_and_fixture_disabled():
                 status.stop()
-
-
-@contextmanager
-def reported() -> Iterator[None]:
-    """Turn a driftgate error into a failure that shows its message, not our stack; an unavailable backend into a skip."""
-    try:
-        yield
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
-    except DriftgateError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)

@@ -20,7 +20,8 @@ from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.timings import Ratio, speed_ratio
 from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload, time_blocks
 from driftgate.pipeline import Built
-from driftgate.plugin.session import DriftgateSession, reported
+from driftgate.plugin.options import reported
+from driftgate.plugin.session import DriftgateSession
 from driftgate.results.record import CellThroughput
 
 CELL_SECONDS = 1.0
