@@ -204,8 +204,7 @@ class Hold:
 
     def record_violations(self) -> None:
         """Leave the last broken bound of each property, its smallest counterexample's, in the results."""
-        broken = [failure.broken for failure in self._failures.values() if failure.broken]
-        self._session.results.add_violations(broken)
+        self._session.results.add_violations([one.broken for one in self._failures.values() if one.broken])
 
     def _changes(self, before: Logits, after: Logits) -> tuple[float, float]:
         from driftgate.judge.probabilities import to_probabilities
@@ -213,10 +212,8 @@ class Hold:
         if before.shape != after.shape:
             raise AssertionError(f"{self.spec.name}: logits of shape {before.shape}, then of {after.shape}")
         logit = np.abs(before.astype(np.float64) - after.astype(np.float64)).max(initial=0.0)
-        probability = np.abs(
-            to_probabilities(before, multi_label=self.multi_label)
-            - to_probabilities(after, multi_label=self.multi_label)
-        ).max(initial=0.0)
+        one, other = (to_probabilities(logits, multi_label=self.multi_label) for logits in (before, after))
+        probability = np.abs(one - other).max(initial=0.0)
         changes = float(logit), float(probability)
         self._measured.setdefault(self._property, Searched()).see(*changes)
         return changes
@@ -226,8 +223,7 @@ class Hold:
         for metric, change in zip(CHANGES[name], changes, strict=True):
             verdict = self._held(metric, change)
             if verdict.verdict is Outcome.FAIL:
-                failure = self._failures.setdefault(self._property, Failure(time.monotonic()))
-                failure.broken = verdict
+                self._failures.setdefault(self._property, Failure(time.monotonic())).broken = verdict
                 raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(verdict.limits)}")
 
     def _held(self, metric: Metric, change: float) -> MetricVerdict:
@@ -241,8 +237,7 @@ class Hold:
     def _refused(self, invariance: Invariance, expected: Answer, found: Answer) -> None:
         __tracebackhide__ = True
         try:
-            expected()
-            found()
+            _ = expected(), found()
         except DriftgateError:
             self._count_refusal()
             return

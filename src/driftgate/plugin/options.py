@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from driftgate.plugin.session import DriftgateSession
 
 
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """Everything a run was asked for, parsed."""
