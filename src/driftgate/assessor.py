@@ -73,6 +73,7 @@ class Assessor:
 
     @cached_property
     def tokens(self) -> TokenizedTexts:
+        """Of the corpus."""
         return tokenize(self.encoder, self.corpus.texts)
 
     @cached_property

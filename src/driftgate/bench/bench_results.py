@@ -42,6 +42,7 @@ class ThroughputRun:
 
     @property
     def anchor(self) -> str:
+        """The backend that ratios are to."""
         return str(next(iter(self.header["backends"])))
 
     def ratio(self, throughput: Throughput) -> Ratio | None:
@@ -54,6 +55,7 @@ class ThroughputRun:
         return None
 
     def oversubscribed(self, configuration: Configuration) -> bool:
+        """Whether its threads are more than the cores."""
         return configuration.workers * configuration.threads > int(self.header["cores"])
 
 

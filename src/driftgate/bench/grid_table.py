@@ -50,6 +50,7 @@ class GridCell:
 
     @property
     def shape(self) -> str:
+        """As columns are headed, such as b4_s128."""
         return f"b{self.batch_size}_s{self.sequence_length}"
 
 

@@ -43,6 +43,7 @@ class Point:
 
     @property
     def setting(self) -> str:
+        """Workers and batch size, for people."""
         size = "any" if self.batch_size is None else self.batch_size
         return f"{self.workers} \N{MULTIPLICATION SIGN} {size}"
 

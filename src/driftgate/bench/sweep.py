@@ -83,6 +83,7 @@ class Bench:
 
     @property
     def runs(self) -> int:
+        """How often a configuration is timed, all blocks together."""
         return len(self.plan) * self.sweep.blocks
 
 

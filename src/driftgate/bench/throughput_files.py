@@ -40,6 +40,7 @@ class ThroughputTable:
 
     @property
     def file_name(self) -> str:
+        """As the guide names such files."""
         return f"{self.device}_{self.backend}_{self.corpus}.tsv"
 
 
@@ -79,7 +80,7 @@ def read_throughput_table(path: Path) -> ThroughputTable:
             at least 1 and a positive number, with its line.
     """
     parts = path.stem.split("_")
-    if len(parts) != 3 or not all(parts):
+    if len(parts) != 3 or not all(parts):  # noqa: PLR2004 - device, backend, corpus
         raise ResultsError(f"{path}: expected a name such as DEVICE_BACKEND_CORPUS.tsv, parted by two underscores")
     try:
         content = path.read_text(encoding="utf-8-sig")

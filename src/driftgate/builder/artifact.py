@@ -57,6 +57,7 @@ class Manifest:
 
 
 def file_sha256(path: Path) -> str:
+    """The digest of a file, read piece by piece."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -86,6 +86,7 @@ class FeedReader:
         self._next = iter(self._feeds[start_index:end_index])
 
     def get_next(self) -> Feed | None:
+        """What ONNX Runtime asks a reader for; None at the end."""
         return next(self._next, None)
 
 

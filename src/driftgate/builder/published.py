@@ -112,7 +112,7 @@ def _check_output(path: Path, graph: Any) -> None:
 
 
 def _check_vocabulary(path: Path, graph: Any, encoder: Encoder) -> None:
-    tables = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
+    tables = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}  # noqa: PLR2004 - a matrix
     for node in graph.node:
         if node.op_type in ("Gather", "GatherBlockQuantized", "EmbedLayerNormalization") and "input_ids" in node.input:
             rows = next((tables[name] for name in node.input if name in tables), encoder.vocab_size)

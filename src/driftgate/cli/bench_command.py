@@ -31,7 +31,7 @@ from driftgate.run.device import available_threads, core_limit, parse_device, re
 _BATCH_SIZES, _QUICK_BATCH_SIZES, _QUICK_ROWS = "1,2,4,8,16,32", "1,32", 50
 
 
-def bench(
+def bench(  # noqa: C901 - options, read one after the other
     model: Annotated[
         str, typer.Argument(help="An encoder, or published ONNX files: a folder, a hub id or a file.", metavar="MODEL")
     ],

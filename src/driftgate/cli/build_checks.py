@@ -99,6 +99,7 @@ def weigh(
 def choose_destination(
     repository: str, specs: Iterable[BackendSpec], encoder: Encoder, *, private: bool, hub: Any
 ) -> Destination:
+    """The repository to push to; asked of the hub where there is one."""
     if hub is None:
         return Destination(repository, private or None, exists=False)
     models = [place_of(spec.name, Layout.HUB).model for spec in specs]
@@ -107,6 +108,7 @@ def choose_destination(
 
 
 def say_what_was_judged(published: "Published", encoder: Encoder, trial: "Trial | None", console: Console) -> None:
+    """Print each backend's line, then what is broken and what is not shown."""
     if trial is None:
         console.print("driftgate: not judged (--no-verify), hence no card")
         return

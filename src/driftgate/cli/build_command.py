@@ -44,7 +44,7 @@ class Report(StrEnum):
     SIZE = "size"
 
 
-def build(
+def build(  # noqa: C901 - options, read one after the other
     encoder: Annotated[
         str,
         typer.Argument(help="The encoder: a folder, or the id of a model on the Hugging Face hub.", metavar="ENCODER"),

@@ -259,6 +259,6 @@ def _score_file(job: "PredictionJob") -> None:
 
 def _parse_comparison(compare: str) -> list[str]:
     names = [name.strip() for name in compare.split(",") if name.strip()]
-    if len(names) < 2 or len(set(names)) < len(names):
+    if len(names) < 2 or len(set(names)) < len(names):  # noqa: PLR2004 - a pair at least
         raise OptionError(f"--compare {compare!r}: expected at least two different backends, such as torch,onnx-int8")
     return names

@@ -27,6 +27,11 @@ def usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
 
 
 def refuse_other_labels(models: list[Model]) -> None:
+    """Refuse to compare backends of different labels.
+
+    Raises:
+        ArtifactError: names the first that differs.
+    """
     for other in models[1:]:
         if other.encoder.labels != models[0].encoder.labels:
             raise ArtifactError(
@@ -38,6 +43,7 @@ def refuse_other_labels(models: list[Model]) -> None:
 def score(
     model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings, thresholds: tuple[float, ...] | None
 ) -> Scores:
+    """The scores of one backend for all texts."""
     from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
 
     multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
@@ -53,6 +59,7 @@ def score(
 def show(
     texts: list[str], scores: tuple[Scores, ...], top: int, *, logits: bool, thresholds: tuple[float, ...] | None
 ) -> None:
+    """Print a table for each text."""
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPED_WIDTH)
@@ -78,6 +85,11 @@ def read_standard_input() -> list[str]:
 
 
 def refuse_unusable(texts: list[str]) -> None:
+    """Refuse texts that are empty or no text.
+
+    Raises:
+        CorpusError: names them by number.
+    """
     empty = [number for number, text in enumerate(texts, 1) if not text.strip()]
     undecodable = [number for number, text in enumerate(texts, 1) if any("\ud800" <= char <= "\udfff" for char in text)]
     if texts and not empty and not undecodable:

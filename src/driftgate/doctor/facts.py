@@ -22,6 +22,7 @@ class Asked:
 
     @property
     def on_cuda(self) -> bool:
+        """Whether a CUDA device was asked about."""
         return self.device.startswith("cuda")
 
 

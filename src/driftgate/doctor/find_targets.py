@@ -37,9 +37,11 @@ class Target:
     refused: str | None
 
     def read_source(self) -> Source:
+        """The facts of the folder."""
         return read_source(self.folder, None if self.model else self.refused)
 
     def read_graph(self, model: Path) -> Graph:
+        """The facts of one of its graphs."""
         return read_graph(model, self.name, self._shape(), self.refused)
 
     def _shape(self) -> EncoderShape:

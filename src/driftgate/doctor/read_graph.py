@@ -126,7 +126,7 @@ def count_overflowing_pairs(weight: Any, *, transposed: bool = False) -> tuple[i
     Args:
         weight: int8, (inputs, outputs), or (outputs, inputs) where `transposed`; other shapes have no pairs here.
     """
-    if weight.ndim != 2:
+    if weight.ndim != 2:  # noqa: PLR2004 - a matrix
         return 0, 0
     rows = (weight.T if transposed else weight).astype(np.int32)
     even = len(rows) // 2 * 2

@@ -83,13 +83,13 @@ def _quota(group: Path) -> float | None:
     limit = (_line(group / "cpu.max") or "").split()  # version 2: "200000 100000", or "max 100000"
     if not limit:
         limit = [_line(group / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
-    quota, period = limit if len(limit) == 2 else ("", "")
+    quota, period = limit if len(limit) == 2 else ("", "")  # noqa: PLR2004 - quota and period
     return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
 
 
 def _throttled_share(group: Path) -> float | None:
     lines = [line.split() for line in (_text(group / "cpu.stat") or "").splitlines()]
-    counts = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}
+    counts = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}  # noqa: PLR2004 - name and count
     periods = counts.get("nr_periods", 0)
     return counts.get("nr_throttled", 0) / periods if periods else None
 
@@ -99,7 +99,7 @@ def _steal_share(stat: Path) -> float | None:
     # user, nice, system, idle, iowait, irq, softirq, steal; guests' time, which follows, is in the first two already.
     ticks = [int(field) for field in line[1:9] if field.isdecimal()]
     total = sum(ticks)
-    return ticks[7] / total if len(ticks) == 8 and total else None
+    return ticks[7] / total if len(ticks) == 8 and total else None  # noqa: PLR2004 - steal is the eighth column
 
 
 def _text(path: Path) -> str | None:

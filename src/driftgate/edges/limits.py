@@ -75,11 +75,11 @@ class Limit:
 
 def _parse(text: str) -> int | None:
     # No limit has more digits, and int() raises an error of its own for thousands of them.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None  # noqa: PLR2004 - said above
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > 64:
+    if isinstance(value, int) and value.bit_length() > 64:  # noqa: PLR2004 - more than any limit
         return f"of {value.bit_length()} bits"
     return repr(value)[:40]
 

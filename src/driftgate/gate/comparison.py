@@ -64,6 +64,7 @@ class Outcome:
     work: Mapping[str, WorkChange] = field(default_factory=dict)
 
     def has(self, verdict: Verdict) -> bool:
+        """Whether any cell got this verdict."""
         return any(found.verdict is verdict for found in self.verdicts.values())
 
 

@@ -149,7 +149,7 @@ class GateState:
         A verdict does not hide another failure, what is broken goes before what is not shown, and a run that was refused or
         broken off keeps its code.
         """
-        if not self.options.wanted or status not in (0, 1, 7) or (status == 7 and self.outcome is None):
+        if not self.options.wanted or status not in (0, 1, 7) or (status == 7 and self.outcome is None):  # noqa: PLR2004 - pytest's exit codes, and 7
             return status
         if failed_otherwise or failed_tests > self.failed_as_not_measurable or self.held_work(WorkVerdict.ADDED):
             return 1
@@ -158,4 +158,4 @@ class GateState:
         found = exit_code(verdicts, not_measurable=undecided)
         if self.held_work(WorkVerdict.NOT_COUNTED):
             found = found or undecided
-        return found or (7 if status == 7 else 0)  # what is not shown of accuracy stays so
+        return found or (7 if status == 7 else 0)  # noqa: PLR2004 - pytest's exit codes, and 7; what is not shown of accuracy stays so

@@ -51,6 +51,7 @@ class GateReport:
     baseline: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
         return {
             "schema": SCHEMA,
             "rule": asdict(self.rule),

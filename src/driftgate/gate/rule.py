@@ -59,15 +59,17 @@ class SpeedRule:
                 f"tolerance {self.tolerance}: expected a share from 0 to below what is to be detected, {self.detect}"
             )
         for name in ("alpha", "beta"):
-            if not 0 < getattr(self, name) < 0.5:
+            if not 0 < getattr(self, name) < 0.5:  # noqa: PLR2004 - an error rate
                 raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 0.5, such as 0.01")
 
     @property
     def log_detect(self) -> float:
+        """The slowdown to detect, as a log ratio."""
         return float(np.log1p(self.detect))
 
     @property
     def log_tolerance(self) -> float:
+        """The slowdown to tolerate, as a log ratio."""
         return float(np.log1p(self.tolerance))
 
     @property

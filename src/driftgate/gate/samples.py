@@ -40,6 +40,7 @@ class Sample:
 
     @property
     def rows(self) -> int:
+        """How many rows are timed."""
         return sum(len(batch.rows) for batch in self.batches)
 
 

@@ -84,6 +84,7 @@ class PlannedPair:
 
     @property
     def order(self) -> tuple[Seat, Seat]:
+        """Both seats, in the order in which they are timed."""
         return self.first, 1 - self.first
 
 

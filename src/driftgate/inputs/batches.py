@@ -24,6 +24,7 @@ class ArrivalPlan:
 
     @property
     def name(self) -> str:
+        """As cells and tables call it."""
         return f"b{self.batch_size}"
 
 
@@ -38,6 +39,7 @@ class BudgetPlan:
 
     @property
     def name(self) -> str:
+        """As cells and tables call it."""
         return "budget"
 
 
@@ -67,7 +69,7 @@ class TokenBatch:
                 continue
             if array.dtype.kind not in "iub":
                 raise TypeError(f"{name}: expected integers, found {array.dtype}; tokenize gives int64")
-            if array.shape != (len(self.rows), *self.input_ids.shape[1:]) or array.ndim != 2:
+            if array.shape != (len(self.rows), *self.input_ids.shape[1:]) or array.ndim != 2:  # noqa: PLR2004 - rows and tokens
                 raise ValueError(
                     f"{name}: expected shape (batch, sequence) with {len(self.rows)} rows and the shape of input_ids, "
                     f"found {array.shape} beside {self.input_ids.shape}"
@@ -83,10 +85,12 @@ class TokenBatch:
 
     @property
     def real_tokens(self) -> int:
+        """Tokens that are not padding."""
         return int(self.attention_mask.sum())
 
     @property
     def padded_tokens(self) -> int:
+        """Tokens, padding included."""
         return int(self.attention_mask.size)
 
 

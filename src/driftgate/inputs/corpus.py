@@ -155,7 +155,7 @@ def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool
 def _label_matrix(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, separator: str) -> LabelMatrix:
     index_of = {label: index for index, label in enumerate(encoder.labels)}
     index_of |= {str(index): index for index in range(len(encoder.labels)) if str(index) not in index_of}
-    known = ", ".join(encoder.labels[:5]) + (", ..." if len(encoder.labels) > 5 else "")
+    known = ", ".join(encoder.labels[:5]) + (", ..." if len(encoder.labels) > 5 else "")  # noqa: PLR2004 - as many as are named
     matrix = np.zeros((len(rows), len(encoder.labels)), dtype=np.bool_)
     for number, row in enumerate(rows):
         for value in _split(row.labels, separator):

@@ -74,10 +74,12 @@ class Encoder:
 
     @property
     def weights(self) -> tuple[Path, ...]:
+        """The files that hold its weights."""
         return tuple(_find_weights(self.path, allow_pickle=self.allow_pickle))
 
     @property
     def tokenizer_files(self) -> tuple[Path, ...]:
+        """The files that its tokenizer is made of."""
         return tuple(find_tokenizer(self.path))
 
 

@@ -11,6 +11,11 @@ _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 
 
 def read_labels(folder: Path, config: dict[str, Any], weights: list[Path]) -> tuple[str, ...]:
+    """Label names in `id2label` order, as many as the head has outputs.
+
+    Raises:
+        EncoderError: labels that are not numbered from 0, not distinct, or not as many as the outputs.
+    """
     id2label = config.get("id2label") or {str(index): f"LABEL_{index}" for index in range(config.get("num_labels", 2))}
     if not isinstance(id2label, dict) or set(id2label) != {str(index) for index in range(len(id2label))}:
         raise EncoderError(
@@ -51,6 +56,11 @@ def _head_rows(weights: list[Path]) -> int | None:
 
 
 def read_own_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, ...] | None:
+    """The thresholds in `thresholds.json`, in the order of the labels; None without such a file.
+
+    Raises:
+        EncoderError: they are not one probability for each label.
+    """
     path = folder / "thresholds.json"
     if not path.is_file():
         return None

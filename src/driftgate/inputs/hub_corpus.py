@@ -34,6 +34,7 @@ class HubReference:
 
 
 def is_hub_corpus(given: str | Path) -> bool:
+    """Whether a corpus is named as one of the hub."""
     return str(given).startswith(_PREFIX)
 
 
@@ -85,7 +86,7 @@ def parse_reference(given: str) -> HubReference:
             f"{_PREFIX}google-research-datasets/go_emotions:simplified:test"
         )
     parts = match["parts"].split(":")[1:]
-    config, split = (parts[0], parts[1]) if len(parts) == 2 else ("", parts[0] if parts else "")
+    config, split = (parts[0], parts[1]) if len(parts) == 2 else ("", parts[0] if parts else "")  # noqa: PLR2004 - configuration and split
     return HubReference(match["name"], match["revision"] or "", config, split)
 
 
@@ -173,4 +174,4 @@ def _listed(value: Any) -> list[Any]:
 
 def _first(names: Iterable[str]) -> str:
     shown = list(names)
-    return ", ".join(map(repr, shown[:5])) + (", ..." if len(shown) > 5 else "")
+    return ", ".join(map(repr, shown[:5])) + (", ..." if len(shown) > 5 else "")  # noqa: PLR2004 - as many as are named

@@ -13,6 +13,7 @@ _BETWEEN = " | "
 
 
 def is_pair(text: Text) -> TypeGuard[Pair]:
+    """Whether the encoder is asked about two texts at once."""
     return isinstance(text, tuple)
 
 

@@ -65,7 +65,7 @@ def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
         )
     raise OptionError(
         f"{option('thresholds')} {path}: expected a threshold for each of the encoder's {len(labels)} labels "
-        f"({', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}), found {found}"
+        f"({', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}), found {found}"  # noqa: PLR2004 - as many as are named
     )
 
 

@@ -22,10 +22,12 @@ class BackendAssessment:
 
     @property
     def failures(self) -> tuple[MetricVerdict, ...]:
+        """The verdicts that are FAIL."""
         return tuple(verdict for verdict in self.verdicts if verdict.verdict is Outcome.FAIL)
 
     @property
     def unshown(self) -> tuple[MetricVerdict, ...]:
+        """The verdicts that are NOT SHOWN."""
         return tuple(verdict for verdict in self.verdicts if verdict.verdict is Outcome.NOT_SHOWN)
 
 
@@ -45,6 +47,7 @@ class Assessment:
 
     @property
     def verdicts(self) -> tuple[MetricVerdict, ...]:
+        """Of all backends."""
         return tuple(verdict for backend in self.backends.values() for verdict in backend.verdicts)
 
     def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:

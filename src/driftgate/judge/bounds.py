@@ -84,10 +84,12 @@ class MetricVerdict:
 
     @property
     def value(self) -> float:
+        """As measured on these rows."""
         return self.limits.value
 
     @property
     def limit(self) -> float:
+        """Of the bound."""
         return self.bound.limit
 
     def __str__(self) -> str:

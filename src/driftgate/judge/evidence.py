@@ -34,6 +34,7 @@ class Head:
     policies: Mapping[str, Thresholds]
 
     def probabilities(self, logits: Logits) -> Probabilities:
+        """By sigmoid or softmax, as the head has it: float64, (rows, labels)."""
         return to_probabilities(logits, multi_label=self.multi_label)
 
 

@@ -31,25 +31,31 @@ def worst_slice(slices: "Mapping[str, SliceDrift]") -> "tuple[str, SliceDrift] |
 
 
 def drift_in_worst_slice(slices: "Mapping[str, SliceDrift]") -> float | None:
+    """The mean over its rows of the largest probability drift; None where no slice is large enough."""
     found = worst_slice(slices)
     return None if found is None else found[1].mean_of_largest
 
 
 def against_truth(read: "Callable[[NegativeFlips], float | None]") -> Source:
+    """Read from flips that are judged by true labels; None without labels."""
     return each_policy(FLIPS, lambda flips: None if flips.against_truth is None else read(flips.against_truth))
 
 
 def loss(name: str) -> Source:
+    """Read from the paired losses of that name."""
     return each_policy(LOSSES, lambda losses: losses[name].loss)
 
 
 def percentile(name: str) -> Source:
+    """Read from each row's largest probability drift."""
     return once(DRIFT, lambda drift: drift.largest_per_text.percentiles[name])
 
 
 def quality(name: str) -> Source:
+    """Read from the backend's own quality."""
     return each_policy(QUALITY, lambda both: getattr(both.backend, name))
 
 
 def noise(cause: str, kind: str) -> Source:
+    """Read from what `cause` changes in logits or probabilities."""
     return once(NOISE, lambda noise: getattr(noise[cause], f"max_abs_{kind}"))

@@ -60,10 +60,12 @@ class Source:
 
 
 def once(part: Part[T], read: Callable[[T], float | None]) -> Source:
+    """A number of the whole corpus."""
     return Source(part, lambda record: {"": read(record)})
 
 
 def each_policy(part: Part[Mapping[str, T]], read: Callable[[T], float | None]) -> Source:
+    """A number for each decision policy."""
     return Source(part, lambda records: {policy: read(record) for policy, record in records.items()})
 
 
@@ -96,6 +98,7 @@ class Metric:
 
     @property
     def bound_names(self) -> tuple[str, ...]:
+        """The names that bounds files know it by."""
         return tuple(policy_metric(self.name, policy) for policy in POLICIES) if self.by_policy else (self.name,)
 
     def values(self, measured: Measured) -> dict[str, float]:
@@ -106,6 +109,7 @@ class Metric:
         return {policy: value for policy, value in self.source.read(record).items() if value is not None}
 
     def show(self, value: float) -> str:
+        """A value of it, as tables show it."""
         return format(value, self.unit.form)
 
 

@@ -33,7 +33,7 @@ def measure_noise(answers: Sequence[Logits], *, multi_label: bool) -> Noise:
     Raises:
         ValueError: fewer than two runs, different shapes, no rows, or values that are not finite.
     """
-    if len(answers) < 2:
+    if len(answers) < 2:  # noqa: PLR2004 - one to differ from
         raise ValueError(f"expected at least two runs to compare, found {len(answers)}")
     require_comparable(*answers)
     logits = np.ptp(np.stack(answers).astype(np.float64), axis=0)

@@ -50,6 +50,7 @@ class Measured:
     """By the name of the part."""
 
     def get(self, part: Part[T]) -> T | None:
+        """The record of a part; None where it was not measured."""
         found: T | None = self.records.get(part.name)
         return found
 
@@ -65,6 +66,7 @@ class Measured:
         return found
 
     def put(self, part: Part[T], record: T) -> None:
+        """Keep the record of a part."""
         self.records[part.name] = record
 
 

@@ -45,7 +45,7 @@ def require_same_shape(*arrays: NDArray[Any]) -> None:
         ValueError: with the shapes.
     """
     first = arrays[0]
-    if any(array.shape != first.shape for array in arrays) or first.ndim != 2 or not first.size:
+    if any(array.shape != first.shape for array in arrays) or first.ndim != 2 or not first.size:  # noqa: PLR2004 - rows and labels
         found = ", ".join(str(array.shape) for array in arrays)
         raise ValueError(f"expected arrays of one shape (rows, labels), none of them empty, found {found}")
 

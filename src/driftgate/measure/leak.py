@@ -122,7 +122,7 @@ def memory_growth(resident_bytes: Sequence[int], runs_per_cycle: int) -> Growth:
     Raises:
         ValueError: fewer than 8 cycles, no runs in a cycle, or a system that does not tell resident memory.
     """
-    if len(resident_bytes) < 8 or runs_per_cycle < 1 or min(resident_bytes) <= 0:
+    if len(resident_bytes) < 8 or runs_per_cycle < 1 or min(resident_bytes) <= 0:  # noqa: PLR2004 - fewer show no trend
         raise ValueError(
             f"expected at least 8 cycles of at least one run, each with its resident bytes, found {runs_per_cycle} runs a "
             f"cycle and {list(resident_bytes)}"

@@ -34,13 +34,14 @@ class Worker:
         self._listener.start()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
+        assert self._process.stdout is not None  # noqa: S101 - asked for when it was started
         for line in self._process.stdout:
             self._answers.put(line)
         self._answers.put("")
 
     @property
     def name(self) -> str:
+        """What messages call it."""
         return self._name
 
     def ask(self, request: Mapping[str, Any], timeout_seconds: float | None = None) -> Any:
@@ -52,7 +53,7 @@ class Worker:
         Raises:
             WorkerError: it died, failed, or did not answer in time (then it is ended).
         """
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None  # noqa: S101 - asked for when it was started
         patience = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             print(json.dumps(request), file=self._process.stdin, flush=True)
@@ -64,7 +65,7 @@ class Worker:
             raise self._ended(f"no answer to {request['do']!r} in {patience:.1f} s; it was ended") from None
         if not line:
             code = self._process.wait()
-            why = " (killed, perhaps because memory ran out)" if code == -9 else ""
+            why = " (killed, perhaps because memory ran out)" if code == -9 else ""  # noqa: PLR2004 - SIGKILL
             raise self._ended(f"it died at {request['do']!r}, exit code {code}{why}")
         answer = json.loads(line)
         if "error" in answer:
@@ -77,8 +78,8 @@ class Worker:
 
     def close(self) -> None:
         """Let the process end with its input, at once where it does not, and clear up after it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self._process.stdin is not None  # noqa: S101 - asked for when it was started
+        assert self._process.stdout is not None  # noqa: S101 - asked for when it was started
         with suppress(OSError):  # what was not sent cannot be sent any more
             self._process.stdin.close()
         try:

@@ -75,6 +75,7 @@ class ShareWorker:
         self._calls: tuple[Prepared, ...] = ()
 
     def answer(self, request: Mapping[str, Any]) -> object:
+        """Do what a request says."""
         if request["do"] == "open":
             return self._open(request["model"])
         if request["do"] == "prepare":
@@ -87,7 +88,7 @@ class ShareWorker:
 
     def _prepare(self, tokens: TokenizedTexts, batches: Sequence[Sequence[int]]) -> float:
         """Pad and prime; the seconds that the whole share would take at the first batch's speed, which is at its slowest."""
-        assert self._backend is not None
+        assert self._backend is not None  # noqa: S101 - the protocol opens first
         padded = [pad_rows(tokens, rows) for rows in batches]
         self._calls = tuple(self._backend.prepare(batch) for batch in padded)
         gc.collect()

@@ -138,7 +138,7 @@ def speed_ratio(anchor_seconds: Sequence[float], seconds: Sequence[float]) -> Ra
     Raises:
         ValueError: fewer than three blocks, different counts, or times that are not positive and finite.
     """
-    if len(anchor_seconds) != len(seconds) or len(seconds) < 3:
+    if len(anchor_seconds) != len(seconds) or len(seconds) < 3:  # noqa: PLR2004 - said below
         raise ValueError(f"expected at least 3 paired blocks, found {len(anchor_seconds)} and {len(seconds)}")
     anchor, own = np.asarray(anchor_seconds, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
     if not all(((times > 0) & np.isfinite(times)).all() for times in (anchor, own)):

@@ -135,6 +135,7 @@ class Task:
 
     @property
     def team(self) -> tuple[str, int]:
+        """Backend and threads: tasks that share them share workers."""
         return (self.configuration.backend, self.configuration.threads)
 
 

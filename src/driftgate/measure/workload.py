@@ -26,6 +26,7 @@ class CellSpec:
 
     @property
     def id(self) -> str:
+        """As test ids and tables have it."""
         return f"{self.backend.name}-{self.plan.name}" + ("" if self.corpus == "normal" else f"-{self.corpus}")
 
 
@@ -48,14 +49,17 @@ class Workload:
 
     @property
     def rows(self) -> int:
+        """How many texts it answers."""
         return sum(len(batch.rows) for batch in self.batches)
 
     @property
     def real_tokens(self) -> int:
+        """Tokens that are not padding."""
         return sum(batch.real_tokens for batch in self.batches)
 
     @property
     def padded_tokens(self) -> int:
+        """Tokens, padding included."""
         return sum(batch.padded_tokens for batch in self.batches)
 
 

@@ -129,13 +129,14 @@ class GraphWriter:
     def matrix(self, name: str) -> NDArray[np.float32] | None:
         """A constant float32 matrix."""
         value = self.value(name)
-        return value if value is not None and value.ndim == 2 and value.dtype == np.float32 else None
+        return value if value is not None and value.ndim == 2 and value.dtype == np.float32 else None  # noqa: PLR2004 - a matrix
 
     def width(self, name: str) -> int:
         """The last dimension of a constant."""
         return int(self._values[name].dims[-1])
 
     def tensor(self, value: NDArray[Any]) -> Any:
+        """An array as a TensorProto without a name."""
         from onnx import numpy_helper
 
         return numpy_helper.from_array(np.asarray(value))
@@ -183,6 +184,7 @@ class GraphWriter:
         self._written.update(node.output)
 
     def is_written(self, name: str) -> bool:
+        """Whether a node of the new graph makes the tensor."""
         return name in self._written
 
     def finish(self) -> None:

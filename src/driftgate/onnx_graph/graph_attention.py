@@ -82,7 +82,7 @@ def _read(site: Site, folder: Path) -> _Read | None:
     for maker in site.upstream(node.input[0]):
         if maker.op_type == "Reshape":  # (batch, heads, sequence, sequence)
             shape = site.dimensions(maker, folder)
-            read.heads = read.heads or (shape[1] if len(shape) == 4 else None)
+            read.heads = read.heads or (shape[1] if len(shape) == 4 else None)  # noqa: PLR2004 - batch, heads, sequence, head size
         if is_product(maker) and site.weight(maker) is None:
             _read_projection(site, maker.input[0], folder, read)
             return read
@@ -94,7 +94,7 @@ def _read_projection(site: Site, name: str, folder: Path, read: _Read) -> None:
     for maker in site.upstream(name):
         if maker.op_type == "Reshape":  # (batch, sequence, heads, size), or (sequence, batch * heads, size)
             shape = site.dimensions(maker, folder)
-            if len(shape) == 4:
+            if len(shape) == 4:  # noqa: PLR2004 - batch, heads, sequence, head size
                 read.heads = read.heads or shape[2]
             if len(shape) in (3, 4):
                 read.head_size = read.head_size or shape[-1]
@@ -111,7 +111,7 @@ def _width(site: Site, product: Any) -> int | None:
     """Outputs of a product with a constant matrix, where that can be told whichever way round the matrix is kept."""
     weight = site.weight(product)
     shape = () if weight is None else weight_shape(product, weight)
-    if weight is None or len(shape) != 2:
+    if weight is None or len(shape) != 2:  # noqa: PLR2004 - a matrix
         return None
     rows, columns = shape
     if rows == columns or product.op_type in BLOCK_PRODUCTS:

@@ -33,6 +33,7 @@ class GraphLock:
     backends: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
 
     def with_backend(self, backend: str, facts: GraphFacts) -> "GraphLock":
+        """The lock with these facts of one backend."""
         return replace(self, backends={**self.backends, backend: flatten(facts)})
 
     def list_changes(self, backend: str, facts: GraphFacts) -> list[str]:

@@ -90,6 +90,7 @@ class Site:
 
 
 def is_product(node: Any) -> bool:
+    """Whether the node multiplies matrices."""
     return node.op_type in _SIDES
 
 

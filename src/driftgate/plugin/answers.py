@@ -60,6 +60,7 @@ class Searched:
     refusals: int = 0
 
     def see(self, logit_change: float, probability_change: float) -> None:
+        """Take in one example."""
         self.largest_logit_change = max(self.largest_logit_change, logit_change)
         self.largest_probability_change = max(self.largest_probability_change, probability_change)
 

@@ -34,10 +34,12 @@ class Option:
 
     @property
     def name(self) -> str:
+        """As hooks and records call it."""
         return self.flag.removeprefix("--driftgate-").removeprefix("--").replace("-", "_")
 
     @property
     def ini(self) -> str:
+        """The name of its ini twin."""
         return f"driftgate_{self.name}"
 
     @property
@@ -47,6 +49,7 @@ class Option:
 
     @property
     def is_switch(self) -> bool:
+        """Whether it takes no value."""
         return not self.metavar
 
 

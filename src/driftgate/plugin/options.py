@@ -63,6 +63,7 @@ class Options:
 
 
 def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> None:
+    """Register options with pytest, each with its ini twin."""
     group = parser.getgroup(
         "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
     )

@@ -49,6 +49,7 @@ class DriftgateSession:
 
     @cached_property
     def encoder(self) -> Encoder:
+        """The encoder under judgement."""
         options = self.options
         if not options.encoder:
             raise OptionError("no encoder to judge; give a folder or hub id with --encoder (ini: driftgate_encoder)")
@@ -63,6 +64,7 @@ class DriftgateSession:
 
     @cached_property
     def corpus(self) -> Corpus:
+        """The texts to judge on."""
         options = self.options
         if not options.corpus:
             raise OptionError("no corpus to judge on; give a file with --corpus (ini: driftgate_corpus)")
@@ -102,6 +104,7 @@ class DriftgateSession:
 
     @property
     def multi_label(self) -> bool:
+        """Whether a text may have several labels."""
         return self.encoder.problem_type is ProblemType.MULTI_LABEL
 
     @property
@@ -111,12 +114,15 @@ class DriftgateSession:
 
     @property
     def benchmark_plans(self) -> tuple[BatchPlan, ...]:
+        """The batch plans that are timed."""
         return (*(ArrivalPlan(size) for size in self.options.batch_sizes), self.plan)
 
     def throughput_corpus(self, name: str) -> Corpus:
+        """The corpus that benchmarks take under that name."""
         return self.corpus if name == "corpus" else throughput_corpus(name, pairs=self.encoder.takes_pairs)
 
     def tokens(self, corpus: Corpus) -> TokenizedTexts:
+        """Tokenized once."""
         if self.options.corpus and corpus is self.corpus:
             return self.assessor.tokens
         if corpus not in self._tokens:
@@ -125,6 +131,7 @@ class DriftgateSession:
 
     @cached_property
     def backends(self) -> OpenBackends:
+        """The run's backends, each opened when a test first asks for it."""
         options = self.options
         return OpenBackends(
             self.encoder,
@@ -136,6 +143,7 @@ class DriftgateSession:
 
     @cached_property
     def assessor(self) -> "Assessor":
+        """Judges the run's backends on its corpus."""
         from driftgate.assessor import Assessor  # scikit-learn is slow to import
 
         past = self.past.logits if self.past else {}
@@ -159,6 +167,7 @@ class DriftgateSession:
         return backend
 
     def built(self, spec: BackendSpec) -> Built:
+        """A backend's files, once it has been opened."""
         self.backend(spec)
         return self.backends.built(spec)
 

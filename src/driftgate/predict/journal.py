@@ -33,10 +33,12 @@ class Counts:
 
     @property
     def all_rejected(self) -> int:
+        """Rows without an answer, whatever the reason."""
         return sum(self.rejected.values())
 
     @property
     def answered(self) -> int:
+        """Rows with an answer."""
         return self.rows - self.all_rejected
 
 

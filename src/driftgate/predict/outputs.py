@@ -26,22 +26,27 @@ class Paths:
 
     @property
     def partial(self) -> Path:
+        """Rows until the job is done."""
         return self.output.with_name(f"{self.output.name}.partial")
 
     @property
     def rejects_partial(self) -> Path:
+        """Rejected rows until the job is done."""
         return self.rejects.with_name(f"{self.rejects.name}.partial")
 
     @property
     def converted(self) -> Path:
+        """The finished file, where rows have to be converted."""
         return self.output.with_name(f"{self.output.name}.converted")
 
     @property
     def journal(self) -> Path:
+        """How far the job is."""
         return self.output.with_name(f"{self.output.name}.journal.json")
 
     @property
     def lock(self) -> Path:
+        """Held by the process that writes."""
         return self.output.with_name(f"{self.output.name}.lock")
 
     @property
@@ -69,7 +74,8 @@ class Output(Protocol):
         """Give the output its name."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the files, finished or not."""
 
 
 class FileOutput:

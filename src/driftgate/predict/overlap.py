@@ -19,7 +19,7 @@ class _End:
         self.error = error
 
 
-def overlapped(items: Generator[Item], stop: Event, *outer: Event, depth: int = 1) -> Generator[Item]:
+def overlapped(items: Generator[Item], stop: Event, *outer: Event, depth: int = 1) -> Generator[Item]:  # noqa: C901 - one loop over a queue and what may end it
     """The items, made in a thread of their own, up to `depth` of them ahead.
 
     An error in that thread is raised here, behind the items made before it. Closing this generator ends the thread.

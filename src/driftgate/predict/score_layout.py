@@ -58,6 +58,7 @@ class Layout:
 
     @property
     def logit_columns(self) -> list[str]:
+        """Headings of the columns of logits, if there are any."""
         return [f"logit:{label}" for label in self.labels] if self.logits else []
 
     @property

@@ -83,7 +83,7 @@ def tabulate_side_by_side(scores: tuple[Scores, ...], row: int, top: int, *, log
     for name in names:
         table.add_column(name, justify="right")
     for name in names[1:]:
-        table.add_column("difference" if len(names) == 2 else f"{name} - {names[0]}", justify="right")
+        table.add_column("difference" if len(names) == 2 else f"{name} - {names[0]}", justify="right")  # noqa: PLR2004 - of the one other backend
     values = np.stack([_values(one, row, logits=logits) for one in scores])
     shown = ".6f" if logits else ".4f"
     for label in _ranked(values[0], top):

@@ -99,6 +99,7 @@ class Variant:
 
     @property
     def measured(self) -> Measured:
+        """What its assessment is made of."""
         return self.assessment.measured
 
 

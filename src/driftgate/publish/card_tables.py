@@ -66,6 +66,7 @@ def drift_table(card: Card) -> Markdown:
 
 
 def flips_table(card: Card) -> Markdown:
+    """Decisions and texts that flipped, by policy."""
     rows = []
     for policy in card.variants[0].measured.require(FLIPS):
         found = [variant.measured.require(FLIPS)[policy] for variant in card.variants]
@@ -110,6 +111,7 @@ def quality_text(card: Card) -> Markdown:
 
 
 def speed_table(card: Card) -> Markdown:
+    """Texts per second of torch, and ratios to it, by batch plan."""
     rows = [
         (
             plan,
@@ -133,6 +135,7 @@ def speed_table(card: Card) -> Markdown:
 
 
 def bounds_table(card: Card) -> Markdown:
+    """Every bound that was checked, with the value it was held to."""
     held = [{one.bound.metric: one for one in variant.assessment.verdicts} for variant in card.variants]
     rows = [
         (code(metric), *(_held(verdicts.get(metric)) for verdicts in held))

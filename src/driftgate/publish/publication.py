@@ -43,6 +43,7 @@ class Published:
 
     @property
     def failures(self) -> list[MetricVerdict]:
+        """The broken bounds of all backends."""
         return [verdict for assessment in self.assessments for verdict in assessment.failures]
 
 

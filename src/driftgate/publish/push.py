@@ -102,7 +102,7 @@ def find_destination(
     if others:
         raise PushError(
             f"{option('push_to_hub')} {full}: expected a new repository, or one with nothing but what this push replaces; it "
-            f"holds {', '.join(sorted(others)[:5])}{' and more' if len(others) > 5 else ''}; choose another name"
+            f"holds {', '.join(sorted(others)[:5])}{' and more' if len(others) > 5 else ''}; choose another name"  # noqa: PLR2004 - as many as are named
         )
     return Destination(full, None, exists=True)
 

@@ -200,6 +200,7 @@ class Results:
         return worst(outcome for outcome in found if outcome is not None)
 
     def of(self, backend: str) -> BackendResults:
+        """The entry of a backend, new where there was none."""
         return self.backends.setdefault(backend, BackendResults())
 
     def sides(self) -> dict[str, BackendResults]:
@@ -214,6 +215,7 @@ class Results:
         return {**({REFERENCE: reference} if reference.measured.records else {}), **self.backends}
 
     def add_verdicts(self, verdicts: Sequence[MetricVerdict]) -> None:
+        """Keep verdicts with their backends, and the broken ones in words."""
         for verdict in verdicts:
             self.of(verdict.backend).verdicts.append(verdict)
         self.add_violations(verdicts)

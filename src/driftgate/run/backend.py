@@ -35,10 +35,12 @@ class Backend(Protocol):
     """A way to run the encoder, loaded and ready."""
 
     @property
-    def spec(self) -> BackendSpec: ...
+    def spec(self) -> BackendSpec:
+        """What it was opened as."""
 
     @property
-    def in_force(self) -> InForce: ...
+    def in_force(self) -> InForce:
+        """What really runs, read back."""
 
     def prepare(self, batch: TokenBatch) -> Prepared:
         """Move the batch to where the model runs. The callable gives logits, float32, (batch, labels).

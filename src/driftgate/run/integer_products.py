@@ -74,7 +74,7 @@ def _read_factors(model: Path, feed: Mapping[str, Any], settings: RunSettings) -
     if find_external(model, graph_file):
         return []
     graph = graph_file.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
+    constants = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}  # noqa: PLR2004 - a matrix
     products = [node for node in graph.node if node.op_type in _PRODUCTS and node.input[1] in constants]
     if not products:
         return []

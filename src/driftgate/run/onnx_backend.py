@@ -74,6 +74,7 @@ class OnnxBackend:
 
     @property
     def spec(self) -> BackendSpec:
+        """As the protocol has it."""
         return self._spec
 
     @property

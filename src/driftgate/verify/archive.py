@@ -31,6 +31,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def is_archive(path: Path) -> bool:
+    """Whether the name says so."""
     return path.name.lower().endswith(SUFFIXES)
 
 

@@ -149,7 +149,7 @@ def _check(claim: Claim, model: ModelFile, target: Target) -> FactCheck:
     return FactCheck(fact, found, stated, target.name_of(claim.by), holds)
 
 
-def _judge(claim: Claim, model: ModelFile, path: Path) -> tuple[str, bool]:
+def _judge(claim: Claim, model: ModelFile, path: Path) -> tuple[str, bool]:  # noqa: PLR0911 - one for each kind of fact
     """What was found, and whether it is what is stated."""
     stated = claim.stated
     if isinstance(stated, Mapping):

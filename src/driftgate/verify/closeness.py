@@ -47,6 +47,7 @@ class Closeness:
 
     @property
     def share_beyond(self) -> float:
+        """Of all elements."""
         return self.beyond / self.elements if self.elements else 0.0
 
 

@@ -123,6 +123,7 @@ def _describe(content: bytes) -> str:
 
 
 def check_set(vectors: VectorSet, model: ModelFile, session: Any, tolerance: Tolerance) -> SetCheck:
+    """Ask the model one set, and compare every output."""
     feed, by_input = _match(vectors.inputs, model.inputs)
     expected, by_output = _match(vectors.outputs, model.outputs)
     matched = f"inputs by {by_input}, to outputs by {by_output}"

@@ -56,6 +56,7 @@ class SetCheck:
 
     @property
     def passed(self) -> bool:
+        """Whether every output was answered within tolerance."""
         return not self.problem and bool(self.outputs) and not any(check.problem for check in self.outputs)
 
 
@@ -103,6 +104,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
+        """Whether nothing failed."""
         return not self.failures
 
     def to_json(self) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def _is_of_another_file(check: FactCheck) -> bool:
 
 
 def _short(text: str) -> str:
-    digest = len(text) == 64 and all(char in "0123456789abcdef" for char in text)
+    digest = len(text) == 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004 - sha256 in hexadecimal
     return f"{text[:_DIGEST_SHOWN]}..." if digest else text
 
 

@@ -58,6 +58,7 @@ class Layout:
         self._rows[name] = rows
 
     def in_rows(self, name: str) -> bool:
+        """Whether the tensor has been rewritten as rows."""
         return name in self._rows
 
     def open_rows(self, name: str) -> Rows:

@@ -71,7 +71,7 @@ def _check_cache(cache: Cache) -> Iterator[Finding]:
             Severity.NOTE,
             "storage",
             f"{len(cache.leftovers)} unfinished entries of builds that were killed, {megabytes(cache.leftover_bytes)}: "
-            f"{', '.join(cache.leftovers[:3])}{', ...' if len(cache.leftovers) > 3 else ''}",
+            f"{', '.join(cache.leftovers[:3])}{', ...' if len(cache.leftovers) > 3 else ''}",  # noqa: PLR2004 - as many as are named
             "they are never used, and are removed only when the same entry is built again",
             "remove these folders from the cache while nothing is built",
         )

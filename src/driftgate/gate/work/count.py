@@ -60,7 +60,7 @@ def _count_by_rows(
         None where it does not, or where there is nothing to be saved: every shape has to be run.
     """
     large = sorted((shape for shape in batches if shape[0] > _FEW_ROWS), key=math.prod)
-    if len(large) < 2:
+    if len(large) < 2:  # noqa: PLR2004 - two points make a line
         return None
     whole = {shape: batch for shape, batch in batches.items() if shape not in large[1:]}
     parts = {(rows, shape[1]): batches[shape].take(range(rows)) for shape in large for rows in (1, 2)}

@@ -18,6 +18,7 @@ class Tensor:
 
     @property
     def elements(self) -> int:
+        """How many numbers it holds."""
         return math.prod(self.shape)
 
 

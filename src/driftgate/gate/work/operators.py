@@ -94,7 +94,7 @@ def _gemm(kernel: Kernel) -> int:
 def _perhaps_transposed(kernel: Kernel) -> int | None:
     """Either factor may be transposed, even with its batch axes (`transBatchA`): one of them has the whole batch."""
     (left, right), product = kernel.inputs[:2], kernel.outputs[0]
-    if min(len(left.shape), len(right.shape), len(product.shape)) < 2:
+    if min(len(left.shape), len(right.shape), len(product.shape)) < 2:  # noqa: PLR2004 - matrices at least
         return None
     if not product.elements:
         return 0
@@ -122,9 +122,9 @@ def _transposed_convolution(kernel: Kernel) -> int:
 def _attention(kernel: Kernel) -> int | None:
     """Of com.microsoft, with its projections: (batch, length, inputs) by (inputs, queries + keys + values); or ONNX's own."""
     states, weight = kernel.inputs[:2]
-    if len(weight.shape) != 2:
+    if len(weight.shape) != 2:  # noqa: PLR2004 - a matrix
         return _attend(kernel, states.elements, weight.shape)
-    if len(states.shape) != 3 or len(kernel.outputs) > 1:  # it keeps earlier tokens too
+    if len(states.shape) != 3 or len(kernel.outputs) > 1:  # noqa: PLR2004 - batch, sequence, width; it keeps earlier tokens too
         return None
     batch, length, _ = states.shape
     width, values = weight.shape[1], kernel.outputs[0].shape[-1]
@@ -135,7 +135,7 @@ def _attention(kernel: Kernel) -> int | None:
 def _multi_head_attention(kernel: Kernel) -> int | None:
     """Queries and keys apart, or packed with the values: (batch, length, heads, 3, size)."""
     query, key = kernel.inputs[0], kernel.inputs[:2][-1]
-    if len(query.shape) == 5:
+    if len(query.shape) == 5:  # noqa: PLR2004 - packed
         return _attend(kernel, query.elements // 3, query.shape)
     return _attend(kernel, query.elements, key.shape)
 
@@ -158,7 +158,7 @@ def _einsum(kernel: Kernel) -> int | None:
     """Two factors: as many as there are combinations of all indices. The equation is not in the shapes."""
     terms = [term.strip() for term in kernel.equation.replace(" ", "").partition("->")[0].split(",")]
     shapes = [tensor.shape for tensor in kernel.inputs]
-    if len(terms) != 2 or [len(term) for term in terms] != [len(shape) for shape in shapes] or "." in kernel.equation:
+    if len(terms) != 2 or [len(term) for term in terms] != [len(shape) for shape in shapes] or "." in kernel.equation:  # noqa: PLR2004 - of two inputs
         return None
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
@@ -206,7 +206,7 @@ def _embeddings(kernel: Kernel) -> Cost | None:
     row = kernel.outputs[0].elements
     moved = kernel.bytes_written
     for tensor in kernel.inputs:
-        is_table = len(tensor.shape) == 2 and not tensor.kind.startswith("int")
+        is_table = len(tensor.shape) == 2 and not tensor.kind.startswith("int")  # noqa: PLR2004 - a matrix
         moved += _BYTES[tensor.kind] * (row if is_table else tensor.elements)
     return Cost(0, moved)
 

@@ -40,6 +40,7 @@ class Work:
     uncounted: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
+        """All numbers, operators by name."""
         return {
             "multiply_adds": self.multiply_adds,
             "bytes_moved": self.bytes_moved,
@@ -77,6 +78,7 @@ class WorkChange:
 
     @property
     def largest(self) -> float:
+        """The larger of both changes."""
         return max(self.multiply_adds, self.bytes_moved)
 
     @property

@@ -138,7 +138,7 @@ def _resolution(
     counts = Counts(tp - lost, predicted - lost + entered, true, totals[-1] - was_exact, np.full(labels, float(rows)))
     after = _evaluate(metrics, counts)
     losses = {name: float(np.average(before[name][0] - after[name], weights=hits)) for name in METRICS}
-    return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}
+    return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}  # noqa: PLR2004 - nothing but rounding
 
 
 MARGIN = 0.01

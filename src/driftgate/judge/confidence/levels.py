@@ -37,7 +37,7 @@ class Levels:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            if not 0 < getattr(self, name) < 0.5:
+            if not 0 < getattr(self, name) < 0.5:  # noqa: PLR2004 - an error rate
                 raise ValueError(f"level {name} {getattr(self, name)}: expected a share above 0 and below 0.5")
 
 

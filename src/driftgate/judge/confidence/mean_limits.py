@@ -90,7 +90,7 @@ def upper_limit(values: FloatArray, largest: float, level: float) -> float:
         factors = shrunk / (1 - t * mean)  # 1 - s (x - mean)
         root = math.sqrt(2 * max(float(sizes @ np.log(factors)), 0.0))
         deviation = s * math.sqrt(float(sizes @ ((x - mean) / factors) ** 2))
-        if root < 1e-3:
+        if root < 1e-3:  # noqa: PLR2004 - at the mean, both terms below grow without end
             return 0.5 - level
         return float(norm.sf(root) + norm.pdf(root) * (1 / deviation - 1 / root)) - level
 

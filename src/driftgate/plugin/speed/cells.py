@@ -119,6 +119,7 @@ def sample_texts(session: DriftgateSession, corpus_name: str) -> list[Text]:
 
 
 def prepare_cell(session: DriftgateSession, spec: CellSpec) -> Cell:
+    """Load the backend and prepare the batches that are timed."""
     sample = sample_tokens(session, spec.corpus)
     workload = prepare_workload(session.backend(spec.backend), sample, spec.plan)
     return Cell(spec, session.throughput_corpus(spec.corpus).name, workload, session)
@@ -145,7 +146,7 @@ def side_by_side(driftgate: DriftgateSession, request: pytest.FixtureRequest) ->
     """All backends of the run under one plan, timed in alternating blocks."""
     plan: BatchPlan = request.param
     specs = {spec.name: spec for spec in driftgate.options.backends}
-    if "torch" not in specs or len(specs) < 2:
+    if "torch" not in specs or len(specs) < 2:  # noqa: PLR2004 - one beside torch
         pytest.skip("ratios to torch need torch and another backend in --backends")
     if request.config.getoption("benchmark_disable") or hasattr(request.config, "workerinput"):
         pytest.skip("nothing is timed under --benchmark-disable or pytest-xdist")
@@ -155,7 +156,7 @@ def side_by_side(driftgate: DriftgateSession, request: pytest.FixtureRequest) ->
             # A backend that this machine cannot run is shown as skipped by tests of its own.
             with suppress(BackendUnavailableError):
                 cells[name] = prepare_cell(driftgate, CellSpec(spec, plan, driftgate.options.throughput_corpus))
-        if len(cells) < 2:
+        if len(cells) < 2:  # noqa: PLR2004 - one beside torch
             pytest.skip("this machine can run no backend but torch: nothing to relate to it")
         seconds = time_blocks({name: cell.workload for name, cell in cells.items()})
     ratios = {name: speed_ratio(seconds["torch"], own) for name, own in seconds.items()}

@@ -122,6 +122,7 @@ class SpeedGate:
         return explain_not_counted(cell, change) if change else ""
 
     def keep_violation(self, said: str) -> None:
+        """Leave a sentence in the results."""
         self._session.results.violations.append(said)
 
     def _accept(self, code: int) -> str:

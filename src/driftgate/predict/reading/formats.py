@@ -33,6 +33,7 @@ def is_pipe(name: str) -> bool:
 
 
 def is_gzip_name(name: str) -> bool:
+    """Whether the name says gzip."""
     return name.lower().endswith(".gz")
 
 

@@ -43,6 +43,7 @@ class ParquetRows(Iterator[Row | Rejected]):
         return getattr(found, "value_type", found) if "dictionary" in str(found) else found
 
     def close(self) -> None:
+        """Let go of the file."""
         self._rows.close()
         self._file.close()
 

@@ -38,6 +38,7 @@ class ReadOptions:
 
     @property
     def text_name(self) -> str:
+        """The column of texts."""
         return self.text_column or USUAL_TEXT_COLUMN
 
     @property

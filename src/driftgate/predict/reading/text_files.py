@@ -48,9 +48,11 @@ class Lines(Iterator[str]):
 
     @property
     def bytes_read(self) -> int:
+        """How far the file is read; 0 for a pipe."""
         return self._raw.tell() if self.total_bytes else 0
 
     def close(self) -> None:
+        """Let go of the file; a pipe is the caller's."""
         if not self._is_pipe:  # another thread may wait for a pipe, and closing its buffer would wait for that
             self._text.close()
         self._raw.close()
