@@ -1,7 +1,6 @@
 """One assessment: `driftgate.assessor`, `driftgate build` and `pytest accuracy` say the same of the same rows."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 from onnx import numpy_helper
 from tiny_encoders import LABELS, SENTENCES, SINGLE_LABEL, make_encoder
 
@@ -115,8 +114,7 @@ def judged(
     """The verdicts of `pytest accuracy` and those of `driftgate build`, on the same rows."""
     folder = tmp_path_factory.mktemp("project")
     path, rows = request.param(folder)
-    shutil.copytree(ROOT / "accuracy", folder / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    copy_suite(folder, "accuracy")
     plugin = Plugin()
     names = ",".join(spec.name for spec in SPECS)
     given = [f"--encoder={path}", f"--corpus={rows}", f"--backends={names}", "--driftgate-threads=1"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_driftgate
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 
 import driftgate
 from driftgate.edges.spelling import option, spell_flag, spelled_by
@@ -31,7 +31,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def judge(folder: Path, cache: Path, *arguments: object, ini: str = "") -> str:
     """The output of the accuracy suite in `folder`."""
-    shutil.copytree(REPOSITORY / "accuracy", folder / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(folder, "accuracy")
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}", encoding="utf-8")
     code, output = run_pytest(folder, ["accuracy/test_drift.py", *map(str, arguments)], cache)
     assert code == pytest.ExitCode.USAGE_ERROR

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import run_driftgate
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 from onnx import numpy_helper
 
 from driftgate.arrays import LabelMatrix, Logits
@@ -344,7 +344,7 @@ def run_suite(tiny_encoder: Path, shared_cache: Path, tmp_path: Path) -> Callabl
     """Run the ledger's tests of the suite on a tiny encoder: exit code, output, the backends' results."""
 
     def run(backends: str, *arguments: str, ini: str = "") -> tuple[int, str, dict[str, Any]]:
-        shutil.copytree(REPOSITORY / "accuracy", tmp_path / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+        copy_suite(tmp_path, "accuracy")
         (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}\n", encoding="utf-8")
         (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
         options = [f"--encoder={tiny_encoder}", f"--corpus={write_corpus(tmp_path, 'joy')}", f"--backends={backends}"]

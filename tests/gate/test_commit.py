@@ -1,6 +1,5 @@
 """pytest inside pytest: `--gate-baseline git:REF` in a scratch repository, whose commits bring their own driftgate."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import read_results, run_pytest
 from running_processes import processes_of, wait_until
 from tiny_models import save_adder
 
@@ -56,7 +55,7 @@ class Project:
 
     @property
     def gate(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_results(self.folder)
         return content["gate"]
 
     @property

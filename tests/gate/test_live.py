@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from nested_pytest import copy_benchmarks, gate_verdicts, run_pytest
+from nested_pytest import copy_suite, gate_verdicts, run_pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from driftgate.backends import REGISTRY
@@ -63,7 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def gate(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Gate:
     """`gate(baseline, candidate)`: the exit code, the verdicts by cell, and what was printed."""
-    copy_benchmarks(tmp_path, "test_gate.py", "test_throughput.py")
+    copy_suite(tmp_path, "benchmarks", "test_gate.py", "test_throughput.py")
 
     def run(baseline: Path, candidate: Path) -> tuple[int, dict[str, str], str]:
         common = [

@@ -1,7 +1,6 @@
 """Encoders, ONNX files and corpora by hub id, pinned to a commit. The hub and `datasets` are doubles."""
 
 import fnmatch
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import read_results, run_pytest
 from tiny_models import save_adder
 
 from driftgate.builder.models import find_model
@@ -358,6 +357,6 @@ def test_a_pytest_run_takes_a_hub_corpus_and_its_results_are_pinned(
     )
     code, printed = run_pytest(tmp_path, arguments, tmp_path / "cache")
     assert code == 0, printed
-    document = json.loads((tmp_path / ".driftgate/results.json").read_text(encoding="utf-8"))
+    document = read_results(tmp_path)
     assert document["encoder"]["revision"] == COMMIT
     assert document["corpus"]["pinned"] == f"hub:someone/data@{COMMIT}:simplified:test"

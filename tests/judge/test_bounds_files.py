@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 from tiny_encoders import LABELS, SENTENCES
 
 from driftgate.assessor import find_bounds
@@ -78,7 +78,7 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
     monkeypatch.setattr(judge_bounds, "find_bound", find)
     monkeypatch.setattr(run_bounds, "load_bounds", load)
     for suite in GATED:
-        shutil.copytree(ROOT / suite, tmp_path / suite, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_suite(tmp_path, suite)
     encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     thresholds = {"thresholds": dict.fromkeys(LABELS, 0.4)}
     (encoder / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")

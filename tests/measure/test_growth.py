@@ -1,10 +1,9 @@
 """Memory growth: what is a leak, and what is not."""
 
-import json
 from pathlib import Path
 
 import pytest
-from nested_pytest import copy_benchmarks, run_pytest
+from nested_pytest import copy_suite, read_results, run_pytest
 
 from driftgate.measure.leak import memory_growth
 
@@ -67,11 +66,11 @@ def test_growth_of_too_few_or_unknown_readings_is_refused(resident: list[int]) -
 def test_a_session_that_keeps_something_of_every_run_fails(
     tiny_encoder: Path, tmp_path: Path, kept: int, code: int
 ) -> None:
-    copy_benchmarks(tmp_path, "test_throughput.py")
+    copy_suite(tmp_path, "benchmarks", "test_throughput.py")
     (tmp_path / "conftest.py").write_text(BACKEND.replace("{kept}", str(kept)), encoding="utf-8")
     command = ["benchmarks", "-m", "leak", "--backends=mine", f"--encoder={tiny_encoder}", "-p", "no:cacheprovider"]
     found, output = run_pytest(tmp_path, command, tmp_path / "cache")
     assert found == code, output
-    leak = json.loads((tmp_path / ".driftgate/results.json").read_text(encoding="utf-8"))["backends"]["mine"]["leak"]
+    leak = read_results(tmp_path)["backends"]["mine"]["leak"]
     assert leak["bytes_per_thousand_runs"] == pytest.approx(1000 * kept, rel=0.1, abs=0.2 * MB)
     assert ("leaked_bytes_per_thousand_runs" in output) is bool(code)

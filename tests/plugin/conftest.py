@@ -2,12 +2,12 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from judged_project import COMMENTS, METRICS, REPOSITORY, Project, Run, bound
+from judged_project import COMMENTS, METRICS, Project, Run, bound
+from nested_pytest import copy_suite
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def make_project(
     def make(encoder: Path = tiny_encoder, conftest: str = "") -> Project:
         folder = tmp_path_factory.mktemp("project")
         for suite in ("accuracy", "benchmarks"):
-            shutil.copytree(REPOSITORY / suite, folder / suite, ignore=shutil.ignore_patterns("__pycache__"))
+            copy_suite(folder, suite)
         rows = (json.dumps({"text": text, "labels": [label]}) for text, label in COMMENTS)
         (folder / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
         wide = [bound("int8-dynamic", metric, math.inf) for metric in METRICS]

@@ -1,13 +1,12 @@
 """The property suite on a tiny encoder of every family: wide bounds for INT8, whose drift on random weights says nothing."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 from tiny_encoders import FAMILIES, SENTENCES, make_encoder
 
 from driftgate.judge.bounds_file import load_bounds
@@ -20,7 +19,7 @@ BACKENDS = "torch,onnx-fp32,onnx-fp16,onnx-int8-dynamic"
 @pytest.mark.parametrize("family", FAMILIES)
 def test_properties_hold_for_every_family(family: str, tmp_path: Path, shared_cache: Path) -> None:
     encoder = make_encoder(tmp_path / family, family)
-    shutil.copytree(REPOSITORY / "accuracy", tmp_path / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(tmp_path, "accuracy")
     rows = "\n".join(json.dumps({"text": text}) for text in SENTENCES)
     (tmp_path / "corpus.jsonl").write_text(rows, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import read_results, run_pytest
 from onnx import numpy_helper
 
 from driftgate.backends import REGISTRY
@@ -43,7 +43,7 @@ class Project:
 
     @property
     def graph(self) -> dict[str, Any]:
-        results = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+        results = read_results(self.folder)
         return results["backends"]["onnx-fp32"]["graph"]
 
 

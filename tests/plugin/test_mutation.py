@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, run_pytest
 from tiny_encoders import SENTENCES
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,7 +57,7 @@ def failed(
 ) -> dict[str, set[str]]:
     """Tests that failed, by mutant: one run of the accuracy suite."""
     folder = tmp_path_factory.mktemp("mutants")
-    shutil.copytree(REPOSITORY / "accuracy", folder / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(folder, "accuracy")
     rows = "\n".join(json.dumps({"text": text}) for text in SENTENCES)
     (folder / "corpus.jsonl").write_text(rows, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -91,7 +90,7 @@ def test_order_that_is_not_restored_is_caught(
     mutants: ModuleType, tiny_encoder: Path, shared_cache: Path, tmp_path: Path
 ) -> None:
     """Reference and backend share this fault: only the tests that own the order can see it."""
-    shutil.copytree(REPOSITORY / "accuracy", tmp_path / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(tmp_path, "accuracy")
     (tmp_path / "corpus.jsonl").write_text(json.dumps({"text": SENTENCES[0]}), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     given = [f"--encoder={tiny_encoder}", "--corpus=corpus.jsonl", "--backends=torch", "--import-mode=importlib"]

@@ -1,7 +1,6 @@
 """pytest inside pytest: the suite judges an encoder of pairs, and every fault that only pairs show fails it."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from faulty_backends import FaultyBackends, names
-from nested_pytest import run_pytest
+from nested_pytest import copy_suite, read_results, run_pytest
 from pair_faults import PAIR_FAULTS
 from tiny_encoders import SENTENCES, TRANSFORMERS_5
 
@@ -35,8 +34,7 @@ def run(encoders: dict[str, Path], shared_cache: Path, tmp_path_factory: pytest.
 
     def run_files(family: str, files: tuple[str, ...], *arguments: str, plugins: tuple[object, ...] = ()) -> Any:
         folder = tmp_path_factory.mktemp("project")
-        shutil.copytree(REPOSITORY / "accuracy", folder / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        copy_suite(folder, "accuracy")
         pairs = [(first, second) for first in SENTENCES for second in SENTENCES if first != second]
         rows = [{"premise": first, "hypothesis": second} for first, second in pairs]
         (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -58,7 +56,7 @@ def test_a_good_backend_of_pairs_passes(run: Run, family: str) -> None:
     chosen = "test_pairs or test_drift or test_length or batch_mates or shuffled or any_shape or segments_of_zeros"
     code, output, folder = run(family, files, "--backends=onnx-fp32", "-k", chosen)
     assert code == 0, output
-    results = json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    results = read_results(folder)
     assert results["corpus"]["pairs"] is True
     assert PROPERTY in results["backends"]["onnx-fp32"]["properties"]
 
@@ -66,7 +64,7 @@ def test_a_good_backend_of_pairs_passes(run: Run, family: str) -> None:
 def test_without_a_pair_column_nothing_of_pairs_is_collected(
     encoders: dict[str, Path], shared_cache: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(REPOSITORY / "accuracy", tmp_path / "accuracy", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(tmp_path, "accuracy")
     (tmp_path / "corpus.jsonl").write_text(json.dumps({"text": SENTENCES[0]}), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     given = [f"--encoder={encoders['bert']}", "--corpus=corpus.jsonl", "--backends=torch", "--import-mode=importlib"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from faulty_backends import FAULTS, FaultyBackends, names
-from nested_pytest import run_pytest
+from nested_pytest import read_results, run_pytest
 from tiny_encoders import SENTENCES
 
 from driftgate.plugin.profiles import MODEL_EXAMPLES
@@ -125,7 +125,7 @@ class Run:
     @property
     def entry(self) -> dict[str, Any]:
         """The results of the one backend."""
-        content = json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+        content = read_results(self.folder)
         (entry,) = content["backends"].values()
         return entry
 

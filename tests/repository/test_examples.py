@@ -1,6 +1,5 @@
 """The projects in `examples/` do what they say, each in processes of its own."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from nested_pytest import read_results
 
 REPOSITORY = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,7 +45,7 @@ def run(checkout: Path) -> Run:
 
 
 def backends(folder: Path) -> dict[str, dict[str, object]]:
-    document = json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    document = read_results(folder)
     found: dict[str, dict[str, object]] = document["backends"]
     return found
 

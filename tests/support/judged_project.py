@@ -1,6 +1,5 @@
 """A project with the suites and a tiny encoder."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nested_pytest import run_pytest
+from nested_pytest import read_results, run_pytest
 
 from driftgate.judge.bounds_file import load_bounds
 
@@ -41,7 +40,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        return json.loads((self.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+        return read_results(self.folder)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 _REPOSITORY = Path(__file__).parents[2]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
 # Rewriting the suites' asserts and looking for leaked files again and again takes most of a run on a tiny encoder.
-_PLAIN = ("-p", "no:faulthandler", "-p", "no:unraisableexception", "--assert=plain")
+_PLAIN = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:unraisableexception", "--assert=plain")
 
 
 def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Sequence[object] = ()) -> tuple[int, str]:
@@ -36,18 +36,26 @@ def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Seq
     return int(code), printed.getvalue()
 
 
-def copy_benchmarks(folder: Path, *tests: str) -> None:
-    """Make `folder` a project with these of our benchmarks and their bounds."""
-    (folder / "benchmarks").mkdir()
-    for name in (*tests, "bounds.toml"):
-        shutil.copy2(_REPOSITORY / "benchmarks" / name, folder / "benchmarks")
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+def copy_suite(folder: Path, suite: str, *tests: str) -> None:
+    """Make `folder` a project with one of our suites, or with these of its tests and its bounds."""
+    if tests:
+        (folder / suite).mkdir(exist_ok=True)
+        for name in (*tests, "bounds.toml"):
+            shutil.copy2(_REPOSITORY / suite / name, folder / suite)
+    else:
+        shutil.copytree(_REPOSITORY / suite, folder / suite, ignore=shutil.ignore_patterns("__pycache__"))
+    if not (folder / "pytest.ini").exists():
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+
+def read_results(folder: Path) -> Any:
+    """The results that a run in `folder` left."""
+    return json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
 
 
 def gate_verdicts(folder: Path) -> dict[str, str]:
     """The speed gate's verdicts by cell, from the results that a run in `folder` left."""
-    document = json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
-    return {cell["cell"]: cell["verdict"] for cell in document["gate"]["cells"]}
+    return {cell["cell"]: cell["verdict"] for cell in read_results(folder)["gate"]["cells"]}
 
 
 def change_json(path: Path, edit: Callable[[Any], object]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nested_pytest import change_json, run_pytest
+from nested_pytest import change_json, read_results, run_pytest
 from tiny_encoders import LABELS, SENTENCES, make_encoder
 
 from driftgate.errors import UnsafeFileError
@@ -315,7 +315,7 @@ def test_a_folder_that_is_used_otherwise_fails_with_everything_that_differs(
     assert code == 1, output
     for what in ("truncation_side", "problem_type", "thresholds.json", "id2label", "encoder_sha256", "token ids"):
         assert f"{what}" in output
-    document = json.loads((project / ".driftgate/results.json").read_text(encoding="utf-8"))
+    document = read_results(project)
     found = {difference["what"] for difference in document["backends"]["mine"]["shipped"]["differences"]}
     assert {"truncation_side", "problem_type", "thresholds.json", "id2label"} < found
     entry = document["backends"]["mine"]

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from gated_project import BOTH, Machine, Project, Run
-from nested_pytest import copy_benchmarks
+from nested_pytest import copy_suite
 
 
 @pytest.fixture(scope="module")
 def accepted(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
     """A project whose baseline has both backends: copied, never changed."""
     folder = tmp_path_factory.mktemp("accepted")
-    copy_benchmarks(folder, "test_gate.py", "test_throughput.py")
+    copy_suite(folder, "benchmarks", "test_gate.py", "test_throughput.py")
     project = Project(folder, tiny_encoder, shared_cache)
     return project, project.pytest(BOTH, "--gate-accept", "-k", "artifact", suite="benchmarks")
 

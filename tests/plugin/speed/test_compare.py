@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nested_pytest import change_json, copy_benchmarks, run_pytest
+from nested_pytest import change_json, copy_suite, run_pytest
 
 COMPARE = ("--benchmark-compare", "--benchmark-compare-fail=mean:300%")
 
@@ -52,7 +52,7 @@ def scale(factor: float) -> Callable[[Any], None]:
 def first(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """One saved run: copied, never changed. Its times are made long enough that only a test makes a regression."""
     folder = tmp_path_factory.mktemp("compare")
-    copy_benchmarks(folder, "test_throughput.py")
+    copy_suite(folder, "benchmarks", "test_throughput.py")
     project = Project(folder, tiny_encoder, shared_cache)
     code, output = project.pytest("--benchmark-autosave")
     assert code == 0, output

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from gated_project import FP32, Machine, Project
+from nested_pytest import read_results
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.build import build_artifact
@@ -57,7 +58,7 @@ def grown(project: Project, add_work: Callable[..., None], monkeypatch: pytest.M
 
 
 def cells_of(project: Project) -> list[dict[str, Any]]:
-    document = json.loads((project.folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    document = read_results(project.folder)
     return list(document["gate"]["cells"])
 
 
