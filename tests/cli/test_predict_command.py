@@ -359,8 +359,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     [
         (DriftgateError("found a mistake"), REFUSED, "driftgate: found a mistake"),
         (OSError(28, "No space left on device", "out.jsonl"), REFUSED, "driftgate: out.jsonl: No space left on device"),
-        (KeyError("who knows"), BUG, "driftgate: unexpected KeyError in test_cli_predict.py, line"),
-        (OSError("who knows"), BUG, "driftgate: unexpected OSError in test_cli_predict.py, line"),
+        (KeyError("who knows"), BUG, "driftgate: unexpected KeyError in test_predict_command.py, line"),
+        (OSError("who knows"), BUG, "driftgate: unexpected OSError in test_predict_command.py, line"),
         (KeyboardInterrupt(), INTERRUPTED, "driftgate: interrupted; what was written is kept"),
     ],
     ids=["refusal", "disk-full", "bug", "system", "ctrl-c"],
