@@ -22,13 +22,24 @@ class Recording:
     Args:
         about: condition ("idle" or "loaded"), environment, parameters.
         parts: of each, its backend, and how many rounds it had, of how many contests, in how many seconds.
-        sittings: recordings that were joined to this one, itself included.
+        joined: the same of every recording that was joined to this one.
     """
 
     about: dict[str, Any]
     parts: list[dict[str, Any]] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
-    sittings: int = 1
+    joined: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def sittings(self) -> int:
+        """Recordings that were joined, this one included."""
+        return 1 + len(self.joined)
+
+    @property
+    def machines(self) -> list[str]:
+        """Their processors and cores, each once."""
+        environments = [about["environment"] for about in (self.about, *self.joined)]
+        return sorted({f"{own['cpu']}, {own['usable_cores']} cores" for own in environments})
 
     def add(self, backend: str, pairs: Sequence[Pair], seconds: float) -> None:
         """Append a part."""
@@ -42,7 +53,7 @@ class Recording:
         for backend, pairs in later.pairs.items():
             self._append(backend, pairs)
         self.parts += later.parts
-        self.sittings += later.sittings
+        self.joined += [later.about, *later.joined]
 
     def _append(self, backend: str, pairs: Sequence[Pair]) -> None:
         own = self.pairs.setdefault(backend, [])

@@ -169,6 +169,7 @@ def report_recording(recording: Recording) -> dict[str, Any]:
     return {
         "about": recording.about,
         "sittings": recording.sittings,
+        "machines": recording.machines,
         "seconds": sum(part["seconds"] for part in recording.parts),
         "seconds_a_round": {backend: recording.seconds_a_round(backend) for backend in recording.pairs},
         "census": census_of(recording),

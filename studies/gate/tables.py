@@ -71,10 +71,10 @@ def _describe_recording(recording: Mapping[str, Any]) -> str:
     runs = ["backend", "slowdown", "measured", "spread", "runs", "failed", "not measurable", "rounds", "s", "s, 95%"]
     cells = ["backend", "slowdown", "cell", "REGRESSION", "PASS", "NOT MEASURABLE"]
     sign_rule = ["backend", "slowdown", "runs", "failed", "not measurable", "rounds"]
-    machine = f"{environment['cpu']}, {environment['usable_cores']} cores"
+    machines = " and ".join(recording["machines"])
     took = f"{recording['seconds'] / 60:.0f} minutes in {recording['sittings']} sittings"
     sections = [
-        f"## {about['condition'].capitalize()}\n\n{took}; {machine}, onnxruntime {environment['versions'].get('onnxruntime')}.",
+        f"## {about['condition'].capitalize()}\n\n{took}; {machines}; onnxruntime {environment['versions'].get('onnxruntime')}.",
         _SIGNS.format(confidence=SIGNS_CONFIDENCE) + table(signs, [_signs_row(row) for row in recording["census"]]),
         "### Replayed runs\n\n" + table(runs, [_runs_row(row) for row in recording["replayed"]]),
         "### Their cells\n\n"

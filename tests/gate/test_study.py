@@ -108,14 +108,16 @@ def test_a_recording_is_read_as_it_was_written(study: Any, tmp_path: Path) -> No
 
 
 def test_recordings_of_the_same_condition_are_joined(study: Any, tmp_path: Path) -> None:
-    for name, condition, rounds in (("a", "idle", 5), ("b", "loaded", 7), ("c", "idle", 3)):
-        recording = study.recording.Recording({"condition": condition})
+    for name, condition, rounds, cpu in (("a", "idle", 5, "AMD"), ("b", "loaded", 7, "AMD"), ("c", "idle", 3, "Intel")):
+        about = {"condition": condition, "environment": {"cpu": cpu, "usable_cores": 2}}
+        recording = study.recording.Recording(about)
         recording.add("onnx-fp32", make_pairs(0.0, rounds), 10.0)
         recording.save(tmp_path / f"{name}.npz")
     idle, loaded = study.report.load_conditions([tmp_path / f"{name}.npz" for name in "abc"])
     assert [pair.round for pair in idle.pairs["onnx-fp32"]][::6] == list(range(8))
     assert [part["rounds"] for part in idle.parts] == [5, 3]
     assert (idle.sittings, loaded.sittings) == (2, 1)
+    assert (idle.machines, loaded.machines) == (["AMD, 2 cores", "Intel, 2 cores"], ["AMD, 2 cores"])
     assert [idle.block_of("onnx-fp32", number) for number in (0, 4, 5, 7)] == [0, 0, 1, 1]
     assert [part["rounds"] for part in loaded.parts] == [7]
 
