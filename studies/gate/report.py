@@ -72,6 +72,8 @@ def tabulate(recording: Recording, how: Replay = replay) -> list[dict[str, Any]]
                 for timed in own_series
                 for run in how(timed, RULE)
             ]
+            if not found:  # fewer rounds than one run may take
+                continue
             together[kind, slowdown] += found
             described = describe_runs(recording, backend, own_series, found)
             rows.append({"backend": backend, "how": kind, "slowdown": slowdown, **described})
