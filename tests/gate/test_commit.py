@@ -17,7 +17,8 @@ from tiny_models import save_adder
 import driftgate
 from driftgate.gate import commit
 from driftgate.measure.remote import Worker
-from driftgate.plugin.option_table import TABLE, Decides, Option
+from driftgate.plugin.option_record import Decides, Option
+from driftgate.plugin.option_table import TABLE
 from driftgate.plugin.speed import gate_invocation
 
 REPOSITORY = Path(__file__).parents[2]

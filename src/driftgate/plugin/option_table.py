@@ -1,57 +1,9 @@
 """The table of pytest options: the parser is made of it, and so are the arguments of a build of `git:REF`."""
 
-from dataclasses import dataclass
-from enum import Enum
-
 from driftgate.backends import DEFAULT_BACKENDS
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
-
-
-class Decides(Enum):
-    """What an option has a say in."""
-
-    BUILD = "which artifacts are built, or which gated cells they have"
-    """Handed on to the build of a baseline from a commit (`--gate-baseline git:REF`), which would be another one without it."""
-    RUN = "what a run does with them, checks and writes"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: `--encoder` has the ini twin `driftgate_encoder`, `--driftgate-threads` has `driftgate_threads`.
-
-    Args:
-        decides: has no default, so that nobody adds an option without saying.
-        metavar: "" for a switch.
-        is_path: names a file, of which a commit may have its own.
-    """
-
-    flag: str
-    help: str
-    decides: Decides
-    metavar: str = ""
-    default: str = ""
-    is_path: bool = False
-
-    @property
-    def name(self) -> str:
-        """As hooks and records call it."""
-        return self.flag.removeprefix("--driftgate-").removeprefix("--").replace("-", "_")
-
-    @property
-    def ini(self) -> str:
-        """The name of its ini twin."""
-        return f"driftgate_{self.name}"
-
-    @property
-    def dest(self) -> str:
-        """Of the command line's value, in pytest's `config.option`."""
-        return f"driftgate_{self.name}"
-
-    @property
-    def is_switch(self) -> bool:
-        """Whether it takes no value."""
-        return not self.metavar
-
+from driftgate.plugin.gate_option_table import GATE_OPTIONS
+from driftgate.plugin.option_record import Decides, Option
 
 OPTIONS = (
     Option(
@@ -238,81 +190,6 @@ OPTIONS = (
         "--driftgate-trust-remote-code",
         "Run the Python code that comes with the encoder. Read it first.",
         Decides.BUILD,
-    ),
-)
-
-GATE_OPTIONS = (
-    Option(
-        "--gate",
-        "Time every ONNX backend side by side with the artifact of the baseline, and fail if it is slower.",
-        Decides.RUN,
-    ),
-    Option(
-        "--gate-baseline",
-        "The folder with the artifacts of the baseline, or git:REF to build them from that commit.",
-        Decides.RUN,
-        "DIR|git:REF",
-        ".driftgate-baseline",
-    ),
-    Option(
-        "--gate-baseline-python",
-        "The Python interpreter whose environment runs the baseline, in a worker process of its own. By default both sides run "
-        "in this environment.",
-        Decides.RUN,
-        "PYTHON",
-    ),
-    Option(
-        "--gate-accept",
-        "Keep the artifacts of this run as the baseline of later runs if it passes.",
-        Decides.RUN,
-    ),
-    Option("--gate-detect", "The slowdown that the gate has to find.", Decides.RUN, "PERCENT", "10%"),
-    Option(
-        "--gate-tolerance",
-        "The slowdown that is acceptable: a run must not fail for as much as this.",
-        Decides.RUN,
-        "PERCENT",
-        "2%",
-    ),
-    Option(
-        "--gate-alpha",
-        "The share of runs that may fail although no cell is slower than the tolerance allows.",
-        Decides.RUN,
-        "PERCENT",
-        "1%",
-    ),
-    Option(
-        "--gate-beta",
-        "The share of slowdowns of the size of --gate-detect that may pass.",
-        Decides.RUN,
-        "PERCENT",
-        "5%",
-    ),
-    Option("--gate-budget", "The time for measurements, in seconds.", Decides.RUN, "SECONDS", "600"),
-    Option(
-        "--gate-not-measurable",
-        "What happens if a cell is still undecided at the end: fail ends the run with exit code 7, warn only reports it.",
-        Decides.RUN,
-        "POLICY",
-        "fail",
-    ),
-    Option(
-        "--gate-work",
-        "How much more work than its baseline a cell may do, counted in multiply-adds and in bytes moved. By default it is only "
-        "reported.",
-        Decides.RUN,
-        "PERCENT",
-    ),
-    Option(
-        "--gate-measure-identical",
-        "Time artifacts too that equal the baseline's byte for byte.",
-        Decides.RUN,
-    ),
-    Option(
-        "--gate-report",
-        "Write the verdicts to these files, separated by commas. Their names end in .md or .json.",
-        Decides.RUN,
-        "FILES",
     ),
 )
 

@@ -15,7 +15,8 @@ from driftgate.errors import BackendUnavailableError, DriftgateError, OptionErro
 from driftgate.inputs.backend_names import parse_backends
 from driftgate.inputs.corpus_files import Columns
 from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.plugin.option_table import OPTIONS, TABLE, Option
+from driftgate.plugin.option_record import Option
+from driftgate.plugin.option_table import OPTIONS, TABLE
 from driftgate.run.device import RunSettings, available_threads, core_limit, parse_device
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.option_table import GATE_OPTIONS
+from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.options import SESSION, add_options, reported, spelled_as_pytest, usage_errors
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions

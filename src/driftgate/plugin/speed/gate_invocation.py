@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from driftgate.gate.commit import Invocation, digest_published
-from driftgate.plugin.option_table import TABLE, Decides
+from driftgate.plugin.option_record import Decides
+from driftgate.plugin.option_table import TABLE
 from driftgate.plugin.session import DriftgateSession
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from driftgate.errors import OptionError
 from driftgate.gate.rule import GateOptions
-from driftgate.plugin.option_table import GATE_OPTIONS
+from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.options import read_values
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
