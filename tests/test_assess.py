@@ -1,4 +1,4 @@
-"""One assessment: `driftgate.assessor`, `driftgate build` and `pytest accuracy` say the same of the same rows."""
+"""One assessment: `driftgate.assessor`, `driftgate publish` and `pytest accuracy` say the same of the same rows."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def module_cache(shared_cache: Path) -> Iterator[None]:
 def judged(
     request: pytest.FixtureRequest, module_cache: None, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Judged, Judged]:
-    """The verdicts of `pytest accuracy` and those of `driftgate build`, on the same rows."""
+    """The verdicts of `pytest accuracy` and those of `driftgate publish`, on the same rows."""
     folder = tmp_path_factory.mktemp("project")
     path, rows = request.param(folder)
     copy_suite(folder, "accuracy")

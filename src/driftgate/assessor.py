@@ -1,4 +1,4 @@
-"""From an encoder, a corpus and backends to an assessment: the same for `driftgate build`, the accuracy suite and anyone's code.
+"""From an encoder, a corpus and backends to an assessment: the same for `driftgate publish`, the accuracy suite and Python code.
 
 assessment = driftgate.assess(load_encoder("DIR"), load_corpus("texts.jsonl", encoder), backends="onnx-int8")
 assert assessment.passed, assessment.verdicts

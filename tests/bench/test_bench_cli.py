@@ -67,7 +67,7 @@ def test_a_published_file_is_timed_in_workers_and_everything_is_written(
     bench: Command, published: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "results"
-    arguments = (published, "--rows", 40, "--batch-sizes", "1,8", "--workers", "1,2", "--out", out)
+    arguments = (published, "--corpus-rows", 40, "--batch-sizes", "1,8", "--workers", "1,2", "--out", out)
     result = bench(*arguments)
     assert result.exit_code == 0, result.output
     assert re.search(r"(?m)^ b8 +2 x 1\*? +\d+% +artifact-model +[\d.]+ \[", result.stdout)
@@ -127,7 +127,9 @@ def test_what_was_measured_before_the_end_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pretend(monkeypatch, end)
-    result = bench(published, "--rows", 10, "--plans", "arrival", "--batch-sizes", "1,8", "--out", tmp_path / "out")
+    result = bench(
+        published, "--corpus-rows", 10, "--plans", "arrival", "--batch-sizes", "1,8", "--out", tmp_path / "out"
+    )
     assert result.exit_code == code
     assert words in result.stderr
     assert "best of artifact-model: 10.0 texts/s, plan b1" in result.stdout
@@ -148,7 +150,7 @@ def test_a_run_that_is_called_off_keeps_what_is_done_as_after_ctrl_c(
 
     monkeypatch.setattr(command, "measure_bench", measure)
     before = signal.getsignal(signal.SIGTERM)
-    result = bench(published, "--rows", 10, "--out", tmp_path / "out")
+    result = bench(published, "--corpus-rows", 10, "--out", tmp_path / "out")
     assert result.exit_code == 130
     assert json.loads((tmp_path / "out/bench.json").read_text(encoding="utf-8"))["complete"] is False
     assert signal.getsignal(signal.SIGTERM) is before
@@ -161,7 +163,7 @@ def test_an_interruption_before_the_first_block_writes_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "measure_bench", measure)
-    result = bench(published, "--rows", 10, "--out", tmp_path / "out")
+    result = bench(published, "--corpus-rows", 10, "--out", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (130, "")
     assert not (tmp_path / "out").exists()
 
@@ -182,7 +184,7 @@ def test_texts_are_timed_whosever_labels_stand_beside_them(
 def test_more_threads_than_cores_are_said(bench: Command, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, None)
     monkeypatch.setattr(command, "available_threads", lambda: 1)
-    result = bench(published, "--rows", 10, "--plans", "budget", "--workers", "1", "--threads", "1,2")
+    result = bench(published, "--corpus-rows", 10, "--plans", "budget", "--workers", "1", "--threads", "1,2")
     assert result.exit_code == 0, result.output
     assert "oversubscribed: 1 worker x 2 threads on 1 core" in result.stderr
     assert result.stderr.count("oversubscribed") == 1
@@ -197,7 +199,7 @@ def test_more_threads_than_cores_are_said(bench: Command, published: Path, monke
         (("--threads", "1,1"), "--threads '1,1': expected a whole number from 1 to"),
         (("--batch-sizes", "1,x"), "--batch-sizes '1,x'"),
         (("--backends", "onnx-fp32,onnx-fp32"), "given twice"),
-        (("--rows", "1", "--workers", "2"), "too few for 2 workers"),
+        (("--corpus-rows", "1", "--workers", "2"), "too few for 2 workers"),
         (("--corpus", "normal", "--corpus", "normal"), "a name is there twice"),
         (("--corpus", "nowhere.csv"), "no such file"),
         (("--text-column", "body"), "--text-column 'body'"),

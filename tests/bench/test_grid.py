@@ -1,11 +1,10 @@
-"""`driftgate bench --grid`: what is timed, in which order, and whether each column says what its name says."""
+"""`driftgate grid`: what is timed, in which order, and whether each column says what its name says."""
 
 import csv
 import io
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from command_line import run_driftgate
 from tiny_encoders import make_encoder
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
-from driftgate.bench.grid import Grid, open_grid, parse_grid
+from driftgate.bench.grid import Grid, make_shapes, open_grid
 from driftgate.bench.grid_table import (
     COLUMNS,
     GridCell,
@@ -27,8 +26,8 @@ from driftgate.bench.grid_table import (
     summarize_latency,
 )
 from driftgate.builder.models import Model
-from driftgate.cli.bench_grid import DETAILS, SUMMARY, bench_grid
-from driftgate.errors import NonFiniteLogitsError, OptionError, ResultsError, SequenceTooLongError
+from driftgate.cli.grid_command import DETAILS, SUMMARY
+from driftgate.errors import NonFiniteLogitsError, SequenceTooLongError
 from driftgate.inputs.batches import Shape, random_batch
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import load_tokenizer
@@ -93,32 +92,11 @@ def read_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-# What is asked for
+# Shapes
 
 
-@pytest.mark.parametrize("axes", [("batch=1,4", "sequence=8,32"), ("sequence=8,32", "batch=1,4")])
-def test_a_grid_is_every_batch_size_with_every_length(axes: tuple[str, str]) -> None:
-    assert parse_grid(axes) == (Shape(1, 8), Shape(1, 32), Shape(4, 8), Shape(4, 32))
-
-
-@pytest.mark.parametrize(
-    "axes",
-    [
-        ("batch=1,4",),
-        ("batch=1", "batch=2"),
-        ("batch=1", "seq=8"),
-        ("batch=1", "sequence="),
-        ("batch=0", "sequence=8"),
-        ("batch=-1", "sequence=8"),
-        ("batch=1,1", "sequence=8"),
-        ("batch=1.5", "sequence=8"),
-        ("batch=\u0661", "sequence=8"),
-        ("1,4", "8"),
-    ],
-)
-def test_a_grid_that_is_not_two_lists_of_numbers_is_refused(axes: tuple[str, ...]) -> None:
-    with pytest.raises(OptionError, match=r"grid|shape"):
-        parse_grid(axes)
+def test_a_grid_is_every_batch_size_with_every_length() -> None:
+    assert make_shapes((1, 4), (8, 32)) == (Shape(1, 8), Shape(1, 32), Shape(4, 8), Shape(4, 32))
 
 
 def test_a_batch_has_random_ordinary_tokens_and_no_padding(encoder: Encoder) -> None:
@@ -356,48 +334,62 @@ def test_a_given_file_has_its_own_name_and_the_steps_of_its_manifest(
     assert told == [(f"{encoder.name}/ours", "optimize-basic"), (f"{encoder.name}/theirs", "published")]
 
 
-def test_float16_on_a_cpu_is_computed_in_float32_and_says_so(
-    encoder: Encoder, warm_cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bench(encoder, "onnx-fp16")
-    printed = capsys.readouterr()
-    (row,) = read_csv(printed.out)
+# The command
+
+
+@pytest.fixture
+def command(tiny_encoder: Path, warm_cache: Path) -> Callable[..., Any]:
+    """`driftgate grid` on one shape, each called once, unless options say otherwise."""
+
+    def run(backends: str, *options: object) -> Any:
+        shape = ("--batch-sizes", 1, "--sequence-lengths", 8, "--test-times", 1)
+        return run_driftgate("grid", tiny_encoder, *shape, "--backends", backends, *options)
+
+    return run
+
+
+def test_every_batch_size_is_timed_with_every_length(command: Callable[..., Any]) -> None:
+    result = command("onnx-fp32", "--batch-sizes", "1,2", "--sequence-lengths", "8,16", "--test-times", 2)
+    assert result.exit_code == 0, result.output
+    rows = read_csv(result.stdout)
+    shapes = [(row["batch_size"], row["sequence_length"]) for row in rows]
+    assert shapes == [("1", "8"), ("1", "16"), ("2", "8"), ("2", "16")]
+    assert {row["test_times"] for row in rows} == {"2"}
+
+
+def test_float16_on_a_cpu_is_computed_in_float32_and_says_so(command: Callable[..., Any]) -> None:
+    result = command("onnx-fp16")
+    (row,) = read_csv(result.stdout)
     assert row["precision"] == "fp32"
     assert row["optimizer"].endswith("+float16")
-    assert "onnx-fp16: float16 weights, computed in float32" in printed.err
-
-
-def bench(encoder: Encoder, backends: str, **options: Any) -> None:
-    given = {"threads": (1,), "device": CPU, "calls": 1, "out": None, "overwrite": False, **options}
-    bench_grid(models_of(encoder, backends), SHAPES[:1], **given)
+    assert "onnx-fp16: float16 weights, computed in float32" in result.stderr
 
 
 def test_the_csv_goes_to_standard_output_and_everything_else_to_standard_error(
-    encoder: Encoder, warm_cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("driftgate.cli.bench_grid.available_threads", lambda: 1)
-    bench(encoder, "onnx-fp32", threads=(1, 2))
-    printed = capsys.readouterr()
-    assert [row["threads"] for row in read_csv(printed.out)] == ["1", "2"]
-    assert "mean latency in ms" in printed.err
-    assert "oversubscribed: 2 threads on 1 cores" in printed.err
+    monkeypatch.setattr("driftgate.cli.grid_command.available_threads", lambda: 1)
+    result = command("onnx-fp32", "--threads", "1,2")
+    assert [row["threads"] for row in read_csv(result.stdout)] == ["1", "2"]
+    assert "mean latency in ms" in result.stderr
+    assert "oversubscribed: 2 threads on 1 cores" in result.stderr
 
 
-def test_a_grid_that_is_there_is_not_replaced_unless_asked(
-    encoder: Encoder, warm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bench(encoder, "onnx-fp32", out=tmp_path / "new")
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [DETAILS, SUMMARY]
-    (tmp_path / "new" / DETAILS).write_text("mine", encoding="utf-8")
-    with pytest.raises(ResultsError, match="holds results already"):
-        bench(encoder, "onnx-fp32", out=tmp_path / "new")
-    assert (tmp_path / "new" / DETAILS).read_text(encoding="utf-8") == "mine"
-    bench(encoder, "onnx-fp32", out=tmp_path / "new", overwrite=True)
-    assert (tmp_path / "new" / DETAILS).read_text(encoding="utf-8").startswith("engine,")
+def test_a_grid_that_is_there_is_not_replaced_unless_asked(command: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    assert command("onnx-fp32", "--out", out).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == [DETAILS, SUMMARY]
+    (out / DETAILS).write_text("mine", encoding="utf-8")
+    again = command("onnx-fp32", "--out", out)
+    assert again.exit_code == 4
+    assert "holds results already" in again.stderr
+    assert (out / DETAILS).read_text(encoding="utf-8") == "mine"
+    assert command("onnx-fp32", "--out", out, "--overwrite").exit_code == 0
+    assert (out / DETAILS).read_text(encoding="utf-8").startswith("engine,")
 
 
 def test_an_interrupted_grid_writes_what_was_measured(
-    encoder: Encoder, warm_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(cells: Any, calls: int) -> Iterator[Visit]:
         visits = visit_cells(cells, calls)
@@ -405,46 +397,24 @@ def test_an_interrupted_grid_writes_what_was_measured(
         yield next(visits)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("driftgate.cli.bench_grid.visit_cells", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        bench(encoder, "onnx-fp32", calls=2 * ROUNDS)
-    (row,) = read_csv(capsys.readouterr().out)
+    monkeypatch.setattr("driftgate.cli.grid_command.visit_cells", interrupted)
+    result = command("onnx-fp32", "--test-times", 2 * ROUNDS)
+    assert result.exit_code == 130
+    (row,) = read_csv(result.stdout)
     assert row["test_times"] == "4"
-
-
-# The command
-
-
-@pytest.fixture
-def command(warm_cache: Path) -> Callable[..., Any]:
-    return partial(run_driftgate, "bench")
-
-
-def test_the_command_takes_a_grid_as_it_is_spoken_of(command: Callable[..., Any], tiny_encoder: Path) -> None:
-    grid = ("--grid", "batch=1,2", "sequence=8,16")
-    result = command(tiny_encoder, *grid, "--backends", "onnx-fp32", "--test-times", 2)
-    assert result.exit_code == 0, result.output
-    rows = read_csv(result.stdout)
-    assert [(row["batch_size"], row["sequence_length"]) for row in rows] == [
-        ("1", "8"),
-        ("1", "16"),
-        ("2", "8"),
-        ("2", "16"),
-    ]
-    assert {row["test_times"] for row in rows} == {"2"}
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--grid", "batch=1", "sequence=8,4096"), "sequence=4096: expected at most 64 tokens"),
-        (("--grid", "batch=1", "seq=8"), "expected batch=N,N and sequence=N,N"),
-        (("--grid", "batch=1", "sequence=8", "--workers", "2", "--rows", "5"), "leave out --rows, --workers"),
+        (("--sequence-lengths", "8,4096"), "sequence lengths 4096: expected at most 64 tokens"),
+        (("--sequence-lengths", ""), "--sequence-lengths '': expected a whole number"),
+        (("--batch-sizes", "1,1"), "--batch-sizes '1,1': expected a whole number"),
+        (("--batch-sizes", "1.5"), "--batch-sizes '1.5': expected a whole number"),
+        (("--batch-sizes", "\u0661"), "expected a whole number from 1 to 4,096"),
     ],
 )
-def test_a_grid_that_cannot_be_is_refused(
-    given: tuple[str, ...], message: str, command: Callable[..., Any], tiny_encoder: Path
-) -> None:
-    result = command(tiny_encoder, *given)
+def test_a_grid_that_cannot_be_is_refused(given: tuple[str, ...], message: str, command: Callable[..., Any]) -> None:
+    result = command("onnx-fp32", *given)
     assert (result.exit_code, result.stdout) == (4, "")
     assert message in result.stderr

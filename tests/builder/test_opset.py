@@ -324,7 +324,7 @@ def test_the_command_writes_the_opset_and_says_so_in_the_manifest(
     tiny_encoder: Path, driftgate: Callable[..., Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = driftgate("build", tiny_encoder, "--backend", "onnx-fp32", "--out", out, "--opset", 17, "--no-verify")
+    result = driftgate("build", tiny_encoder, "--backends", "onnx-fp32", "--out", out, "--opset", 17)
     assert result.exit_code == 0, result.output
     assert opset_of(out / "model.onnx") == 17
     assert json.loads((out / "manifest.json").read_text())["steps"][0].endswith(":opset-17")
@@ -334,7 +334,7 @@ def test_the_command_builds_without_shape_inference(
     tiny_encoder: Path, driftgate: Callable[..., Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    options = ("--backend", "onnx-fp16", "--no-shape-inference", "--no-verify")
+    options = ("--backends", "onnx-fp16", "--no-shape-inference")
     result = driftgate("build", tiny_encoder, "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert json.loads((out / "manifest.json").read_text())["steps"][-1].endswith(":no-shape-inference")
@@ -348,7 +348,7 @@ def test_the_command_refuses_an_opset_in_less_than_a_second(
 
     monkeypatch.setattr(export, "export_onnx", refuse)
     start = time.perf_counter()
-    result = driftgate("build", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--opset", 99)
+    result = driftgate("build", tiny_encoder, "--backends", "onnx-fp32", "--out", tmp_path / "out", "--opset", 99)
     assert time.perf_counter() - start < 1
     assert result.exit_code == 4
     assert "opset 99: expected 17 to 22" in result.stderr

@@ -188,7 +188,7 @@ def test_an_unknown_device_is_answered_with_the_known_ones(driftgate: Command, t
 
 
 @pytest.mark.parametrize(
-    "command", [("predict", TEXTS[0]), ("build", "--backend=onnx-fp32", "--out=out")], ids=lambda it: it[0]
+    "command", [("predict", TEXTS[0]), ("build", "--backends=onnx-fp32", "--out=out")], ids=lambda it: it[0]
 )
 def test_a_missing_encoder_is_refused(command: tuple[str, ...], driftgate: Command, tmp_path: Path) -> None:
     name, *options = command
@@ -200,7 +200,7 @@ def test_a_folder_without_an_encoder_is_refused(driftgate: Command, tmp_path: Pa
 
 
 def test_a_published_artifact_can_be_asked(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
+    driftgate("build", tiny_encoder, "--backends", "onnx-fp16", "--out", tmp_path / "out")
     result = driftgate("predict", tiny_encoder, "--json", "--backend", f"mine={tmp_path / 'out'}", TEXTS[0])
     assert set(json.loads(result.stdout)["probabilities"]) == LABELS
 
@@ -209,7 +209,7 @@ def test_a_published_artifact_can_be_asked(driftgate: Command, tiny_encoder: Pat
 
 
 def test_build_writes_one_backend_into_the_folder(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    result = driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
+    result = driftgate("build", tiny_encoder, "--backends", "onnx-fp16", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert verify_manifest(tmp_path / "out").backend == "onnx-fp16"
 
@@ -217,17 +217,13 @@ def test_build_writes_one_backend_into_the_folder(driftgate: Command, tiny_encod
 def test_build_writes_several_backends_into_folders_of_their_names(
     driftgate: Command, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    driftgate(
-        "build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32,onnx-int8-dynamic", "--out", tmp_path / "out"
-    )
+    driftgate("build", tiny_encoder, "--backends", "onnx-fp32,onnx-int8-dynamic", "--out", tmp_path / "out")
     written = {folder.name: verify_manifest(folder).backend for folder in (tmp_path / "out").iterdir()}
     assert written == {"onnx-fp32": "onnx-fp32", "onnx-int8-dynamic": "onnx-int8-dynamic"}
 
 
 def test_build_says_where_each_backend_is_and_how_large(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    result = driftgate(
-        "build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32,onnx-fp16", "--out", tmp_path / "out"
-    )
+    result = driftgate("build", tiny_encoder, "--backends", "onnx-fp32,onnx-fp16", "--out", tmp_path / "out")
     assert result.stdout.splitlines() == [
         f"{name}: {tmp_path / 'out' / name} ({(tmp_path / 'out' / name / 'model.onnx').stat().st_size / 1e6:.1f} MB)"
         for name in ("onnx-fp32", "onnx-fp16")
@@ -242,13 +238,11 @@ def test_build_says_where_each_backend_is_and_how_large(driftgate: Command, tiny
 def test_build_refuses_what_it_cannot_build(
     backend: str, words: str, driftgate: Command, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    assert_refused(
-        driftgate("build", "--no-verify", tiny_encoder, "--backend", backend, "--out", tmp_path / "out"), words
-    )
+    assert_refused(driftgate("build", tiny_encoder, "--backends", backend, "--out", tmp_path / "out"), words)
 
 
 def test_build_does_not_write_over_files(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    result = driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path)
+    result = driftgate("build", tiny_encoder, "--backends", "onnx-fp32", "--out", tmp_path)
     assert_refused(result, "expected a new or empty folder, found files")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]

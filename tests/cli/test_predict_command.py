@@ -241,7 +241,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def test_an_artifact_folder_answers_as_its_backend_does(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-int8", "--out", tmp_path / "out")
+    driftgate("build", tiny_encoder, "--backends", "onnx-int8", "--out", tmp_path / "out")
     answers = [
         records(driftgate("predict", *model, "--json", *TEXTS))
         for model in ((tiny_encoder, "--backend=onnx-int8"), (tmp_path / "out",), (tmp_path / "out/model.onnx",))
@@ -250,7 +250,7 @@ def test_an_artifact_folder_answers_as_its_backend_does(driftgate: Command, tiny
 
 
 def test_a_published_file_and_its_encoder_are_compared(driftgate: Command, tiny_encoder: Path, tmp_path: Path) -> None:
-    driftgate("build", "--no-verify", tiny_encoder, "--backend", "onnx-fp16", "--out", tmp_path / "out")
+    driftgate("build", tiny_encoder, "--backends", "onnx-fp16", "--out", tmp_path / "out")
     result = driftgate("predict", tiny_encoder, "--compare", f"onnx-fp16,mine={tmp_path / 'out'}", "--json", TEXTS[0])
     (record,) = records(result)
     assert record["largest_difference"]["value"] == 0

@@ -138,7 +138,7 @@ def test_predict_compares_labels_escaped(encoder: Path, warm_cache: Path) -> Non
 def test_a_refusal_shows_names_and_labels_escaped(encoder: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows\n::error::.jsonl"
     rows.write_text(json.dumps({"text": "thanks", "labels": ["\x1b[31m\n::error::"]}), encoding="utf-8")
-    result = run_driftgate("build", encoder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--corpus", rows)
+    result = run_driftgate("publish", encoder, "--backends", "onnx-fp32", "--out", tmp_path / "out", "--corpus", rows)
     assert result.exit_code == 4
     assert_harmless(result.output)
     assert r"rows\n::error::.jsonl, line 1: label '\x1b[31m\n::error::' is not one of" in result.stderr
@@ -151,7 +151,7 @@ def test_build_shows_names_escaped_and_so_does_its_card(
     (encoder / "README.md").write_text('---\nlicense: "mit\\n\\n# <script>no</script>"\n---\n', encoding="utf-8")
     out = tmp_path / "out\x1b[31m"
     result = run_driftgate(
-        "build", encoder, "--backend", "onnx-fp32", "--out", out, "--corpus", corpus, "--not-shown", "warn"
+        "publish", encoder, "--backends", "onnx-fp32", "--out", out, "--corpus", corpus, "--not-shown", "warn"
     )
     assert result.exit_code == 0, result.output
     assert_harmless(result.output)

@@ -12,7 +12,7 @@ import pytest
 from command_line import run_driftgate
 from nested_pytest import run_pytest
 
-from driftgate.bench.grid import open_grid, parse_grid
+from driftgate.bench.grid import make_shapes, open_grid
 from driftgate.bench.sweep import Sweep
 from driftgate.edges import limits
 from driftgate.edges.limits import Limit
@@ -133,18 +133,15 @@ def test_workers_and_threads_are_limited_together(monkeypatch: pytest.MonkeyPatc
         Sweep(workers=(1, 64), threads=(1, 64))
 
 
-@pytest.mark.parametrize(
-    "axes", [("batch=1025", "sequence=1024"), ("batch=5000", "sequence=1"), ("batch=1", "sequence=0")]
-)
-def test_a_grid_beyond_memory_is_refused(axes: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("batch_size", "sequence_length"), [(1025, 1024), (5000, 1), (1, 0)])
+def test_a_grid_beyond_memory_is_refused(batch_size: int, sequence_length: int) -> None:
     with pytest.raises(OptionError, match="expected a whole number from 1 to"):
-        parse_grid(axes)
+        make_shapes((batch_size,), (sequence_length,))
 
 
 def test_a_grid_of_too_many_shapes_is_refused_before_any_of_them_is_made() -> None:
-    many = ",".join(map(str, range(1, 33)))
     with pytest.raises(OptionError, match="shapes of a grid 1024: expected a whole number from 1 to 256"):
-        parse_grid((f"batch={many}", f"sequence={many}"))
+        make_shapes(range(1, 33), range(1, 33))
 
 
 def test_a_grid_s_threads_are_refused_before_anything_is_built() -> None:
@@ -171,9 +168,13 @@ COMMANDS: dict[str, tuple[tuple[object, ...], str]] = {
     "predict, threads": (("predict", "ENCODER", "hello", *THREADS), f"threads 9999: {USABLE}"),
     "predict, token budget": (("predict", "ENCODER", "hello", "--token-budget", 10**9), "token budget 1000000000: expected"),
     "predict, top": (("predict", "ENCODER", "hello", "--top", 10**9), "top 1000000000: expected"),
-    "build, threads": (("build", "ENCODER", "--backend", "onnx-fp32", "--out", "out", *THREADS), f"threads 9999: {USABLE}"),
-    "build, rows": (
-        ("build", "ENCODER", "--backend", "onnx-fp32", "--out", "out", "--corpus-rows", 10**9), "corpus rows 1000000000: expected"
+    "publish, threads": (("publish", "ENCODER", "--backends", "onnx-fp32", "--out", "out", *THREADS), f"threads 9999: {USABLE}"),
+    "publish, rows": (
+        ("publish", "ENCODER", "--backends", "onnx-fp32", "--out", "out", "--corpus-rows", 10**9),
+        "corpus rows 1000000000: expected",
+    ),
+    "ledger, rows": (
+        ("ledger", "ENCODER", "--backends", "onnx-fp32", "--corpus-rows", 10**9), "drawn from a corpus 1000000000: expected"
     ),
     "verify, threads": (("verify", "ENCODER", *THREADS), f"threads 9999: {USABLE}"),
     "doctor, threads": (("doctor", *THREADS), f"threads 9999: {USABLE}"),
@@ -181,16 +182,13 @@ COMMANDS: dict[str, tuple[tuple[object, ...], str]] = {
     "bench, workers": (("bench", "ENCODER", "--workers", "9999"), f"--workers '9999': {USABLE}"),
     "bench, batch sizes": (("bench", "ENCODER", "--batch-sizes", "1,5000"), "--batch-sizes '1,5000': expected"),
     "bench, token budget": (("bench", "ENCODER", "--token-budget", 10**9), "token budget 1000000000: expected"),
-    "bench, rows": (("bench", "ENCODER", "--rows", 10**9), "corpus rows 1000000000: expected"),
+    "bench, rows": (("bench", "ENCODER", "--corpus-rows", 10**9), "corpus rows 1000000000: expected"),
     "bench, blocks": (("bench", "ENCODER", "--blocks", 10**9), "blocks 1000000000: expected"),
     "bench, seed": (("bench", "ENCODER", "--seed", 10**30), "seed of 100 bits: expected"),
-    "bench, grid": (("bench", "ENCODER", "--grid", "batch=5000", "sequence=8"), "grid, batch '5000': expected"),
-    "bench, grid threads": (
-        ("bench", "ENCODER", "--grid", "batch=1", "sequence=8", *THREADS), f"--threads '9999': {USABLE}"
-    ),
-    "bench, grid calls": (
-        ("bench", "ENCODER", "--grid", "batch=1", "sequence=8", "--test-times", 10**9), "test times 1000000000: expected"
-    ),
+    "grid, batch sizes": (("grid", "ENCODER", "--batch-sizes", "5000"), "--batch-sizes '5000': expected"),
+    "grid, sequence lengths": (("grid", "ENCODER", "--sequence-lengths", "0"), "--sequence-lengths '0': expected"),
+    "grid, threads": (("grid", "ENCODER", *THREADS), f"--threads '9999': {USABLE}"),
+    "grid, calls": (("grid", "ENCODER", "--test-times", 10**9), "test times 1000000000: expected"),
 }  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_a_command_and_what_its_libraries_start_run_nothing_of_the_current_folde
 
 def test_a_real_bench_beside_a_planted_file_measures(marker: Path, tiny_encoder: Path, warm_cache: Path) -> None:
     shutil.copytree(tiny_encoder, ".", dirs_exist_ok=True)
-    result = run_driftgate("bench", ".", "--backends=onnx-fp32", "--plans=budget", "--rows=4", "--blocks=1")
+    result = run_driftgate("bench", ".", "--backends=onnx-fp32", "--plans=budget", "--corpus-rows=4", "--blocks=1")
     assert result.exit_code == 0, result.output
     assert "texts/s" in result.output
     assert not marker.exists()

@@ -40,7 +40,7 @@ def judge(folder: Path, cache: Path, *arguments: object, ini: str = "") -> str:
 
 def test_a_command_spells_its_own_option(tiny_encoder: Path, corpus: Path, tmp_path: Path) -> None:
     result = run_driftgate(
-        "build", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--corpus", corpus
+        "publish", tiny_encoder, "--backends", "onnx-fp32", "--out", tmp_path / "out", "--corpus", corpus
     )
     assert result.exit_code == 4
     assert f"{EXPECTED}--text-column " in result.stderr
@@ -95,7 +95,7 @@ def test_pytest_names_the_switch_for_pickled_weights(tiny_encoder: Path, shared_
 
 def test_a_missing_corpus_is_told_what_could_be_there_instead(tiny_encoder: Path, tmp_path: Path) -> None:
     asked = ("--corpus", "reviews.csv")
-    built = run_driftgate("build", tiny_encoder, "--backend", "onnx-fp32", "--out", tmp_path / "out", *asked)
+    built = run_driftgate("publish", tiny_encoder, "--backends", "onnx-fp32", "--out", tmp_path / "out", *asked)
     assert "corpus reviews.csv: no such file; give a .csv, .tsv, .jsonl or .parquet file, or a data set" in built.stderr
     assert "built-in" not in built.stderr
     timed = run_driftgate("bench", tiny_encoder, "--backends", "onnx-fp32", *asked)

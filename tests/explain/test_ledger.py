@@ -18,7 +18,6 @@ from driftgate.arrays import LabelMatrix, Logits
 from driftgate.assessor import Assessor
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import export
-from driftgate.builder.artifact import verify_manifest
 from driftgate.errors import BuildError, NonFiniteLogitsError, OptionError
 from driftgate.explain.ledger import Ledger, measure_ledger
 from driftgate.inputs.corpus import Corpus
@@ -233,11 +232,9 @@ def test_without_a_ledger_nothing_is_printed() -> None:
 
 
 @pytest.fixture
-def driftgate_build(tiny_encoder: Path, warm_cache: Path, tmp_path: Path) -> Callable[..., Any]:
-    def run(*arguments: object, backend: str = "onnx-int8") -> Any:
-        # Not judged: random weights decide by a hair, and INT8 of them may break a bound.
-        command = ["build", tiny_encoder, "--no-verify", "--backend", backend, "--out", tmp_path / "out", *arguments]
-        return run_driftgate(*command)
+def command(tiny_encoder: Path, warm_cache: Path) -> Callable[..., Any]:
+    def run(*arguments: object, backends: str = "onnx-int8") -> Any:
+        return run_driftgate("ledger", tiny_encoder, "--backends", backends, *arguments)
 
     return run
 
@@ -248,56 +245,47 @@ def write_corpus(folder: Path, label: str) -> Path:
     return path
 
 
-def test_build_prints_a_ledger_for_each_backend_on_embedded_texts(
-    driftgate_build: Callable[..., Any], tmp_path: Path
-) -> None:
-    result = driftgate_build("--ledger", backend="onnx-fp32,onnx-int8")
+def test_the_command_prints_a_ledger_for_each_backend_on_embedded_texts(command: Callable[..., Any]) -> None:
+    result = command(backends="onnx-fp32,onnx-int8")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("ledger of onnx-fp32 on 200 rows") == 1
     assert result.stdout.count("ledger of onnx-int8 on 200 rows") == 1
     assert "macro-F1 at" not in result.stdout
-    assert verify_manifest(tmp_path / "out/onnx-int8").backend == "onnx-int8"  # nothing was added to the artifact
 
 
-def test_build_measures_the_ledger_on_the_corpus_it_is_given(
-    driftgate_build: Callable[..., Any], tmp_path: Path
-) -> None:
-    result = driftgate_build("--ledger", "--corpus", write_corpus(tmp_path, "joy"))
+def test_the_command_measures_on_the_corpus_it_is_given(command: Callable[..., Any], tmp_path: Path) -> None:
+    result = command("--corpus", write_corpus(tmp_path, "joy"))
     assert result.exit_code == 0, result.output
     assert "ledger of onnx-int8 on 4 rows" in result.stdout
     assert "macro-F1 at 0.5" in result.stdout
 
 
-def test_build_prints_no_ledger_unasked(driftgate_build: Callable[..., Any]) -> None:
-    (line,) = driftgate_build().stdout.splitlines()
-    assert line.startswith("onnx-int8: ")
+def test_the_command_draws_as_many_rows_as_it_is_told(command: Callable[..., Any], tmp_path: Path) -> None:
+    result = command("--corpus", write_corpus(tmp_path, "joy"), "--corpus-rows", 3)
+    assert "ledger of onnx-int8 on 3 rows" in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "backend", "words"),
+    ("arguments", "backends", "words"),
     [
-        (("--ledger",), "torch", "torch: nothing to build"),
-        (("--corpus", "corpus.jsonl"), "onnx-fp32", "only the judgement and the ledger read it"),
-        (("--ledger", "--corpus", "nowhere.jsonl"), "onnx-fp32", "no such file"),
+        ((), "torch", "torch: nothing to build"),
+        (("--corpus", "nowhere.jsonl"), "onnx-fp32", "no such file"),
+        (("--label-column", "joy"), "onnx-fp32", "--label-column 'joy': it names a column of the file of --corpus"),
     ],
-    ids=["nothing-built", "corpus-nobody-reads", "no-corpus"],
+    ids=["nothing-built", "no-corpus", "a-column-of-nothing"],
 )
-def test_build_refuses_before_anything_is_written(
-    arguments: tuple[str, ...], backend: str, words: str, driftgate_build: Callable[..., Any], tmp_path: Path
+def test_the_command_refuses_what_it_cannot_measure(
+    arguments: tuple[str, ...], backends: str, words: str, command: Callable[..., Any]
 ) -> None:
-    result = driftgate_build(*arguments, backend=backend)
+    result = command(*arguments, backends=backends)
     assert (result.exit_code, result.stdout) == (4, "")
     assert words in result.stderr
-    assert not (tmp_path / "out").exists()
 
 
-def test_labels_that_the_encoder_does_not_have_are_refused_before_the_build(
-    driftgate_build: Callable[..., Any], tmp_path: Path
-) -> None:
-    result = driftgate_build("--ledger", "--corpus", write_corpus(tmp_path, "boredom"))
+def test_labels_that_the_encoder_does_not_have_are_refused(command: Callable[..., Any], tmp_path: Path) -> None:
+    result = command("--corpus", write_corpus(tmp_path, "boredom"))
     assert result.exit_code == 4
     assert "'boredom' is not one of the encoder's 4 labels" in result.stderr
-    assert not (tmp_path / "out").exists()
 
 
 # The plugin

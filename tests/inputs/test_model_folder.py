@@ -78,7 +78,7 @@ def test_nothing_behind_a_link_is_built_into_what_is_published(
 ) -> None:
     folder = copy_encoder()
     link(folder / "vocab.json", secret)
-    result = run_driftgate("build", folder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--no-verify")
+    result = run_driftgate("build", folder, "--backends", "onnx-fp32", "--out", tmp_path / "out")
     assert result.exit_code == 4, result.output
     assert f"{folder / 'vocab.json'}: expected a file that lies in the model's folder" in result.stderr
     assert not (tmp_path / "out").exists()
@@ -257,7 +257,7 @@ def test_nothing_behind_a_key_is_built_into_what_is_published(
     folder = copy_encoder()
     (folder / "tokenizer.json").unlink()
     change_json(folder / "tokenizer_config.json", lambda content: content.update(vocab_file=str(secret)))
-    result = run_driftgate("build", folder, "--backend", "onnx-fp32", "--out", tmp_path / "out", "--no-verify")
+    result = run_driftgate("build", folder, "--backends", "onnx-fp32", "--out", tmp_path / "out")
     assert result.exit_code == 4, result.output
     assert f"tokenizer_config.json: vocab_file is '{secret}'" in result.stderr
     assert not (tmp_path / "out").exists()

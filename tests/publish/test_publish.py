@@ -49,6 +49,7 @@ from driftgate.publish import publication as publish_module
 from driftgate.publish.acceptance import Trial
 from driftgate.publish.layout import Layout, fill_folder, place_of, write_artifacts
 from driftgate.publish.publication import Published, describe_source, publish
+from driftgate.publish.unjudged import build
 from driftgate.run.backend import predict
 
 Publish = Callable[..., Published]
@@ -135,13 +136,6 @@ def test_every_backend_is_timed_beside_torch_under_every_plan(hub: Path) -> None
         spreads = [[float(number) for number in re.findall(r"[\d.]+", ratio)] for ratio in ratios]
         assert len(spreads) == 3
         assert all(0 < low <= median <= high for median, low, high in spreads)
-
-
-def test_without_a_trial_there_is_no_card(encoder: Encoder, module_cache: None, tmp_path: Path) -> None:
-    published = publish(encoder, [FP32], tmp_path / "out", None)
-    assert published.assessments == ()
-    assert CARD not in files_below(tmp_path / "out")
-    assert "test_data_set_0/input_0.pb" in files_below(tmp_path / "out")
 
 
 # What clients find in tokenizer.json
@@ -274,7 +268,7 @@ def test_a_second_backend_that_cannot_be_written_takes_the_first_with_it(
 
     monkeypatch.setattr(layout_module, "write_vectors", refuse_the_second)
     with pytest.raises(BuildError, match="No space left on device"):
-        publish(encoder, [FP32, INT8], tmp_path / "out", None)
+        build(encoder, "onnx-fp32,onnx-int8", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -330,7 +324,7 @@ def test_an_encoder_of_the_hub_is_recorded_with_its_commit(
     encoder: Encoder, module_cache: None, tmp_path: Path
 ) -> None:
     fetched = replace(encoder, name="ME/mini", revision="0" * 40)
-    publish(fetched, [FP32], tmp_path / "out", None)
+    build(fetched, "onnx-fp32", tmp_path / "out")
     assert read_manifest(tmp_path / "out").encoder_revision == "0" * 40
     source = describe_source(fetched)
     assert (source.repository, source.revision) == ("ME/mini", "0" * 40)

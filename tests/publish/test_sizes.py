@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -249,46 +250,41 @@ def test_json_has_bytes_and_the_same_ratios() -> None:
 
 
 @pytest.fixture
-def driftgate(warm_cache: Path) -> Callable[..., Any]:
-    return run_driftgate
+def command(albert: Encoder, warm_cache: Path) -> Callable[..., Any]:
+    return partial(run_driftgate, "sizes", albert.path)
 
 
-def test_the_report_needs_no_folder_and_shows_every_form(albert: Encoder, driftgate: Callable[..., Any]) -> None:
-    result = driftgate("build", albert.path, "--report", "size")
+def test_the_command_shows_every_form(command: Callable[..., Any]) -> None:
+    result = command()
     assert result.exit_code == 0, result.output
     names = [WEIGHTS, NAIVE, *DEFAULT_FORMS.split(",")]
     assert all(len(row(result.stdout, name)) == 9 for name in names), result.stdout
 
 
-def test_the_report_as_json_is_all_there_is_on_stdout(albert: Encoder, driftgate: Callable[..., Any]) -> None:
-    result = driftgate("build", albert.path, "--report", "size", "--backend", "onnx-fp32", "--json")
+def test_json_is_all_there_is_on_standard_output(command: Callable[..., Any]) -> None:
+    result = command("--backends", "onnx-fp32", "--json")
     assert result.exit_code == 0, result.output
     assert [form["name"] for form in json.loads(result.stdout)["forms"]] == [WEIGHTS, NAIVE, "onnx-fp32"]
 
 
-def test_with_a_folder_the_report_is_of_what_was_written(
-    albert: Encoder, driftgate: Callable[..., Any], tmp_path: Path
+def test_the_sizes_are_those_of_the_files_that_build_writes(
+    command: Callable[..., Any], albert: Encoder, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = driftgate("build", albert.path, "--report", "size", "--backend", "onnx-fp16", "--out", out, "--no-verify")
-    assert result.exit_code == 0, result.output
+    run_driftgate("build", albert.path, "--backends", "onnx-fp16", "--out", out)
+    result = command("--backends", "onnx-fp16")
     assert f"{(out / 'model.onnx').stat().st_size / 1e6:.2f}" == row(result.stdout, "onnx-fp16")[0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "--backend"),
-        (("--backend", "onnx-fp32"), "--out"),
-        (("--out", "x", "--report", "size"), "--backend"),
-        (("--backend", "onnx-fp32", "--out", "x", "--json"), "--report"),
-        (("--report", "size", "--ledger", "--layout", "hub"), "--ledger, --layout with --report and no --out"),
+        (("--backends", "torch"), "torch: nothing to build"),
+        (("--text-column", "body"), "--text-column 'body': it names a column of the file of --calibration"),
     ],
-    ids=["nothing", "no-folder", "no-backend", "json-of-nothing", "options-of-a-build"],
+    ids=["no-files", "a-column-of-nothing"],
 )
-def test_what_a_command_lacks_or_has_too_much_is_said(
-    arguments: tuple[str, ...], words: str, albert: Encoder, driftgate: Callable[..., Any]
-) -> None:
-    result = driftgate("build", albert.path, *arguments)
+def test_what_has_no_size_is_refused(arguments: tuple[str, ...], words: str, command: Callable[..., Any]) -> None:
+    result = command(*arguments)
     assert result.exit_code == REFUSED
     assert words in result.stderr

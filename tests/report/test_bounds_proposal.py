@@ -156,7 +156,7 @@ def test_the_command_writes_bounds_that_the_same_builds_keep(
     tiny_encoder: Path, corpus_file: Path, warm_cache: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "bounds.toml"
-    given = ["--corpus", corpus_file, "--backend", "onnx-fp32,onnx-int8", "--out", out, "--threads", 1]
+    given = ["--corpus", corpus_file, "--backends", "onnx-fp32,onnx-int8", "--out", out, "--threads", 1]
     result = run_driftgate("bounds", tiny_encoder, *given)
     assert result.exit_code == 0, result.output
     assert "onnx-int8: bounds, and the faults they catch" in result.stdout
@@ -180,7 +180,7 @@ def test_two_rows_give_the_command_bounds_of_shares_only(
         tiny_encoder,
         "--corpus",
         path,
-        "--backend",
+        "--backends",
         "onnx-fp32",
         "--out",
         tmp_path / "bounds.toml",

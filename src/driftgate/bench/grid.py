@@ -11,8 +11,8 @@ from driftgate.bench.grid_table import GridCell, GridRow, summarize_latency
 from driftgate.builder.artifact import MANIFEST, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.models import Model
-from driftgate.edges.limits import BATCH_SIZE, GRID_SHAPES, SEQUENCE_LENGTH
-from driftgate.errors import OptionError, SequenceTooLongError
+from driftgate.edges.limits import GRID_SHAPES
+from driftgate.errors import SequenceTooLongError
 from driftgate.inputs.batches import Shape, TokenBatch, random_batch
 from driftgate.measure.visits import Cell, Visit
 from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
@@ -21,7 +21,6 @@ from driftgate.run.device import Device, RunSettings
 from driftgate.run.onnx_backend import OnnxBackend
 from driftgate.run.torch_backend import TorchBackend
 
-AXES = {"batch": BATCH_SIZE, "sequence": SEQUENCE_LENGTH}
 _PRECISIONS = {"float32": "fp32", "float16": "fp16", "int8": "int8"}
 
 
@@ -51,25 +50,14 @@ class Grid:
         return rows
 
 
-def parse_grid(axes: Sequence[str]) -> tuple[Shape, ...]:
-    """Read ("batch=1,4", "sequence=8,32,128"), in either order: every batch size with every sequence length.
+def make_shapes(batch_sizes: Sequence[int], sequence_lengths: Sequence[int]) -> tuple[Shape, ...]:
+    """Every batch size with every sequence length.
 
     Raises:
-        OptionError: an axis missing, unknown or given twice, values that are not different whole numbers within `limits`, or
-            too many shapes.
+        OptionError: too many shapes.
     """
-    values: dict[str, tuple[int, ...]] = {}
-    for axis in axes:
-        name, _, listed = axis.partition("=")
-        if name not in AXES or name in values:
-            raise OptionError(
-                f"grid {axis!r}: expected batch=N,N and sequence=N,N, such as batch=1,4 sequence=8,32,128"
-            )
-        values[name] = AXES[name].read_list(listed, f"grid, {name}")
-    if set(values) != set(AXES):
-        raise OptionError(f"grid {' '.join(axes)!r}: expected both, batch=N,N and sequence=N,N")
-    GRID_SHAPES.require(len(values["batch"]) * len(values["sequence"]))
-    return tuple(Shape(*shape) for shape in product(values["batch"], values["sequence"]))
+    GRID_SHAPES.require(len(batch_sizes) * len(sequence_lengths))
+    return tuple(Shape(*shape) for shape in product(batch_sizes, sequence_lengths))
 
 
 def open_grid(
@@ -115,7 +103,7 @@ def _refuse_too_long(models: Sequence[Model], shapes: Sequence[Shape]) -> None:
         lengths = sorted({shape.sequence_length for shape in shapes if shape.sequence_length > encoder.max_tokens})
         if lengths:
             raise SequenceTooLongError(
-                f"sequence={','.join(map(str, lengths))}: expected at most {encoder.max_tokens} tokens, the limit of "
+                f"sequence lengths {', '.join(map(str, lengths))}: expected at most {encoder.max_tokens} tokens, the limit of "
                 f"{encoder.name}"
             )
 

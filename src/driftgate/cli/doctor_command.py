@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from driftgate.cli.shared_options import AllowPickle, Device, Json, Revision, Threads, read_settings
 from driftgate.results.console import Console
-from driftgate.run.device import RunSettings, parse_device
 
 
 def doctor(
@@ -19,17 +19,11 @@ def doctor(
     backend: Annotated[
         str | None, typer.Option(help="Examine this backend of MODEL, built or taken from the cache.")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="The device that the model is to run on: cpu, cuda or cuda:N.", metavar="DEVICE")
-    ] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="How many threads the model is to run with.", min=1)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object with the findings and the facts that they rest on.")
-    ] = False,
-    revision: Annotated[str | None, typer.Option(help="The revision of a model on the hub.")] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
-    ] = False,
+    device: Device = "cpu",
+    threads: Threads = 0,
+    revision: Revision = None,
+    allow_pickle: AllowPickle = False,
+    as_json: Json = False,
 ) -> None:
     """Say what makes this machine, its packages, or a model slow, big or wrong: what was found, why it matters, what to do.
 
@@ -49,8 +43,7 @@ def doctor(
     from driftgate.doctor.findings import Severity
     from driftgate.doctor.render import render_json, render_text
 
-    settings = RunSettings(threads or 1, parse_device(device))
-    asked = Asked(model, backend, str(settings.device), threads)
+    asked = Asked(model, backend, str(read_settings(threads, device).device), threads or None)
     with Console(stderr=True).announcing("driftgate doctor") as announce:
         facts = collect_facts(asked, revision=revision, allow_pickle=allow_pickle, announce=announce)
     findings = examine(facts)

@@ -13,8 +13,12 @@ from driftgate.cli.bench_command import bench
 from driftgate.cli.bounds_command import bounds
 from driftgate.cli.build_command import build
 from driftgate.cli.doctor_command import doctor
+from driftgate.cli.grid_command import grid
+from driftgate.cli.ledger_command import ledger
 from driftgate.cli.plot_command import plot
 from driftgate.cli.predict_command import predict
+from driftgate.cli.publish_command import publish
+from driftgate.cli.sizes_command import sizes
 from driftgate.cli.verify_command import verify
 from driftgate.edges.processes import shielded
 from driftgate.edges.spelling import spell_flag, spelled_by
@@ -155,10 +159,5 @@ def _main(
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
 
 
-app.command(cls=_Command)(build)
-app.command(cls=_Command)(predict)
-app.command(cls=_Command)(verify)
-app.command(cls=_Command)(bench)
-app.command(cls=_Command)(plot)
-app.command(cls=_Command)(doctor)
-app.command(cls=_Command)(bounds)
+for _command in (build, publish, sizes, ledger, bounds, verify, predict, bench, grid, plot, doctor):
+    app.command(cls=_Command)(_command)

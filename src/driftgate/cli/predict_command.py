@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftgate.builder.models import Model, find_model
+from driftgate.cli import predict_file_options as file_options
 from driftgate.cli.predict_texts import (
     read_standard_input,
     refuse_other_labels,
@@ -15,31 +16,33 @@ from driftgate.cli.predict_texts import (
     show,
     usual_thresholds,
 )
+from driftgate.cli.shared_options import (
+    AllowPickle,
+    Device,
+    MaxTokens,
+    ModelArgument,
+    PairColumn,
+    Revision,
+    TextColumn,
+    Threads,
+    TokenBudget,
+    read_settings,
+)
 from driftgate.edges.limits import TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.thresholds import limit_tokens, read_thresholds
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
-from driftgate.run.device import RunSettings, available_threads, parse_device
 
 if TYPE_CHECKING:
     from driftgate.predict.prediction_job import PredictionJob
 
 _SHOWN_LABELS = 5
 
-_FILES = "A file instead of texts"
-
 
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="The folder or hub id of a text classifier, a folder that build wrote, or an .onnx file in one "
-            "folder with its tokenizer.",
-            metavar="MODEL",
-        ),
-    ],
+    model: ModelArgument,
     texts: Annotated[
         list[str] | None, typer.Argument(help="The texts to classify. Without any, each line of standard input is one.")
     ] = None,
@@ -74,98 +77,28 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each text.")] = False,
-    device: Annotated[str, typer.Option(help="The device to run on: cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[
-        int, typer.Option(help="How many threads to use. 0 means every core that this process may use.", min=0)
-    ] = 0,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Truncate texts to this many tokens, special tokens included. The default is the encoder's own limit.",
-            min=1,
-        ),
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="The revision of an encoder on the hub.")] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")
-    ] = False,
-    input_file: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            help="The file to score: CSV, TSV, JSONL, Parquet or plain text, each but Parquet also as .gz. - "
-            "stands for a pipe.",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    output_file: Annotated[
-        str | None,
-        typer.Option(
-            "--output", help="The file to write, in the order of rows. - stands for a pipe.", rich_help_panel=_FILES
-        ),
-    ] = None,
-    input_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="The format of the input, if no suffix says it. The default for pipes is jsonl.",
-            rich_help_panel=_FILES,
-        ),
-    ] = "",
-    output_format: Annotated[
-        str,
-        typer.Option(
-            help="The format of the output, if no suffix says it: csv, tsv, jsonl or parquet.", rich_help_panel=_FILES
-        ),
-    ] = "",
-    text_column: Annotated[
-        str,
-        typer.Option(
-            help="The column of the texts: its name, or its position from 0 if there is no header. The default is text.",
-            rich_help_panel=_FILES,
-        ),
-    ] = "",
-    pair_column: Annotated[
-        str,
-        typer.Option(
-            help="The column of the second texts, by name or position, if the rows are pairs.", rich_help_panel=_FILES
-        ),
-    ] = "",
-    id_column: Annotated[
-        str,
-        typer.Option(
-            help="The column of ids, by name or position, which is copied to the output.", rich_help_panel=_FILES
-        ),
-    ] = "",
-    encoding: Annotated[
-        str, typer.Option(help="The encoding of the input, except for Parquet.", rich_help_panel=_FILES)
-    ] = "utf-8",
-    rejects: Annotated[
-        str,
-        typer.Option(
-            help="The file for rows that cannot be scored, with reasons. The default is OUTPUT.rejects.jsonl.",
-            rich_help_panel=_FILES,
-        ),
-    ] = "",
-    rejects_with_texts: Annotated[
-        bool,
-        typer.Option(
-            "--rejects-with-texts", help="Write the texts of such rows to that file too.", rich_help_panel=_FILES
-        ),
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)
-    ] = False,
-    token_budget: Annotated[
-        int, typer.Option(help="How many tokens, padding included, a batch may have.", min=1, rich_help_panel=_FILES)
-    ] = DEFAULT_TOKEN_BUDGET,
+    device: Device = "cpu",
+    threads: Threads = 0,
+    token_budget: TokenBudget = DEFAULT_TOKEN_BUDGET,
+    max_tokens: MaxTokens = None,
+    revision: Revision = None,
+    allow_pickle: AllowPickle = False,
+    input_file: file_options.Input = None,
+    output_file: file_options.Output = None,
+    input_format: file_options.InputFormat = "",
+    output_format: file_options.OutputFormat = "",
+    text_column: TextColumn = "",
+    pair_column: PairColumn = "",
+    id_column: file_options.IdColumn = "",
+    encoding: file_options.Encoding = "utf-8",
+    rejects: file_options.Rejects = "",
+    rejects_with_texts: file_options.RejectsWithTexts = False,
+    resume: file_options.Resume = False,
+    overwrite: file_options.Overwrite = False,
 ) -> None:
     """Classify texts.
 
-    Texts given as arguments are asked one at a time, lines of standard input and rows of a file in batches of like length.
+    Texts that are given as arguments run one at a time, lines of standard input and rows of a file in batches of similar length.
 
     Examples:
 
@@ -177,7 +110,7 @@ def predict(
 
     `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
-    settings = RunSettings(threads or available_threads(), parse_device(device))
+    settings = read_settings(threads, device)
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)

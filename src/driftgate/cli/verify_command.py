@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from driftgate.cli.shared_options import Device, Json, Threads, read_settings
 from driftgate.results.console import Console
-from driftgate.run.device import RunSettings, available_threads, parse_device
 
 
 def verify(
@@ -44,11 +44,9 @@ def verify(
             help="The tolerance in the unit of the output, which is added. The default depends on the precision class."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as one JSON document.")] = False,
-    device: Annotated[str, typer.Option(help="The device to run on: cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[
-        int, typer.Option(help="How many threads to use. 0 means every core that this process may use.", min=0)
-    ] = 0,
+    as_json: Json = False,
+    device: Device = "cpu",
+    threads: Threads = 0,
     max_bytes: Annotated[
         int | None,
         typer.Option(
@@ -76,7 +74,7 @@ def verify(
     from driftgate.verify.target import open_target
     from driftgate.verify.verification import render_verification
 
-    settings = RunSettings(threads or available_threads(), parse_device(device))
+    settings = read_settings(threads, device)
     console = Console(stderr=True)
     with console.status("driftgate: verify"), open_target(target, model, max_bytes=max_bytes) as found:
         result = run(

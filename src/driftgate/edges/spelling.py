@@ -1,6 +1,6 @@
 """How an option is spelled where the user stands: with pytest, with a command, or in Python.
 
-The same function refuses a corpus for `pytest --corpus`, for `driftgate build --corpus` and for `load_corpus`. Its error names
+The same function refuses a corpus for `pytest --corpus`, for `driftgate publish --corpus` and for `load_corpus`. Its error names
 the argument, and the interface that the user came by spells it.
 """
 

@@ -1,6 +1,6 @@
 """The registry of metrics: every number that is held to a bound or shown in the table of details is one entry here.
 
-Bounds files, the accuracy suite, `driftgate build`, tables and `docs/metrics.md` all read it. Adding a metric is one entry; a
+Bounds files, the accuracy suite, `driftgate publish`, tables and `docs/metrics.md` all read it. Adding a metric is one entry; a
 gated one needs a bound for every precision class in its suite's `bounds.toml` besides.
 """
 

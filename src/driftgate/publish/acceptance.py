@@ -75,7 +75,7 @@ def open_trial(
     try:
         require_device(settings.device)
     except DeviceError as error:
-        raise DeviceError(f"{error}; {option('no_verify', True)} builds without judging") from error
+        raise DeviceError(f"{error}; driftgate build builds without judging") from error
     bounds = find_bounds(own_bounds)
     whole = corpus or embedded_comments(encoder)
     return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings, not_shown)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +20,8 @@ from driftgate.builder.artifact import (
     write_manifest,
 )
 from driftgate.builder.model_file import MODEL_NOTE, read_model_file
-from driftgate.builder.vectors import SET_PREFIX, Feed, vectors_folder, write_vectors
+from driftgate.builder.vectors import SET_PREFIX, Feed, embedded_feeds, vectors_folder, write_vectors
+from driftgate.edges.escape import for_terminal
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import Encoder
 from driftgate.onnx_graph.onnx_file import find_external, locations, normalize, read_model
@@ -117,14 +118,51 @@ def _move(partial: Path, target: Path) -> None:
         raise
 
 
-def copy_artifact(encoder: Encoder, spec: BackendSpec, artifact: Artifact, target: Path) -> None:
-    """Put the artifact into `target` as files that others can load: model, configuration, tokenizer, manifest.
+def artifact_folders(specs: Sequence[BackendSpec], out: Path, layout: Layout) -> dict[str, Path]:
+    """The folder of each backend, by name: `out` itself, or one in it where there are several that are not in hub layout.
 
     Raises:
-        BuildError: `target` exists and is not an empty folder, or cannot be written.
+        BuildError: one of them holds something already.
     """
-    with fill_folder(target) as folder:
-        write_artifacts(encoder, [(spec, artifact)], folder, Layout.FOLDER)
+    together = layout is Layout.HUB or len(specs) == 1
+    folders = {spec.name: out if together else out / spec.name for spec in specs}
+    for folder in folders.values():
+        require_empty(folder)
+    return folders
+
+
+def write_folders(
+    encoder: Encoder,
+    artifacts: Sequence[tuple[BackendSpec, Artifact]],
+    folders: Mapping[str, Path],
+    layout: Layout,
+    cards: Mapping[Path, str],
+) -> None:
+    """Write each artifact into its folder with what loads it, golden vectors and a card; all folders, or none of them.
+
+    Args:
+        folders: of each backend, by name. `cards`: Markdown by folder.
+
+    Raises:
+        BuildError: a folder is not empty or cannot be written, or a model does not answer.
+    """
+    feeds = embedded_feeds(encoder)
+    with contextlib.ExitStack() as stack:
+        for folder in dict.fromkeys(folders.values()):
+            partial = stack.enter_context(fill_folder(folder))
+            if folder in cards:
+                (partial / CARD).write_text(cards[folder], encoding="utf-8")
+            here = [(spec, artifact) for spec, artifact in artifacts if folders[spec.name] == folder]
+            write_artifacts(encoder, here, partial, layout, feeds)
+
+
+def describe_folders(folders: Mapping[str, Path], layout: Layout) -> list[str]:
+    """A line for each backend: where its files are, and how large they are in MB (millions of bytes)."""
+    lines = []
+    for name, folder in folders.items():
+        size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
+        lines.append(for_terminal(f"{name}: {folder} ({size / 1e6:.1f} MB)"))
+    return lines
 
 
 def write_artifacts(

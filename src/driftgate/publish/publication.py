@@ -1,7 +1,6 @@
 """From an encoder to files that can be published: built, judged on texts, timed, described by a card, and only then written."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from driftgate.backends import BackendSpec
 from driftgate.builder.artifact import CARD, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.model_file import read_model_file
-from driftgate.builder.vectors import embedded_feeds
 from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.judge.accuracy_verdicts import PASSED, exit_code, worst
@@ -20,9 +18,8 @@ from driftgate.pipeline import Built, OpenBackends, describe_head, require_build
 from driftgate.publish.acceptance import PLAN, SEED, Trial, measure_speed
 from driftgate.publish.card import render_card
 from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
-from driftgate.publish.layout import Layout, fill_folder, place_of, require_empty, write_artifacts
+from driftgate.publish.layout import Layout, artifact_folders, place_of, write_folders
 from driftgate.results.environment import describe_environment
-from driftgate.run.device import RunSettings, available_threads
 
 _CARRIED = ("license", "license_name", "license_link", "language")
 
@@ -33,7 +30,7 @@ class Published:
 
     Args:
         folders: of each backend, by name; empty where nothing was written.
-        assessments: of each backend, in order; empty where nothing was judged.
+        assessments: of each backend, in order.
         exit_code: 0 written, 1 a bound was broken, 7 what has to be shown was not.
     """
 
@@ -51,7 +48,7 @@ def publish(
     encoder: Encoder,
     specs: Sequence[BackendSpec],
     out: Path,
-    trial: Trial | None,
+    trial: Trial,
     *,
     layout: Layout = Layout.FOLDER,
     model_id: str = ".",
@@ -62,7 +59,6 @@ def publish(
 
     Args:
         out: a new or empty folder. In `Layout.FOLDER` several backends get a folder each in it, named by backend.
-        trial: None publishes without judging: then there is no card, which holds nothing but measurements.
         model_id: the hub id that the card says; "." for the folder itself.
 
     Raises:
@@ -71,32 +67,25 @@ def publish(
         BoundsError: something that is judged has no bound. NonFiniteLogitsError: a backend answers NaN.
     """
     require_buildable(specs)
-    folders = {spec.name: _folder(spec.name, specs, out, layout) for spec in specs}
-    for folder in folders.values():  # before minutes of building, as is what follows
-        require_empty(folder)
+    folders = artifact_folders(specs, out, layout)  # before minutes of building, as is what follows
     source = describe_source(encoder)
-    settings = trial.settings if trial else RunSettings(available_threads())
-    backends = OpenBackends(encoder, settings, rebuild=rebuild, announce=announce)
+    backends = OpenBackends(encoder, trial.settings, rebuild=rebuild, announce=announce)
     built = [backends.built(spec) for spec in specs]  # all of them before the first is judged
-    assessments: tuple[BackendAssessment, ...] = ()
-    cards: dict[Path, str] = {}
-    if trial is not None:
-        assessor = Assessor(backends, trial.corpus, len(specs), PLAN, announce=announce)
-        assessments = tuple(assessor.judgement(spec).assess(trial.bounds) for spec in specs)
-        found = worst(one.verdict(trial.not_shown) for one in assessments)
-        if code := exit_code(found, trial.not_shown):
-            return Published({}, assessments, code)
-        announce("speed beside torch")
-        speed = measure_speed(backends, specs)
-        for folder in dict.fromkeys(folders.values()):
-            variants = [
-                _variant(one, backends, assessment, layout)
-                for one, assessment in zip(built, assessments, strict=True)
-                if folders[one.spec.name] == folder
-            ]
-            cards[folder] = render_card(_card(model_id, source, trial, variants, speed))
+    assessor = Assessor(backends, trial.corpus, len(specs), PLAN, announce=announce)
+    assessments = tuple(assessor.judgement(spec).assess(trial.bounds) for spec in specs)
+    found = worst(one.verdict(trial.not_shown) for one in assessments)
+    if code := exit_code(found, trial.not_shown):
+        return Published({}, assessments, code)
+    announce("speed beside torch")
+    speed = measure_speed(backends, specs)
+    variants: dict[Path, list[Variant]] = {}
+    for one, assessment in zip(built, assessments, strict=True):
+        variant = _variant(one, backends, assessment, layout)
+        variants.setdefault(folders[one.spec.name], []).append(variant)
+    cards = {folder: render_card(_card(model_id, source, trial, there, speed)) for folder, there in variants.items()}
     announce("golden vectors")
-    _write(encoder, built, folders, layout, cards)
+    artifacts = [(one.spec, one.artifact) for one in built if one.artifact is not None]
+    write_folders(encoder, artifacts, folders, layout, cards)
     return Published(folders, assessments)
 
 
@@ -168,30 +157,3 @@ def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment
         versions=made.versions,
         assessment=assessment,
     )
-
-
-def _folder(name: str, specs: Sequence[BackendSpec], out: Path, layout: Layout) -> Path:
-    return out if layout is Layout.HUB or len(specs) == 1 else out / name
-
-
-def _write(
-    encoder: Encoder, built: Sequence[Built], folders: Mapping[str, Path], layout: Layout, cards: Mapping[Path, str]
-) -> None:
-    feeds = embedded_feeds(encoder)
-    with _fill(list(dict.fromkeys(folders.values()))) as partials:
-        for folder, partial in partials.items():
-            here = [
-                (one.spec, one.artifact)
-                for one in built
-                if one.artifact is not None and folders[one.spec.name] == folder
-            ]
-            if folder in cards:
-                (partial / CARD).write_text(cards[folder], encoding="utf-8")
-            write_artifacts(encoder, here, partial, layout, feeds)
-
-
-@contextmanager
-def _fill(folders: Sequence[Path]) -> Iterator[dict[Path, Path]]:
-    """`fill_folder` for several: none becomes what it is to be unless all can."""
-    with ExitStack() as stack:
-        yield {folder: stack.enter_context(fill_folder(folder)) for folder in folders}

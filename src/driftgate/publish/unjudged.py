@@ -7,7 +7,8 @@ from driftgate.builder.build import Announce
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.pipeline import choose_backends, prepare_backend, require_buildable
-from driftgate.publish.layout import copy_artifact, require_empty
+from driftgate.publish.layout import Layout, artifact_folders, write_folders
+from driftgate.run.device import parse_device
 
 
 def build(
@@ -15,6 +16,7 @@ def build(
     backends: str,
     out: str | Path,
     *,
+    layout: Layout = Layout.FOLDER,
     rebuild: bool = False,
     device: str = "cpu",
     calibration: Corpus | None = None,
@@ -22,10 +24,11 @@ def build(
     shape_inference: bool = True,
     announce: Announce = lambda message: None,  # noqa: ARG005
 ) -> dict[str, Path]:
-    """Write artifacts that others can load: model.onnx, config.json, tokenizer, manifest.json.
+    """Write artifacts that others can load: model.onnx, config.json, tokenizer, golden vectors, manifest.json.
 
     Args:
-        backends: comma-separated names. One goes to `out` itself, several to a folder each, named by backend.
+        backends: comma-separated names.
+        out: a new or empty folder. In `Layout.FOLDER` several backends get a folder each in it, named by backend.
         device, calibration, opset, shape_inference: see `choose_backends`.
 
     Returns:
@@ -36,14 +39,16 @@ def build(
         BuildError: a build failed, or `out` is not empty; nothing half-made is left.
     """
     specs = choose_backends(
-        backends, device=device, calibration=calibration, opset=opset, shape_inference=shape_inference
+        backends,
+        device=parse_device(device).kind,
+        calibration=calibration,
+        opset=opset,
+        shape_inference=shape_inference,
     )
     require_buildable(specs)
-    folders = {spec.name: Path(out) if len(specs) == 1 else Path(out) / spec.name for spec in specs}
-    for folder in folders.values():  # before minutes of building
-        require_empty(folder)
-    for spec in specs:
-        artifact = prepare_backend(encoder, spec, rebuild=rebuild, announce=announce).artifact
-        if artifact is not None:
-            copy_artifact(encoder, spec, artifact, folders[spec.name])
+    folders = artifact_folders(specs, Path(out), layout)  # before minutes of building
+    prepared = [(spec, prepare_backend(encoder, spec, rebuild=rebuild, announce=announce).artifact) for spec in specs]
+    artifacts = [(spec, artifact) for spec, artifact in prepared if artifact is not None]
+    announce("golden vectors")
+    write_folders(encoder, artifacts, folders, layout, cards={})
     return folders

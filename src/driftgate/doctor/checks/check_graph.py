@@ -69,7 +69,7 @@ def _check_session(graph: Graph) -> Iterator[Finding]:
             graph.file,
             f"{copies} copies between GPU and CPU in every call",
             "operators without a CUDA kernel run on the CPU, and the GPU waits",
-            "build onnx-fp16 for the GPU: driftgate build ENCODER --backend onnx-fp16 --device cuda",
+            "build onnx-fp16 for the GPU: driftgate build ENCODER --backends onnx-fp16 --device cuda",
         )
 
 

@@ -74,7 +74,7 @@ def _check_sign(graph: Graph, content: GraphContent, processor: Processor) -> It
             graph.file,
             f"{unsigned} of {unsigned + content.integers.signed} quantized weights are unsigned, on a processor with VNNI",
             "ONNX Runtime uses VNNI and AMX for signed weights only: the same model with signed ones ran 1.9 times as fast",
-            "quantize again with signed weights (QInt8): driftgate build ENCODER --backend onnx-int8; Optimum's avx2 preset "
+            "quantize again with signed weights (QInt8): driftgate build ENCODER --backends onnx-int8; Optimum's avx2 preset "
             "makes unsigned ones, its avx512_vnni preset signed ones",
         )
 
@@ -108,7 +108,7 @@ def _check_saturation(graph: Graph, content: GraphContent, processor: Processor)
 
 def _unsaturated(content: GraphContent) -> str:
     """What keeps sums within 16 bits, or sums elsewhere."""
-    unsigned = "take unsigned weights (driftgate build ENCODER --backend onnx-int8-optimum-avx2)"
+    unsigned = "take unsigned weights (driftgate build ENCODER --backends onnx-int8-optimum-avx2)"
     if (
         content.precision is Precision.INT8_ROWWISE
     ):  # the option needs a zero point of the weights, which those have not
@@ -128,7 +128,7 @@ def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             graph.file,
             f"quantized weights, and none of {products.nodes} products is of integers",
             "weights are made float32 again before each product: smaller on disk, and no faster than float32",
-            "quantize activations too: driftgate build ENCODER --backend onnx-int8",
+            "quantize activations too: driftgate build ENCODER --backends onnx-int8",
         )
     run = _count_integer(graph.session)
     if run is not None and run < products.integer_nodes:

@@ -1,0 +1,60 @@
+"""Options of `driftgate predict` for a file of texts, declared once for `--help` and the reference page."""
+
+from typing import Annotated
+
+import typer
+
+from driftgate.cli.shared_options import COLUMNS
+
+_FILES = "A file instead of texts"
+
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        help="The file to score: CSV, TSV, JSONL, Parquet or plain text, each but Parquet also as .gz. - stands for a pipe.",
+        rich_help_panel=_FILES,
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output", help="The file to write, in the order of rows. - stands for a pipe.", rich_help_panel=_FILES
+    ),
+]
+InputFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="The format of the input, if no suffix says it. The default for pipes is jsonl.",
+        rich_help_panel=_FILES,
+    ),
+]
+OutputFormat = Annotated[
+    str,
+    typer.Option(
+        help="The format of the output, if no suffix says it: csv, tsv, jsonl or parquet.", rich_help_panel=_FILES
+    ),
+]
+IdColumn = Annotated[
+    str,
+    typer.Option(
+        help="The column of ids, by name or position, which is copied to the output.", rich_help_panel=COLUMNS
+    ),
+]
+Encoding = Annotated[str, typer.Option(help="The encoding of the input, except for Parquet.", rich_help_panel=_FILES)]
+Rejects = Annotated[
+    str,
+    typer.Option(
+        help="The file for rows that cannot be scored, with reasons. The default is OUTPUT.rejects.jsonl.",
+        rich_help_panel=_FILES,
+    ),
+]
+RejectsWithTexts = Annotated[
+    bool,
+    typer.Option("--rejects-with-texts", help="Write the texts of such rows to that file too.", rich_help_panel=_FILES),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)]
