@@ -127,7 +127,7 @@ def test_inputs_counts_the_tensors_that_are_fed(family: str, inputs: int, tmp_pa
 def test_a_sequence_beyond_the_encoders_limit_is_refused_before_anything_is_built(
     encoder: Encoder, empty_cache: Path
 ) -> None:
-    with pytest.raises(SequenceTooLongError, match=r"sequence=65,128: expected at most 64 tokens"):
+    with pytest.raises(SequenceTooLongError, match=r"sequence lengths 65, 128: expected at most 64 tokens"):
         open_(encoder, "onnx-fp32", (Shape(1, 8), Shape(1, 65), Shape(2, 128)))
     assert not empty_cache.exists()
 
