@@ -8,7 +8,7 @@ NEEDED = (
     "driftgate/py.typed",
     "driftgate/cli/main.py",
     "driftgate/plugin/hooks.py",
-    "driftgate/report/card.md",
+    "driftgate/publish/card.md",
     "driftgate/suites/accuracy/bounds.toml",
     "driftgate/suites/accuracy/test_drift.py",
     "driftgate/suites/benchmarks/bounds.toml",

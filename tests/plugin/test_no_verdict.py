@@ -136,6 +136,24 @@ def test_torch_beside_nothing_but_itself_has_no_ratio(run: Run) -> None:
     assert "gate baseline not saved: a run that ends with 7 does not become one" in output
 
 
+def test_accepting_a_baseline_alone_asks_for_no_verdict_and_keeps_it(run: Run, tmp_path: Path) -> None:
+    code, output, _ = run("benchmarks.test_gate", "--backends=onnx-fp32", "--gate-accept")
+    assert code == 0, output
+    assert f"driftgate: {ASKED}: --gate-accept without --gate keeps the artifacts and times nothing" in output
+    assert "gate baseline saved:" in output
+    assert (tmp_path / ".driftgate-baseline/baseline.json").is_file()
+    code, output, _ = run(
+        "benchmarks.test_gate", "--backends=onnx-fp32", "--gate-accept", "-k", "no_test_has_this_name"
+    )
+    assert code == 0, output
+
+
+def test_a_file_of_a_suite_that_is_named_alone_is_in_its_tests_ids(run: Run) -> None:
+    code, output, _ = run("accuracy.test_graph", "--backends=onnx-fp32", "-v")
+    assert code == 0, output
+    assert re.search(r"^test_graph\.py::test_\w+\[onnx-fp32\]", output, re.MULTILINE), output
+
+
 def test_a_failure_is_not_hidden(run: Run, tmp_path: Path) -> None:
     (tmp_path / "test_failing.py").write_text("def test_failing():\n    assert False\n", encoding="utf-8")
     code, output, _ = run("accuracy.test_noise", "test_failing.py", "--backends=absent")

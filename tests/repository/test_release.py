@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from runpy import run_path
 
 import yaml
 
@@ -43,3 +44,12 @@ def test_issue_templates_are_forms() -> None:
         assert {"name", "description", "body"} <= set(form), path.name
         ids = [field["id"] for field in form["body"]]
         assert len(ids) == len(set(ids)), path.name
+
+
+def test_what_a_wheel_is_checked_for_is_in_this_checkout() -> None:
+    needed = run_path(str(REPOSITORY / ".ci/check_wheel.py"))["NEEDED"]
+    places = {"driftgate/suites/": "", "driftgate/fixtures/": "fixtures/", "driftgate/": "src/driftgate/"}
+    for name in needed:
+        prefix = next((prefix for prefix in places if name.startswith(prefix)), None)
+        if prefix is not None:
+            assert (REPOSITORY / places[prefix] / name.removeprefix(prefix)).is_file(), name

@@ -11,6 +11,7 @@ from driftgate.judge.accuracy_verdicts import UNSHOWN, exit_code
 from driftgate.judge.bounds import Outcome
 from driftgate.plugin.options import SESSION
 from driftgate.plugin.session import DriftgateSession
+from driftgate.plugin.speed.gate_hooks import GATE
 from driftgate.results.unshown import describe_outcome, list_unshown
 from driftgate.suites import FOLDER, PACKAGE, SUITES
 
@@ -25,11 +26,13 @@ class Chosen:
     Args:
         named: whether the command line names a suite, or a file of one.
         collected: how many tests are of the suites, or want a verdict as theirs do.
+        gated: how many of them the speed gate decides.
         judging: how many of them want a verdict and were not deselected. `others`: how many were not, and want none.
     """
 
     named: bool = False
     collected: int = 0
+    gated: int = 0
     judging: int = 0
     others: int = 0
 
@@ -61,6 +64,16 @@ def _is_suite(folder: Path) -> bool:
     return folder.name in SUITES and folder.parent.resolve() == FOLDER.resolve()
 
 
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Give a file of a suite its name in test ids: pytest leaves it out if the file is named alone and lies elsewhere."""
+    if not _is_suite(module_path.parent) or module_path.is_relative_to(parent.config.rootpath):
+        return None
+    if not parent.session.isinitpath(module_path):
+        return None
+    module: pytest.Module = pytest.Module.from_parent(parent, path=module_path, nodeid=module_path.name)
+    return module
+
+
 def _wants_verdict(item: pytest.Item) -> bool:
     names = getattr(item, "fixturenames", ())
     return "driftgate" in names and not _JUDGING.isdisjoint(names)  # another project's fixtures may have such names
@@ -71,6 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Count before anything is deselected, and after everything is."""
     chosen = config.stash[CHOSEN]
     chosen.collected = sum(_wants_verdict(item) or _is_suite(item.path.parent) for item in items)
+    chosen.gated = sum("speed_verdicts" in getattr(item, "fixturenames", ()) for item in items)
     outcome = yield
     chosen.judging = sum(map(_wants_verdict, items))
     chosen.others = sum(_is_suite(item.path.parent) and not _wants_verdict(item) for item in items)
@@ -105,7 +119,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
             config.stash[_LACK] = explain_lack(config, skipped, nothing_ran=session.exitstatus != pytest.ExitCode.OK)
             if config.stash[_LACK][0]:
                 session.exitstatus = UNSHOWN
+            elif _only_accepts(config):
+                session.exitstatus = pytest.ExitCode.OK
     return (yield)
+
+
+def _only_accepts(config: pytest.Config) -> bool:
+    """Whether all that was chosen are the tests of the speed gate, which only keeps its baseline in this run."""
+    gate, chosen = config.stash[GATE], config.stash[CHOSEN]
+    return gate is not None and not gate.options.wanted and 0 < chosen.collected == chosen.gated
 
 
 def explain_lack(config: pytest.Config, skipped: Mapping[str, str], *, nothing_ran: bool) -> tuple[bool, str]:
@@ -115,6 +137,8 @@ def explain_lack(config: pytest.Config, skipped: Mapping[str, str], *, nothing_r
         skipped: why backends could not be run, by name. `nothing_ran`: no test at all was left to run.
     """
     chosen = config.stash[CHOSEN]
+    if _only_accepts(config):
+        return False, "--gate-accept without --gate keeps the artifacts and times nothing"
     if chosen.judging:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         return True, (
