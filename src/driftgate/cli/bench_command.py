@@ -15,21 +15,7 @@ from driftgate.bench.describe import describe_bench, name_device
 from driftgate.bench.measure_bench import Measured, count, measure_bench
 from driftgate.bench.sweep import DEFAULT_ROWS, Sweep, choose_models, prepare_bench
 from driftgate.bench.throughput_files import require_free
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    CorpusRows,
-    Device,
-    ModelArgument,
-    OverwriteResults,
-    PairColumn,
-    ResultsFolder,
-    Revision,
-    TextColumn,
-    ThreadCounts,
-    TimedBackends,
-    TokenBudget,
-    require_file,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.edges.limits import BATCH_SIZE
 from driftgate.errors import CorpusError, OptionError, WorkerError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
@@ -43,8 +29,8 @@ from driftgate.run.device import available_threads, core_limit, parse_device, re
 
 
 def bench(
-    model: ModelArgument,
-    backends: TimedBackends = "",
+    model: shared.ModelArgument,
+    backends: shared.TimedBackends = "",
     plans: Annotated[
         str,
         typer.Option(
@@ -55,10 +41,10 @@ def bench(
     batch_sizes: Annotated[
         str, typer.Option(help="The batch sizes of the arrival plan, separated by commas.")
     ] = "1,2,4,8,16,32",
-    token_budget: TokenBudget = DEFAULT_TOKEN_BUDGET,
+    token_budget: shared.TokenBudget = DEFAULT_TOKEN_BUDGET,
     workers: Annotated[str, typer.Option(help="How many processes share the texts, such as 1,2,4.")] = "1",
-    threads: ThreadCounts = "1",
-    device: Device = "cpu",
+    threads: shared.ThreadCounts = "1",
+    device: shared.Device = "cpu",
     corpus: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,9 +53,9 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    corpus_rows: CorpusRows = DEFAULT_ROWS,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
+    corpus_rows: shared.CorpusRows = DEFAULT_ROWS,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
     seed: Annotated[int, typer.Option(help="The seed of the drawn rows and of the order of runs.", min=0)] = 0,
     blocks: Annotated[int, typer.Option(help="How many blocks to run. Ratios need at least 3.", min=1)] = 3,
     fresh_workers: Annotated[
@@ -79,10 +65,10 @@ def bench(
             help="Load one backend at a time, again in every block. This is slower and needs less memory.",
         ),
     ] = False,
-    out: ResultsFolder = None,
-    overwrite: OverwriteResults = False,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    out: shared.ResultsFolder = None,
+    overwrite: shared.OverwriteResults = False,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
 ) -> None:
     """Time backends side by side on texts, in alternating blocks: texts per second, ratios and their spread.
 
@@ -110,7 +96,7 @@ def bench(
     )
     names = corpus or ["normal"]
     given = set(names) - set(THROUGHPUT_CORPORA)
-    require_file(given, "--corpus", ("--text-column", text_column), ("--pair-column", pair_column))
+    shared.require_file(given, "--corpus", ("--text-column", text_column), ("--pair-column", pair_column))
     require_device(sweep.device)
     if out is not None and not overwrite:
         require_free(out, [FILE_NAME])  # before minutes of building

@@ -7,21 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    CorpusRows,
-    Device,
-    EncoderArgument,
-    LabelColumn,
-    LabelSeparator,
-    MaxTokens,
-    PairColumn,
-    Revision,
-    TextColumn,
-    Threads,
-    open_source,
-    read_settings,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.pipeline import OpenBackends, choose_backends, require_buildable
@@ -29,7 +15,7 @@ from driftgate.results.console import Console
 
 
 def bounds(
-    encoder: EncoderArgument,
+    encoder: shared.EncoderArgument,
     corpus: Annotated[
         str,
         typer.Option(
@@ -42,16 +28,16 @@ def bounds(
         str,
         typer.Option(help="Backends that are known to be good, separated by commas. The bounds allow what they do."),
     ] = "onnx-fp32,onnx-fp16,onnx-int8",
-    corpus_rows: CorpusRows = 0,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
-    label_column: LabelColumn = "",
-    label_separator: LabelSeparator = ",",
-    device: Device = "cpu",
-    threads: Threads = 0,
-    max_tokens: MaxTokens = None,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    corpus_rows: shared.CorpusRows = 0,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
+    label_column: shared.LabelColumn = "",
+    label_separator: shared.LabelSeparator = ",",
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
+    max_tokens: shared.MaxTokens = None,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
 ) -> None:
     """Propose bounds for an encoder of your own, and say which faults each of them would have caught.
 
@@ -66,11 +52,11 @@ def bounds(
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
-    source = open_source(
+    source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
     )
     whole = load_corpus(corpus, source, columns)
-    settings = read_settings(threads, device)
+    settings = shared.read_settings(threads, device)
     specs = choose_backends(backends, device=settings.device.kind)
     require_buildable(specs)
 

@@ -3,25 +3,7 @@
 import typer
 
 from driftgate.backends import DEFAULT_OPSET
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    ArtifactFolder,
-    Backends,
-    Calibration,
-    Device,
-    EncoderArgument,
-    LayoutOption,
-    MaxTokens,
-    NoShapeInference,
-    Opset,
-    PairColumn,
-    Rebuild,
-    Revision,
-    TextColumn,
-    open_source,
-    read_calibration,
-    require_file,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.inputs.corpus_files import Columns
 from driftgate.publish.layout import Layout, describe_folders
 from driftgate.publish.unjudged import build as build_artifacts
@@ -29,20 +11,20 @@ from driftgate.results.console import Console
 
 
 def build(
-    encoder: EncoderArgument,
-    backends: Backends,
-    out: ArtifactFolder,
-    layout: LayoutOption = None,
-    rebuild: Rebuild = False,
-    device: Device = "cpu",
-    opset: Opset = DEFAULT_OPSET,
-    no_shape_inference: NoShapeInference = False,
-    calibration: Calibration = None,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
-    max_tokens: MaxTokens = None,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    encoder: shared.EncoderArgument,
+    backends: shared.Backends,
+    out: shared.ArtifactFolder,
+    layout: shared.LayoutOption = None,
+    rebuild: shared.Rebuild = False,
+    device: shared.Device = "cpu",
+    opset: shared.Opset = DEFAULT_OPSET,
+    no_shape_inference: shared.NoShapeInference = False,
+    calibration: shared.Calibration = None,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
+    max_tokens: shared.MaxTokens = None,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
 ) -> None:
     """Build ONNX backends into folders that others can load: model, config.json, tokenizer, golden vectors, manifest.
 
@@ -55,11 +37,11 @@ def build(
 
     `driftgate build SamLowe/roberta-base-go_emotions --backends onnx-fp16 --device cuda --out fp16`
     """
-    source = open_source(
+    source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
     )
-    require_file(calibration, "--calibration", ("--text-column", text_column))
-    watched = read_calibration(calibration, source, Columns(text_column, pair=pair_column))
+    shared.require_file(calibration, "--calibration", ("--text-column", text_column))
+    watched = shared.read_calibration(calibration, source, Columns(text_column, pair=pair_column))
     layout = layout or Layout.FOLDER
     console = Console(stderr=True, soft_wrap=True)
     with console.announcing() as announce:

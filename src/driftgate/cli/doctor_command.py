@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.cli.shared_options import AllowPickle, Device, Json, Revision, Threads, read_settings
+from driftgate.cli import shared_options as shared
 from driftgate.results.console import Console
 
 
@@ -19,11 +19,11 @@ def doctor(
     backend: Annotated[
         str | None, typer.Option(help="Examine this backend of MODEL, built or taken from the cache.")
     ] = None,
-    device: Device = "cpu",
-    threads: Threads = 0,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
-    as_json: Json = False,
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
+    as_json: shared.Json = False,
 ) -> None:
     """Say what makes this machine, its packages, or a model slow, big or wrong: what was found, why it matters, what to do.
 
@@ -43,7 +43,7 @@ def doctor(
     from driftgate.doctor.findings import Severity
     from driftgate.doctor.render import render_json, render_text
 
-    asked = Asked(model, backend, str(read_settings(threads, device).device), threads or None)
+    asked = Asked(model, backend, str(shared.read_settings(threads, device).device), threads or None)
     with Console(stderr=True).announcing("driftgate doctor") as announce:
         facts = collect_facts(asked, revision=revision, allow_pickle=allow_pickle, announce=announce)
     findings = examine(facts)

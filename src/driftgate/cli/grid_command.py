@@ -12,16 +12,7 @@ from driftgate.bench.grid import Grid, make_shapes, open_grid
 from driftgate.bench.grid_table import GridRow, grid_table, render_grid_csv, render_grid_summary
 from driftgate.bench.sweep import choose_models
 from driftgate.bench.throughput_files import require_free
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    Device,
-    ModelArgument,
-    OverwriteResults,
-    ResultsFolder,
-    Revision,
-    ThreadCounts,
-    TimedBackends,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.edges.limits import BATCH_SIZE, GRID_CALLS, SEQUENCE_LENGTH
 from driftgate.files import write_whole
 from driftgate.measure.visits import ROUNDS, Visit, visit_cells
@@ -33,19 +24,19 @@ DETAILS, SUMMARY = "grid.csv", "grid_summary.csv"
 
 
 def grid(
-    model: ModelArgument,
+    model: shared.ModelArgument,
     batch_sizes: Annotated[str, typer.Option(help="The batch sizes, separated by commas.")] = "1,4",
     sequence_lengths: Annotated[
         str, typer.Option(help="The sequence lengths in tokens, separated by commas.")
     ] = "8,32,128",
-    backends: TimedBackends = "",
-    threads: ThreadCounts = "1",
-    device: Device = "cpu",
+    backends: shared.TimedBackends = "",
+    threads: shared.ThreadCounts = "1",
+    device: shared.Device = "cpu",
     test_times: Annotated[int, typer.Option(help="How many calls of each shape are measured.", min=1)] = 100,
-    out: ResultsFolder = None,
-    overwrite: OverwriteResults = False,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    out: shared.ResultsFolder = None,
+    overwrite: shared.OverwriteResults = False,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
 ) -> None:
     """Time random batches of every batch size with every sequence length, by IO binding, and give latencies in ms.
 

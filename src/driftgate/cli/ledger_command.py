@@ -6,27 +6,7 @@ from typing import Annotated
 import typer
 
 from driftgate.backends import DEFAULT_OPSET
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    Backends,
-    Calibration,
-    CorpusRows,
-    Device,
-    EncoderArgument,
-    LabelColumn,
-    LabelSeparator,
-    MaxTokens,
-    NoShapeInference,
-    Opset,
-    PairColumn,
-    Revision,
-    TextColumn,
-    Threads,
-    open_source,
-    read_calibration,
-    read_settings,
-    require_file,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import throughput_corpus
@@ -36,8 +16,8 @@ from driftgate.run.device import require_device
 
 
 def ledger(
-    encoder: EncoderArgument,
-    backends: Backends,
+    encoder: shared.EncoderArgument,
+    backends: shared.Backends,
     corpus: Annotated[
         str | None,
         typer.Option(
@@ -46,19 +26,19 @@ def ledger(
             metavar="FILE",
         ),
     ] = None,
-    corpus_rows: CorpusRows = 200,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
-    label_column: LabelColumn = "",
-    label_separator: LabelSeparator = ",",
-    device: Device = "cpu",
-    threads: Threads = 0,
-    opset: Opset = DEFAULT_OPSET,
-    no_shape_inference: NoShapeInference = False,
-    calibration: Calibration = None,
-    max_tokens: MaxTokens = None,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    corpus_rows: shared.CorpusRows = 200,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
+    label_column: shared.LabelColumn = "",
+    label_separator: shared.LabelSeparator = ",",
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
+    opset: shared.Opset = DEFAULT_OPSET,
+    no_shape_inference: shared.NoShapeInference = False,
+    calibration: shared.Calibration = None,
+    max_tokens: shared.MaxTokens = None,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
 ) -> None:
     """Show what each build step of a backend adds in drift, flips and bytes.
 
@@ -73,19 +53,19 @@ def ledger(
     """
     # Read when torch is imported: its spinning threads would slow ONNX Runtime down.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    require_file(corpus or calibration, "--corpus or --calibration", ("--text-column", text_column))
-    require_file(corpus, "--corpus", ("--label-column", label_column))
-    source = open_source(
+    shared.require_file(corpus or calibration, "--corpus or --calibration", ("--text-column", text_column))
+    shared.require_file(corpus, "--corpus", ("--label-column", label_column))
+    source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
     )
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     texts = load_corpus(corpus, source, columns) if corpus else throughput_corpus("normal", pairs=source.takes_pairs)
-    settings = read_settings(threads, device)
+    settings = shared.read_settings(threads, device)
     require_device(settings.device)
     specs = choose_backends(
         backends,
         device=settings.device.kind,
-        calibration=read_calibration(calibration, source, columns),
+        calibration=shared.read_calibration(calibration, source, columns),
         opset=opset,
         shape_inference=not no_shape_inference,
     )

@@ -8,6 +8,7 @@ import typer
 
 from driftgate.builder.models import Model, find_model
 from driftgate.cli import predict_file_options as file_options
+from driftgate.cli import shared_options as shared
 from driftgate.cli.predict_texts import (
     read_standard_input,
     refuse_other_labels,
@@ -15,18 +16,6 @@ from driftgate.cli.predict_texts import (
     score,
     show,
     usual_thresholds,
-)
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    Device,
-    MaxTokens,
-    ModelArgument,
-    PairColumn,
-    Revision,
-    TextColumn,
-    Threads,
-    TokenBudget,
-    read_settings,
 )
 from driftgate.edges.limits import TOP_LABELS
 from driftgate.errors import OptionError
@@ -42,7 +31,7 @@ _SHOWN_LABELS = 5
 
 
 def predict(
-    model: ModelArgument,
+    model: shared.ModelArgument,
     texts: Annotated[
         list[str] | None, typer.Argument(help="The texts to classify. Without any, each line of standard input is one.")
     ] = None,
@@ -77,18 +66,18 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each text.")] = False,
-    device: Device = "cpu",
-    threads: Threads = 0,
-    token_budget: TokenBudget = DEFAULT_TOKEN_BUDGET,
-    max_tokens: MaxTokens = None,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
+    token_budget: shared.TokenBudget = DEFAULT_TOKEN_BUDGET,
+    max_tokens: shared.MaxTokens = None,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
     input_file: file_options.Input = None,
     output_file: file_options.Output = None,
     input_format: file_options.InputFormat = "",
     output_format: file_options.OutputFormat = "",
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
     id_column: file_options.IdColumn = "",
     encoding: file_options.Encoding = "utf-8",
     rejects: file_options.Rejects = "",
@@ -110,7 +99,7 @@ def predict(
 
     `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
-    settings = read_settings(threads, device)
+    settings = shared.read_settings(threads, device)
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)

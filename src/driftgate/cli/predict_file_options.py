@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.cli.shared_options import COLUMNS
+from driftgate.cli import shared_options as shared
 
 _FILES = "A file instead of texts"
 
@@ -39,7 +39,7 @@ OutputFormat = Annotated[
 IdColumn = Annotated[
     str,
     typer.Option(
-        help="The column of ids, by name or position, which is copied to the output.", rich_help_panel=COLUMNS
+        help="The column of ids, by name or position, which is copied to the output.", rich_help_panel=shared.COLUMNS
     ),
 ]
 Encoding = Annotated[str, typer.Option(help="The encoding of the input, except for Parquet.", rich_help_panel=_FILES)]

@@ -8,30 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftgate.backends import DEFAULT_OPSET, BackendSpec
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    ArtifactFolder,
-    Backends,
-    Calibration,
-    CorpusRows,
-    Device,
-    EncoderArgument,
-    LabelColumn,
-    LabelSeparator,
-    LayoutOption,
-    MaxTokens,
-    NoShapeInference,
-    Opset,
-    PairColumn,
-    Rebuild,
-    Revision,
-    TextColumn,
-    Threads,
-    open_source,
-    read_calibration,
-    read_settings,
-    require_file,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.errors import OptionError
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
@@ -58,9 +35,9 @@ _HUB = "Hugging Face hub"
 
 
 def publish(
-    encoder: EncoderArgument,
-    backends: Backends,
-    out: ArtifactFolder,
+    encoder: shared.EncoderArgument,
+    backends: shared.Backends,
+    out: shared.ArtifactFolder,
     corpus: Annotated[
         str | None,
         typer.Option(
@@ -69,11 +46,11 @@ def publish(
             metavar="FILE",
         ),
     ] = None,
-    corpus_rows: CorpusRows = 0,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
-    label_column: LabelColumn = "",
-    label_separator: LabelSeparator = ",",
+    corpus_rows: shared.CorpusRows = 0,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
+    label_column: shared.LabelColumn = "",
+    label_separator: shared.LabelSeparator = ",",
     bounds: Annotated[
         Path | None,
         typer.Option(help="A file with bounds of your own. They take precedence over those of the accuracy suite."),
@@ -85,16 +62,16 @@ def publish(
             "code is 7. The values are drift (the bounds of drift), fail (all bounds) and warn (none)."
         ),
     ] = NotShown.DRIFT,
-    layout: LayoutOption = None,
-    rebuild: Rebuild = False,
-    device: Device = "cpu",
-    threads: Threads = 0,
-    opset: Opset = DEFAULT_OPSET,
-    no_shape_inference: NoShapeInference = False,
-    calibration: Calibration = None,
-    max_tokens: MaxTokens = None,
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
+    layout: shared.LayoutOption = None,
+    rebuild: shared.Rebuild = False,
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
+    opset: shared.Opset = DEFAULT_OPSET,
+    no_shape_inference: shared.NoShapeInference = False,
+    calibration: shared.Calibration = None,
+    max_tokens: shared.MaxTokens = None,
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
     push_to_hub: Annotated[
         str | None,
         typer.Option(
@@ -127,23 +104,23 @@ def publish(
         raise OptionError(f"{option}: expected --push-to-hub OWNER/NAME with it")
     if push_to_hub and layout is Layout.FOLDER:
         raise OptionError("--push-to-hub with --layout folder: repositories have the layout hub; leave --layout out")
-    require_file(corpus, "--corpus", ("--pair-column", pair_column), ("--label-column", label_column))
-    require_file(corpus or calibration, "--corpus", ("--text-column", text_column))
+    shared.require_file(corpus, "--corpus", ("--pair-column", pair_column), ("--label-column", label_column))
+    shared.require_file(corpus or calibration, "--corpus", ("--text-column", text_column))
     # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
     console = Console(stderr=True, soft_wrap=True)
-    source = open_source(
+    source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
     )
     # Everything that can be wrong is read before minutes of building.
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     texts = load_corpus(corpus, source, columns) if corpus else None
-    settings = read_settings(threads, device)
+    settings = shared.read_settings(threads, device)
     specs = choose_backends(
         backends,
         device=settings.device.kind,
-        calibration=read_calibration(calibration, source, columns),
+        calibration=shared.read_calibration(calibration, source, columns),
         opset=opset,
         shape_inference=not no_shape_inference,
     )

@@ -5,23 +5,7 @@ import json
 import typer
 
 from driftgate.backends import DEFAULT_OPSET
-from driftgate.cli.shared_options import (
-    AllowPickle,
-    Backends,
-    Calibration,
-    Device,
-    EncoderArgument,
-    Json,
-    NoShapeInference,
-    Opset,
-    PairColumn,
-    Rebuild,
-    Revision,
-    TextColumn,
-    open_source,
-    read_calibration,
-    require_file,
-)
+from driftgate.cli import shared_options as shared
 from driftgate.inputs.corpus_files import Columns
 from driftgate.pipeline import choose_backends, require_buildable
 from driftgate.publish.sizes import DEFAULT_FORMS, measure_sizes, render_sizes
@@ -30,18 +14,18 @@ from driftgate.run.device import parse_device
 
 
 def sizes(
-    encoder: EncoderArgument,
-    backends: Backends = DEFAULT_FORMS,
-    rebuild: Rebuild = False,
-    device: Device = "cpu",
-    opset: Opset = DEFAULT_OPSET,
-    no_shape_inference: NoShapeInference = False,
-    calibration: Calibration = None,
-    text_column: TextColumn = "",
-    pair_column: PairColumn = "",
-    revision: Revision = None,
-    allow_pickle: AllowPickle = False,
-    as_json: Json = False,
+    encoder: shared.EncoderArgument,
+    backends: shared.Backends = DEFAULT_FORMS,
+    rebuild: shared.Rebuild = False,
+    device: shared.Device = "cpu",
+    opset: shared.Opset = DEFAULT_OPSET,
+    no_shape_inference: shared.NoShapeInference = False,
+    calibration: shared.Calibration = None,
+    text_column: shared.TextColumn = "",
+    pair_column: shared.PairColumn = "",
+    revision: shared.Revision = None,
+    allow_pickle: shared.AllowPickle = False,
+    as_json: shared.Json = False,
 ) -> None:
     """Show how large an encoder is in every form: its weights, a plain export, and the files of each backend, by part.
 
@@ -54,14 +38,14 @@ def sizes(
 
     `driftgate sizes albert-base-v2 --backends onnx-fp16,onnx-int8 --json`
     """
-    source = open_source(
+    source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=None, pair_column=pair_column
     )
-    require_file(calibration, "--calibration", ("--text-column", text_column), ("--pair-column", pair_column))
+    shared.require_file(calibration, "--calibration", ("--text-column", text_column), ("--pair-column", pair_column))
     specs = choose_backends(
         backends,
         device=parse_device(device).kind,
-        calibration=read_calibration(calibration, source, Columns(text_column, pair=pair_column)),
+        calibration=shared.read_calibration(calibration, source, Columns(text_column, pair=pair_column)),
         opset=opset,
         shape_inference=not no_shape_inference,
     )

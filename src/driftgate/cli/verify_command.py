@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.cli.shared_options import Device, Json, Threads, read_settings
+from driftgate.cli import shared_options as shared
 from driftgate.results.console import Console
 
 
@@ -44,9 +44,9 @@ def verify(
             help="The tolerance in the unit of the output, which is added. The default depends on the precision class."
         ),
     ] = None,
-    as_json: Json = False,
-    device: Device = "cpu",
-    threads: Threads = 0,
+    as_json: shared.Json = False,
+    device: shared.Device = "cpu",
+    threads: shared.Threads = 0,
     max_bytes: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +74,7 @@ def verify(
     from driftgate.verify.target import open_target
     from driftgate.verify.verification import render_verification
 
-    settings = read_settings(threads, device)
+    settings = shared.read_settings(threads, device)
     console = Console(stderr=True)
     with console.status("driftgate: verify"), open_target(target, model, max_bytes=max_bytes) as found:
         result = run(
