@@ -1,6 +1,6 @@
-"""Write `docs/options.md` and `docs/commands.md` from the tables that the programs themselves are made of.
+"""Write `docs/options.md`, `docs/commands.md` and `docs/metrics.md` from the tables that the programs themselves are made of.
 
-Run it as `python docs/reference_pages.py` after an option or a command has changed; a test compares the pages with it.
+Run it as `python docs/reference_pages.py` after an option, a command or a metric has changed; a test compares the pages with it.
 """
 
 import inspect
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -184,7 +185,21 @@ def _escape(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"options.md": render_options, "commands.md": render_commands}
+def _load(script: str) -> Any:
+    """Another script of this folder, which is no package."""
+    spec = spec_from_file_location(script, FOLDER / f"{script}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(script)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "options.md": render_options,
+    "commands.md": render_commands,
+    "metrics.md": lambda: _load("metrics_page").render_metrics(),
+}
 
 if __name__ == "__main__":
     for name, render in PAGES.items():
