@@ -13,6 +13,7 @@ from driftgate.cli.bench_command import bench
 from driftgate.cli.bounds_command import bounds
 from driftgate.cli.build_command import build
 from driftgate.cli.doctor_command import doctor
+from driftgate.cli.explain_command import explain
 from driftgate.cli.grid_command import grid
 from driftgate.cli.ledger_command import ledger
 from driftgate.cli.plot_command import plot
@@ -159,5 +160,5 @@ def _main(
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
 
 
-for _command in (build, publish, sizes, ledger, bounds, verify, predict, bench, grid, plot, doctor):
+for _command in (build, publish, sizes, ledger, explain, bounds, verify, predict, bench, grid, plot, doctor):
     app.command(cls=_Command)(_command)
