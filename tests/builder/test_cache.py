@@ -14,7 +14,8 @@ import pytest
 
 from driftgate.builder import cache
 from driftgate.builder.artifact import MANIFEST, Manifest, verify_manifest
-from driftgate.builder.cache import DamagedArtifactWarning, cache_folder, cached
+from driftgate.builder.cache import DamagedArtifactWarning, cached
+from driftgate.edges.cache_folder import cache_folder
 from driftgate.errors import BuildError, CacheError
 
 KEY = "export-0123"

@@ -14,24 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from driftgate.builder.artifact import Manifest, hash_files, verify_manifest, write_manifest
+from driftgate.edges.cache_folder import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.errors import ArtifactError, BuildError, CacheError
 
-ENVIRONMENT_VARIABLE = "DRIFTGATE_CACHE"
 _PARTIAL = ".partial-"
 
 
 class DamagedArtifactWarning(UserWarning):
     """A cached artifact did not match its manifest and was built again."""
-
-
-def cache_folder() -> Path:
-    """`DRIFTGATE_CACHE`, or the platform's cache folder for the user."""
-    given = os.environ.get(ENVIRONMENT_VARIABLE)
-    if given:
-        return Path(given)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("driftgate", appauthor=False)
 
 
 def cached(

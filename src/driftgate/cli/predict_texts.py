@@ -9,6 +9,7 @@ from driftgate.builder.models import Model
 from driftgate.errors import ArtifactError, CorpusError
 from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.recorded_tokenizer import open_tokenizer
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend
 from driftgate.predict.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side
@@ -50,7 +51,7 @@ def score(
     with Console(stderr=True).announcing() as announce:
         announce(model.backend.partition("=")[0])
         backend = open_backend(model.encoder, model.backend, settings)
-        logits = run(backend, tokenize(model.encoder, texts), plan)
+        logits = run(backend, tokenize(model.encoder, texts, open_tokenizer(model.encoder)), plan)
     probabilities = to_probabilities(logits, multi_label=multi_label)
     decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
     return Scores(backend.spec.name, model.encoder.labels, logits, probabilities, decisions)

@@ -4,8 +4,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.doctor.facts import Cache, Folder, Hub, Storage
+from driftgate.edges.cache_folder import ENVIRONMENT_VARIABLE, cache_folder
 
 _PARTIAL = ".partial-"  # in the name of an entry that is being built, or was when it was killed
 _MEMORY = Path("/proc/meminfo")

@@ -16,7 +16,7 @@ from typing import Any
 
 from driftgate.builder.artifact import digest_files, model_files
 from driftgate.builder.build import library_versions
-from driftgate.builder.cache import ENVIRONMENT_VARIABLE, cache_folder
+from driftgate.edges.cache_folder import ENVIRONMENT_VARIABLE, cache_folder
 from driftgate.edges.processes import git_environment, run_git
 from driftgate.errors import BaselineError, quote_lines
 from driftgate.gate.baseline import FILE_NAME

@@ -10,7 +10,7 @@ from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.named_files import read_max_tokens
-from driftgate.inputs.tokens import load_tokenizer
+from driftgate.inputs.recorded_tokenizer import open_tokenizer
 
 
 def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
@@ -94,5 +94,5 @@ def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:
 
 def least_tokens(encoder: Encoder) -> int:
     """Tokens of the shortest input of which something is left: the special ones, and one of each text."""
-    special: int = load_tokenizer(encoder).num_special_tokens_to_add(pair=encoder.takes_pairs)
+    special: int = open_tokenizer(encoder).num_special_tokens_to_add(pair=encoder.takes_pairs)
     return special + (2 if encoder.takes_pairs else 1)

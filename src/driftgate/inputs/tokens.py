@@ -61,17 +61,21 @@ class TokenizedTexts:
         )
 
 
-def tokenize(encoder: Encoder, texts: Sequence[Text]) -> TokenizedTexts:
+def tokenize(encoder: Encoder, texts: Sequence[Text], tokenizer: Any = None) -> TokenizedTexts:
     """Tokenize as the encoder's own tokenizer does, truncating at `encoder.max_tokens`.
 
     A pair gets the special tokens and segments of the tokenizer's own template. Of one that is too long, the longer text is cut
     first ("longest_first", which transformers does unless told otherwise), at the end that the tokenizer cuts.
 
+    Args:
+        tokenizer: what answers, see `recorded_tokenizer.open_tokenizer`; None for transformers' own.
+
     Raises:
         CorpusError: lone surrogates, with the rows. The tokenizers library fails on them without saying which text it was.
     """
     _refuse_lone_surrogates(texts)
-    tokenizer = load_tokenizer(encoder)
+    if tokenizer is None:
+        tokenizer = load_tokenizer(encoder)
     with _ONE_AT_A_TIME:
         encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
         long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]

@@ -12,8 +12,9 @@ from driftgate.arrays import Logits
 from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import BudgetPlan, TokenBatch, make_batches
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.recorded_tokenizer import open_tokenizer
 from driftgate.inputs.texts import Text, map_parts, name_rows, parts_of
-from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer, tokenize
+from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.pipeline import choose_backends, open_built, prepare_backend
 from driftgate.predict.reading.rows import Rejected, Row, Window
 from driftgate.run.device import RunSettings
@@ -49,10 +50,10 @@ def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answ
     (spec,) = choose_backends(backend, device=settings.device.kind)
     built = prepare_backend(encoder, spec)
     opened = open_built(built, settings)
-    tokenizer = load_tokenizer(built.encoder)  # now: its library takes seconds to import
+    tokenizer = open_tokenizer(built.encoder)
     return Answerer(
         built.artifact.sha256 if built.artifact else built.encoder.sha256,
-        lambda texts: tokenize(built.encoder, texts),
+        lambda texts: tokenize(built.encoder, texts, tokenizer),
         lambda batch: opened.prepare(batch)(),
         tokenizer.truncation_side == "left",
     )

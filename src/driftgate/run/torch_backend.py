@@ -9,7 +9,7 @@ import numpy as np
 
 from driftgate.arrays import FloatArray, IntArray, Logits
 from driftgate.backends import REFERENCE, BackendSpec, Precision, Runtime
-from driftgate.builder.cache import cache_folder
+from driftgate.edges.cache_folder import cache_folder
 from driftgate.errors import BackendUnavailableError
 from driftgate.inputs.batches import BatchPlan, TokenBatch, make_batches, pad_rows
 from driftgate.inputs.encoder import Encoder
