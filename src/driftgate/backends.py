@@ -112,8 +112,8 @@ class Step:
     `apply(source, target)` reads the ONNX file `source`, never changes it, and writes the ONNX file `target`; a mapping that
     it returns goes into the manifest's notes. `version` is part of the cache key, and so is a digest of the file that `apply`
     is in: change `version` whenever `apply` would write something else for any other reason. `calibrated` says that `apply`
-    takes a third argument, the `Calibration` to watch the graph on; `infers_shapes` that it takes `shape_inference=`, a bool.
-    `least_opset`: the first one that it works in.
+    takes a third argument, the `Calibration` to watch the graph on; `infers_shapes` that it takes `shape_inference=`, a bool;
+    `tunable` that it takes `recipe=`, forms by module path. `least_opset`: the first one that it works in.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Step:
     apply: Callable[..., Any]
     calibrated: bool = False
     infers_shapes: bool = False
+    tunable: bool = False
     least_opset: int = 0
 
     def __post_init__(self) -> None:
@@ -143,6 +144,7 @@ class BackendSpec:
         published: an ONNX file or folder made elsewhere, used as it is.
         open_with: `(encoder, artifact or None, settings) -> Backend` for a runtime that driftgate does not know.
         calibration: the `Corpus` that calibrated steps watch the graph on; None for the embedded throughput corpus.
+        recipe: the `Recipe` that the tunable one of the steps follows; None for none.
         opset: of the files that are built. `shape_inference`: False for build steps to do without it where they can.
         declared: guarantees other than the usual: `REPEAT` exact, every other invariance bounded.
     """
@@ -155,6 +157,7 @@ class BackendSpec:
     published: Path | None = None
     open_with: Callable[..., Any] | None = None
     calibration: Any = field(default=None, hash=False)
+    recipe: Any = field(default=None, hash=False)
     opset: int = DEFAULT_OPSET
     shape_inference: bool = True
     declared: Mapping[Invariance, Guarantee] = field(default_factory=dict, hash=False)

@@ -211,3 +211,9 @@ def test_segments_are_fed_to_a_graph_that_takes_them() -> None:
     variant = replace(make_variant(measure()), inputs=("input_ids", "attention_mask", "token_type_ids"))
     assert '"token_type_ids": np.array([text.type_ids for text in encoded]' in render_card(make_card(variant))
     assert "type_ids" not in render_card(make_card())
+
+
+def test_a_recipe_is_told_with_the_products_of_each_form() -> None:
+    forms = {"layer.0.output.dense": "float16", "layer.1.output.dense": "float16", "layer.1.query": "int8-range"}
+    text = render_card(make_card(replace(make_variant(measure()), recipe=forms)))
+    assert "float16 for layer.0.output.dense, layer.1.output.dense; int8-range for layer.1.query" in text

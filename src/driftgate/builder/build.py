@@ -51,12 +51,29 @@ def build_artifact(
     if not spec.steps or spec.steps[0] != "export":
         raise BuildError(f"backend {spec.name!r}: its build steps start with 'export', found {spec.steps}")
     require_opset(spec)
+    if spec.recipe is not None:
+        spec.recipe.require_for(encoder.name, encoder.sha256, tunable_step(spec))
     steps = tuple(step if step == "export" else find_step(step) for step in spec.steps)
     folder = _Build(encoder, spec, rebuild, announce).entry(steps)
     for name, note in read_manifest(folder).notes.items():
         if warning := note.get("calibration", {}).get("warning"):
             announce(f"{spec.name}: {name} was calibrated on {warning}")
     return open_artifact(folder / MODEL, spec.precision)
+
+
+def tunable_step(spec: BackendSpec) -> str:
+    """Name and version of the build step that a recipe is for, such as "int8-rowwise@4".
+
+    Raises:
+        OptionError: the backend has none.
+    """
+    for step in map(find_step, spec.steps[1:]):
+        if step.tunable:
+            return f"{step.name}@{step.version}"
+    raise OptionError(
+        f"{spec.name}: it has no products that a recipe could change; choose onnx-int8, onnx-int8-dynamic or "
+        "onnx-int8-dynamic-per-tensor"
+    )
 
 
 def require_opset(spec: BackendSpec) -> None:
@@ -121,7 +138,12 @@ class _Build:
             return f"export@{export.VERSION}{_code(export.__name__)}{chosen}"
         watched = f":{self._corpus.sha256[:12]}{self._cut}" if step.calibrated else ""
         without = ":no-shape-inference" if step.infers_shapes and not self.spec.shape_inference else ""
-        return f"{step.name}@{step.version}{_code(step.apply.__module__)}{watched}{without}"
+        recipe = f":recipe-{self.spec.recipe.digest[:12]}" if self._follows(step) else ""
+        return f"{step.name}@{step.version}{_code(step.apply.__module__)}{watched}{without}{recipe}"
+
+    def _follows(self, step: Step) -> bool:
+        """Whether the step has a recipe that changes anything."""
+        return step.tunable and self.spec.recipe is not None and bool(self.spec.recipe.forms)
 
     @property
     def _cut(self) -> str:
@@ -141,7 +163,9 @@ class _Build:
     def _apply(self, step: Step, source: Path, target: Path) -> dict[str, Any]:
         """Run a step; its notes, if it has any."""
         watched = (self._calibration,) if step.calibrated else ()
-        switch = {"shape_inference": self.spec.shape_inference} if step.infers_shapes else {}
+        switch: dict[str, Any] = {"shape_inference": self.spec.shape_inference} if step.infers_shapes else {}
+        if self._follows(step):
+            switch["recipe"] = self.spec.recipe.forms
         try:
             notes = step.apply(source, target, *watched, **switch)
         except DriftgateError:
@@ -156,7 +180,10 @@ class _Build:
             raise BuildError(*quote_lines(f"{failed}: {type(error).__name__}: {error}")) from error
         if not target.is_file():
             raise BuildError(f"build step {step.name!r} wrote no {target.name}")
-        return {step.name: dict(notes)} if isinstance(notes, Mapping) else {}
+        said = dict(notes) if isinstance(notes, Mapping) else {}
+        if self._follows(step):
+            said["recipe"] = {path: str(form) for path, form in self.spec.recipe.forms.items()}
+        return {step.name: said} if said or isinstance(notes, Mapping) else {}
 
 
 def _code(module: str) -> str:

@@ -9,32 +9,41 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.calibration_texts import Calibration, FeedReader
+from driftgate.builder.kept_products import keep_products, store_halves
 from driftgate.builder.rowwise.products import quantize_tables
 from driftgate.errors import BackendUnavailableError
+from driftgate.inputs.recipe import Form
 from driftgate.onnx_graph.functions import load_inlined
 from driftgate.onnx_graph.graph import has_external_data, refuse_quantized, save_beside
 from driftgate.onnx_graph.onnx_file import read_model
 
 
-def quantize_dynamic_per_channel(source: Path, target: Path) -> None:
+def quantize_dynamic_per_channel(source: Path, target: Path, *, recipe: Mapping[str, Form] | None = None) -> None:
     """ONNX Runtime's dynamic INT8: signed weights, a scale for each output channel; embedding tables too,
     which ONNX Runtime stores unsigned.
 
     Signed weights run 1.9 times faster than unsigned ones where the processor has VNNI; scales per channel
     cost no speed. Activations get one scale for the whole batch: answers depend on batch mates (onnxruntime #10111).
+
+    Args:
+        recipe: products and tables that stay in float32 or float16, by the path of their module.
+
+    Raises:
+        BuildError: the recipe has products that the graph has not, or other forms.
     """
-    _quantize_dynamic(source, target, per_channel=True)
+    _quantize_dynamic(source, target, recipe or {}, per_channel=True)
 
 
-def quantize_dynamic_per_tensor(source: Path, target: Path) -> None:
+def quantize_dynamic_per_tensor(source: Path, target: Path, *, recipe: Mapping[str, Form] | None = None) -> None:
     """As above with one scale for each weight matrix: what most published INT8 models are."""
-    _quantize_dynamic(source, target, per_channel=False)
+    _quantize_dynamic(source, target, recipe or {}, per_channel=False)
 
 
-def _quantize_dynamic(source: Path, target: Path, *, per_channel: bool) -> None:
+def _quantize_dynamic(source: Path, target: Path, recipe: Mapping[str, Form], *, per_channel: bool) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    _refuse_quantized_file(source)
+    graph = _refuse_quantized_file(source).graph
+    kept = keep_products(graph, recipe)
     with _quiet():
         quantize_dynamic(
             source,
@@ -42,7 +51,10 @@ def _quantize_dynamic(source: Path, target: Path, *, per_channel: bool) -> None:
             per_channel=per_channel,
             weight_type=QuantType.QInt8,
             use_external_data_format=has_external_data(source),
+            nodes_to_exclude=list(kept),
         )
+    if Form.FLOAT16 in kept.values():
+        store_halves(target, [name for name, form in kept.items() if form is Form.FLOAT16])
 
 
 def quantize_static(source: Path, target: Path, calibration: Calibration) -> Mapping[str, Any]:

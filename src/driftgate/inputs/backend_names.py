@@ -2,32 +2,34 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from driftgate.backends import PRECISION_CLASSES, REFERENCE, REGISTRY, BackendSpec, Precision, Runtime
 from driftgate.errors import OptionError, UnknownBackendError
+from driftgate.inputs.recipe import SUFFIX, read_recipe, slug
 
 
 def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) -> tuple[BackendSpec, ...]:
-    """Read a comma-separated list of `name` or `name[:class]=PATH`, in the order given.
+    """Read a comma-separated list of `name`, `name+RECIPE.toml` or `name[:class]=PATH`, in the order given.
 
     A published artifact without a class gets it from its graph when it is opened.
 
     Raises:
         UnknownBackendError: names nobody registered.
         OptionError: an empty list, a name given twice or that stands for something else, an unknown class, no path behind the
-            equals sign.
+            equals sign, a recipe that cannot be read or is of another backend.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise OptionError(f"no backend in {text!r}; known backends: {', '.join(registry)}")
-    unknown = [part for part in parts if "=" not in part and part not in registry]
+    unknown = [part for part in parts if "=" not in part and part.partition("+")[0] not in registry]
     if unknown:
         raise UnknownBackendError(
             f"unknown backend {', '.join(map(repr, unknown))}; known: {', '.join(registry)}; "
             "a published artifact is named as NAME=PATH"
         )
-    specs = [registry[part] if part in registry else _parse_published(part, registry) for part in parts]
+    specs = [_parse(part, registry) for part in parts]
     names = [spec.name for spec in specs]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -35,6 +37,25 @@ def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) ->
     if REFERENCE in names:  # its own answers would stand in for what it is compared with
         raise OptionError(f"backend name {REFERENCE!r}: results call torch's answers so; choose another")
     return tuple(specs)
+
+
+def _parse(part: str, registry: Mapping[str, BackendSpec]) -> BackendSpec:
+    name, plus, path = part.partition("+")
+    if part in registry:
+        return registry[part]
+    return _parse_recipe(part, registry[name], path) if plus and name in registry else _parse_published(part, registry)
+
+
+def _parse_recipe(part: str, spec: BackendSpec, path: str) -> BackendSpec:
+    """As `onnx-int8+recipe.toml`: called "onnx-int8-recipe", after the file."""
+    if not path.endswith(SUFFIX):
+        raise OptionError(
+            f"{part!r}: expected a recipe behind the plus sign, a {SUFFIX} file such as driftgate tune writes"
+        )
+    recipe = read_recipe(Path(path))
+    if recipe.backend != spec.name:
+        raise OptionError(f"{part!r}: the recipe is of backend {recipe.backend!r}; name it as {recipe.backend}+{path}")
+    return replace(spec, name=f"{spec.name}-{slug(recipe.name)}", recipe=recipe)
 
 
 def _parse_published(part: str, registry: Mapping[str, BackendSpec]) -> BackendSpec:

@@ -234,7 +234,14 @@ def _made_from(card: Card) -> list[Markdown | str]:
 
 
 def _recipe(variant: Variant) -> str:
-    return " ▶ ".join(variant.steps)
+    steps = " ▶ ".join(variant.steps)
+    if not variant.recipe:
+        return steps
+    forms: dict[str, list[str]] = {}
+    for path, form in variant.recipe.items():
+        forms.setdefault(form, []).append(path)
+    kept = "; ".join(f"{form} for {', '.join(paths)}" for form, paths in forms.items())
+    return f"{steps}; by a recipe, these products are stored otherwise: {kept}"
 
 
 def _versions(variants: Sequence[Variant]) -> str:

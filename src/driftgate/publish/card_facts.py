@@ -84,6 +84,7 @@ class Variant:
         inputs: names, in graph order.
         steps: build steps with their versions. `versions`: of the libraries that took part.
         assessment: what was measured of it, and the verdicts.
+        recipe: products that are stored in another form than the backend's own, by the path of their module.
     """
 
     model: str
@@ -96,6 +97,7 @@ class Variant:
     steps: tuple[str, ...]
     versions: Mapping[str, str]
     assessment: BackendAssessment
+    recipe: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def measured(self) -> Measured:

@@ -156,4 +156,5 @@ def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment
         steps=made.steps,
         versions=made.versions,
         assessment=assessment,
+        recipe={path: form for note in made.notes.values() for path, form in note.get("recipe", {}).items()},
     )

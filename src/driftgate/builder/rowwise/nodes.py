@@ -1,26 +1,35 @@
 """Row-wise INT8: every operator of the graph written anew, on rows where it reads tokens, as it was elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.builder.rowwise.forms import FormedProducts
 from driftgate.builder.rowwise.products import Products, write_table
+from driftgate.builder.rowwise.recipes import Recipes
 from driftgate.builder.rowwise.token_rows import AttentionWriter, Layout, Rows
 from driftgate.errors import BuildError
+from driftgate.inputs.recipe import Form
 from driftgate.onnx_graph.graph import GraphWriter, attribute, refuse_quantized, save_beside
 from driftgate.onnx_graph.lower import lower_functions
 
 
 class NodeWriter:
-    """One rewrite of one graph. A handler returns whether it wrote the node."""
+    """One rewrite of one graph. A handler returns whether it wrote the node.
 
-    def __init__(self, graph: GraphWriter) -> None:
+    Args:
+        recipe: forms of products and tables that are not to be row-wise INT8, by the path of their module.
+    """
+
+    def __init__(self, graph: GraphWriter, recipe: Mapping[str, Form] | None = None) -> None:
+        self._recipe = Recipes(recipe or {})
         self._graph = graph
         self._layout = Layout(graph)
         self._products = Products(graph)
+        self._formed = FormedProducts(graph, self._products)
         self._attention = AttentionWriter(graph, self._layout)
 
     def rewrite(self) -> int:
@@ -31,13 +40,15 @@ class NodeWriter:
                 for index, name in enumerate(node.input):
                     node.input[index] = self._layout.as_batch(name)
                 self._graph.append(node)
+        self._recipe.require_read()
         self._graph.finish()
         return self._products.count
 
     def _gather(self, node: Any) -> bool:
         """An embedding table by entry; or the first token of each text."""
         (name, index), out = node.input, node.output[0]
-        if write_table(self._graph, node):
+        form = self._recipe.of(node) if self._graph.matrix(name) is not None else None
+        if write_table(self._graph, node) if form is None else self._write_float_table(node, form):
             if index == "input_ids":
                 self._layout.add_tokens(out, self._graph.width(name))
             return True
@@ -48,25 +59,44 @@ class NodeWriter:
             return True
         return False
 
+    def _write_float_table(self, node: Any, form: Form) -> bool:
+        if form not in (Form.FLOAT32, Form.FLOAT16):
+            raise BuildError(
+                f"recipe: {node.name} is a table of embeddings; expected {Form.FLOAT32} or {Form.FLOAT16}, found {form}"
+            )
+        graph, (name, index), out = self._graph, node.input, node.output[0]
+        if form is Form.FLOAT32:
+            graph.node("Gather", [name, index], out, axis=0)
+            return True
+        half = graph.constant(np.asarray(graph.value(name), np.float16), f"{name}/float16")
+        graph.node("Cast", [graph.node("Gather", [half, index], f"{out}/float16", axis=0)], out, to=graph.FLOAT)
+        return True
+
+    def _product(self, node: Any, rows: Rows, weight: str, matrix: NDArray[np.float32], out: str) -> Rows:
+        form = self._recipe.of(node)
+        if form is None:
+            return self._products.write(rows, weight, matrix, out)
+        return self._formed.write(form, rows, weight, matrix, out, node.name)
+
     def _matmul(self, node: Any) -> bool:
         (name, weight), out = node.input, node.output[0]
         matrix = self._graph.matrix(weight)
         if matrix is None:
             return False
         if self._layout.width(name) == len(matrix):
-            product = self._products.write(self._layout.open_rows(name), weight, matrix, out)
+            product = self._product(node, self._layout.open_rows(name), weight, matrix, out)
             self._layout.set_rows(out, product, matrix.shape[1])
         else:
-            self._write_elsewhere(name, weight, matrix, out)
+            self._write_elsewhere(node, name, weight, matrix)
         return True
 
-    def _write_elsewhere(self, name: str, weight: str, matrix: NDArray[np.float32], out: str) -> None:
+    def _write_elsewhere(self, node: Any, name: str, weight: str, matrix: NDArray[np.float32]) -> None:
         """A product of what is not known to be (batch, sequence, width): in rows, and back to its own shape."""
-        graph = self._graph
+        graph, out = self._graph, node.output[0]
         flat = graph.constant(np.array([-1, len(matrix)], np.int64))
         rows = graph.node_once("Reshape", [name, flat], f"{name}/elsewhere")
         count = graph.node_once("Shape", [rows], f"{name}/elsewhere/count", start=0, end=1)
-        product = self._products.write(Rows(rows, count=count), weight, matrix, out)
+        product = self._product(node, Rows(rows, count=count), weight, matrix, out)
         leading = graph.node_once("Shape", [name], f"{name}/leading", start=0, end=-1)
         width = graph.constant(np.array([matrix.shape[1]], np.int64))
         shape = graph.node("Concat", [leading, width], f"{out}/shape", axis=0)
@@ -119,7 +149,7 @@ class NodeWriter:
             layout.add_tokens(out, width)
             return False
         rows = self._graph.copy(node, [layout.rows(name).name, *rest], f"{out}/rows")
-        layout.set_rows(out, Rows(rows), width)
+        layout.set_rows(out, Rows(rows, gains=self._graph.value(rest[0])), width)
         return True
 
     def _mean(self, node: Any) -> bool:
@@ -187,17 +217,20 @@ def _sum(first: NDArray[np.float64] | None, second: NDArray[np.float64] | None) 
     return first + second
 
 
-def quantize_rowwise(source: Path, target: Path) -> None:
+def quantize_rowwise(source: Path, target: Path, *, recipe: Mapping[str, Form] | None = None) -> None:
     """Quantize the float32 graph `source`, for a CPU, row by row.
 
+    Args:
+        recipe: forms of products and tables that are not to be row-wise INT8, by the path of their module.
+
     Raises:
-        BuildError: nothing in the graph can be quantized, or it is quantized already.
+        BuildError: nothing in the graph can be quantized, it is quantized already, or the recipe does not fit it.
     """
     import onnx
 
     model = onnx.load(source)
     refuse_quantized(model, source)
     lower_functions(model)
-    if not NodeWriter(GraphWriter(model)).rewrite():
+    if not NodeWriter(GraphWriter(model), recipe).rewrite() and not recipe:
         raise BuildError(f"{source.name}: found no product with a constant matrix to quantize")
     save_beside(model, source, target)

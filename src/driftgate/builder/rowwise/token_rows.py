@@ -25,12 +25,14 @@ class Rows:
         offset: a constant still to be added to every row, float64, (width,): most of them end in another constant.
         from_gelu: whether GELU made them: none is below its least value.
         count: the number of rows, int64, (1,).
+        gains: of the LayerNorm that made them, float32, (width,); None where nothing did.
     """
 
     name: str
     offset: NDArray[np.float64] | None = None
     from_gelu: bool = False
     count: str = TOKENS
+    gains: NDArray[np.float32] | None = None
 
 
 class Layout:
