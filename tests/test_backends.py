@@ -161,7 +161,7 @@ CLASS_NAMES += [f"{name}-single-label" for name in CLASS_NAMES]
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
 def test_no_backend_is_called_like_a_class_whose_bounds_it_would_take(name: str) -> None:
-    with pytest.raises(OptionError, match=f"backend name '{name}': bounds of a precision class"):
+    with pytest.raises(OptionError, match=f"backend name '{name}': it is reserved for the bounds of a precision class"):
         BackendSpec(name, Precision.FP32, Runtime.ONNXRUNTIME)
     with pytest.raises(OptionError, match="precision class"):
         parse_backends(f"{name}:fp32=model.onnx")
@@ -191,5 +191,5 @@ def test_no_name_is_a_class_and_a_mark_more(name: str) -> None:
 
 def test_no_backend_passes_for_what_it_is_compared_with() -> None:
     """Its own answers would stand on both sides of every comparison of quality."""
-    with pytest.raises(OptionError, match="backend name 'reference': results call torch's answers so"):
+    with pytest.raises(OptionError, match="backend name 'reference': it is reserved for torch in the results"):
         parse_backends("torch,reference=model.onnx")

@@ -179,7 +179,7 @@ class BackendSpec:
             )
         if self.name in CLASS_KEYS or self.name.endswith(SINGLE_LABEL):
             raise OptionError(
-                f"backend name {self.name!r}: bounds of a precision class, or of one kind of head, are called so; choose "
+                f"backend name {self.name!r}: it is reserved for the bounds of a precision class or of a kind of head; choose "
                 f"another, such as 'my-{self.name}'"
             )
 

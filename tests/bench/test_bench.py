@@ -299,8 +299,9 @@ def test_two_blocks_give_a_speed_but_no_ratio() -> None:
     _, second = to_json(run)["configurations"]
     assert second["ratio_to_anchor"] is None
     shown = render_run(run, 100)
-    assert "no ratio from fewer than 3 blocks" in shown
-    assert "x torch [min, max]" in shown
+    assert "a speedup needs at least 3 blocks" in shown
+    assert "speedup [min, max]" in shown
+    assert "speedup: relative to torch" in shown
 
 
 def test_the_terminal_shows_speed_spread_ratio_and_who_takes_turns() -> None:
@@ -309,12 +310,14 @@ def test_the_terminal_shows_speed_spread_ratio_and_who_takes_turns() -> None:
         throughput(configuration("onnx-int8", workers=4), 1.0, 0.5, 0.5),
     )
     lines = render_run(run, 100).splitlines()
-    assert lines[0] == "normal: 100 rows on NVIDIA H200, 2 cores"
+    assert " ".join(lines[:2]).startswith(
+        "normal: 100 rows on NVIDIA H200, 2 cores; medians of 3 blocks; speedup: relative to torch"
+    )
     (row,) = [line for line in lines if "onnx-int8 " in line and "4 x 1*" in line]
     assert "200.0 [100.0, 200.0]" in row
     assert "4.00 [2.00, 4.00]" in row
     assert "25%" in row
-    assert "* more threads than the 2 cores: they take turns" in lines
+    assert "* more threads than the 2 cores of the machine, so that they take turns" in lines
     assert lines[-1] == "best of onnx-int8: 200.0 texts/s, plan b8, workers x threads 4 x 1"
 
 

@@ -200,7 +200,7 @@ def test_more_threads_than_cores_are_said(bench: Command, published: Path, monke
         (("--batch-sizes", "1,x"), "--batch-sizes '1,x'"),
         (("--backends", "onnx-fp32,onnx-fp32"), "given twice"),
         (("--corpus-rows", "1", "--workers", "2"), "too few for 2 workers"),
-        (("--corpus", "normal", "--corpus", "normal"), "a name is there twice"),
+        (("--corpus", "normal", "--corpus", "normal"), "two of them have the same name"),
         (("--corpus", "nowhere.csv"), "no such file"),
         (("--text-column", "body"), "--text-column 'body'"),
         (("--device", "tpu"), "expected cpu, cuda or cuda:N"),

@@ -125,7 +125,9 @@ def test_an_artifact_is_asked_as_the_class_in_its_manifest(publish: Publish, bac
 def test_an_artifact_is_not_taken_for_another_backend(publish: Publish) -> None:
     folder = publish("model.onnx")
     write_manifest(folder, "onnx-int8", "int8-rowwise")
-    with pytest.raises(ArtifactError, match=r"no ONNX file answers to backend 'onnx-fp32'.*model.onnx \(onnx-int8\)"):
+    with pytest.raises(
+        ArtifactError, match=r"no ONNX file is named after backend 'onnx-fp32'.*model.onnx \(onnx-int8\)"
+    ):
         find_model(str(folder), "onnx-fp32")
 
 
@@ -154,7 +156,7 @@ def test_several_artifacts_are_told_apart_by_backend(publish: Publish, tmp_path:
     for backend, precision in (("onnx-fp32", "fp32"), ("onnx-int8", "int8-rowwise")):
         write_manifest(publish("model.onnx", name=backend), backend, precision)
     assert find_model(str(tmp_path), "onnx-int8").backend.startswith("artifact-onnx-int8:int8-rowwise=")
-    with pytest.raises(ArtifactError, match="onnx-fp32, onnx-int8; say which with backend"):
+    with pytest.raises(ArtifactError, match="onnx-fp32, onnx-int8; name one with backend"):
         find_model(str(tmp_path))
     with pytest.raises(ArtifactError, match="onnx-fp32, onnx-int8; 'onnx-fp16' is none of them"):
         find_model(str(tmp_path), "onnx-fp16")
@@ -224,8 +226,12 @@ def test_a_published_file_says_nothing_of_its_class(publish: Publish) -> None:
             "several ONNX files: onnx/model_O1.onnx, onnx/model_O2.onnx",
         ),
         (("model.onnx", "onnx/model.onnx"), "model", "several ONNX files"),
-        (("onnx/model.onnx",), "onnx-int8", "no ONNX file answers to backend 'onnx-int8'.*no weights to build it from"),
-        (("onnx/model.onnx",), "torch", "no ONNX file answers to backend 'torch'"),
+        (
+            ("onnx/model.onnx",),
+            "onnx-int8",
+            "no ONNX file is named after backend 'onnx-int8'.*no weights to build it from",
+        ),
+        (("onnx/model.onnx",), "torch", "no ONNX file is named after backend 'torch'"),
     ],
 )
 def test_an_ambiguous_or_absent_file_is_answered_with_those_there_are(
@@ -274,7 +280,7 @@ def test_a_file_without_a_tokenizer_is_refused_with_what_was_looked_for_and_foun
 
 
 def test_a_path_with_a_comma_is_refused(publish: Publish) -> None:
-    with pytest.raises(OptionError, match="a comma separates backends"):
+    with pytest.raises(OptionError, match="commas separate backends"):
         find_model(str(publish("model.onnx", name="a,b")))
 
 

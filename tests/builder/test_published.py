@@ -150,7 +150,7 @@ def test_another_number_of_labels_is_refused(
     copy_model: CopyModel, make_tiny_encoder: Callable[..., Path], tmp_path: Path
 ) -> None:
     other = load_encoder(make_tiny_encoder(tmp_path / "other", labels=("joy", "anger", "surprise")))
-    with pytest.raises(ArtifactError, match="gives 4 outputs, the encoder other has 3 labels"):
+    with pytest.raises(ArtifactError, match="expected 3 outputs, one for each label of the encoder other, found 4"):
         open_as(f"mine={copy_model()}", other)
 
 
@@ -273,5 +273,5 @@ def test_a_graph_that_answers_with_probabilities_is_refused(last: str, copy_mode
         node.output[:] = ["scores" if name == output else name for name in node.output]
     model.graph.node.append(onnx.helper.make_node(last, ["scores"], [output]))
     onnx.save(model, path)
-    with pytest.raises(ArtifactError, match=f"comes out of {last}: these are probabilities, expected logits"):
+    with pytest.raises(ArtifactError, match=f"is computed by {last}, which gives probabilities; expected logits"):
         open_as(f"mine={path}", encoder)

@@ -410,7 +410,7 @@ def test_a_corpus_without_rows_is_refused(
 @pytest.mark.parametrize("bad", ['{"text": ""}', '{"text": " \\t"}', "{}", '{"text": null}', '{"text": 7}'])
 def test_rows_without_text_are_named(write: Write, encoder: Encoder, bad: str) -> None:
     content = f'{{"text": "hello"}}\n{bad}\n{{"text": "thanks"}}\n{bad}\n'
-    with pytest.raises(CorpusError, match="2 of 4 rows have empty or missing text: line 2, line 4; mend or remove"):
+    with pytest.raises(CorpusError, match="2 of 4 rows have empty or missing text: line 2, line 4; correct or remove"):
         load_corpus(write("c.jsonl", content), encoder)
 
 

@@ -119,7 +119,7 @@ def test_without_network_the_files_in_the_cache_are_those_there_are(hub: Hub) ->
     find_model(ID, "onnx-int8")
     hub.online = False
     assert find_model(ID, "onnx-int8").backend.endswith("model_quantized.onnx")
-    with pytest.raises(ArtifactError, match="no ONNX file answers to backend 'onnx-fp32'"):
+    with pytest.raises(ArtifactError, match="no ONNX file is named after backend 'onnx-fp32'"):
         find_model(ID, "onnx-fp32")
 
 
@@ -131,7 +131,9 @@ def test_without_network_and_cache_the_refusal_says_what_to_check(
         raise offline
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    with pytest.raises(EncoderError, match=r"the hub did not give it.*check the name, the network and HF_HUB_OFFLINE"):
+    with pytest.raises(
+        EncoderError, match=r"could not be fetched from the hub.*check the name, the network and HF_HUB_OFFLINE"
+    ):
         find_model(ID)
 
 
@@ -291,7 +293,7 @@ def test_without_network_the_cached_rows_are_pinned_by_their_own_commit(
     offline(monkeypatch)
     assert load_corpus("hub:data", encoder).pinned == f"hub:data@{COMMIT}::test"
     with pytest.raises(
-        CorpusError, match=r"the hub did not give it \(ConnectionError.*HF_HUB_OFFLINE, run it once online"
+        CorpusError, match=r"could not be fetched from the hub \(ConnectionError.*HF_HUB_OFFLINE, run it once online"
     ):
         load_corpus("hub:data@main", encoder)
 
@@ -309,7 +311,7 @@ def test_rows_whose_commit_nobody_knows_are_refused(
 ) -> None:
     offline(monkeypatch)
     datasets.splits["test"].cache_files = []
-    with pytest.raises(CorpusError, match="nobody knows which revision the local cache holds"):
+    with pytest.raises(CorpusError, match="the revision in the local cache is unknown"):
         load_corpus("hub:data", encoder)
 
 

@@ -59,7 +59,7 @@ def test_the_least_limit_leaves_a_token_of_each_text(encoder: Encoder, pairs: bo
 def test_a_limit_beyond_the_encoders_own_is_refused_with_both_numbers(encoder: Encoder) -> None:
     assert limit_tokens(encoder, 64) == encoder
     with pytest.raises(
-        OptionError, match=r"max_tokens 65: expected 3 to 64; .* 64 is the longest input of the encoder"
+        OptionError, match=r"max_tokens 65: expected 3 to 64: .* 64 is the longest input of the encoder"
     ):
         limit_tokens(encoder, 65)
     with pytest.raises(OptionError, match="max tokens 0"):

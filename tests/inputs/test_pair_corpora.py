@@ -131,7 +131,9 @@ def test_an_empty_second_text_is_refused_with_its_row(empty: object, encoder: En
     path = tmp_path / "pairs.jsonl"
     rows = [{"text": "one", "second": "two"}, {"text": "one", "second": empty}]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    with pytest.raises(CorpusError, match="1 of 2 rows have an empty or missing second text: line 2; mend or remove"):
+    with pytest.raises(
+        CorpusError, match="1 of 2 rows have an empty or missing second text: line 2; correct or remove"
+    ):
         load_corpus(path, encoder, Columns(pair="second"))
 
 

@@ -230,7 +230,10 @@ def test_a_time_whose_answers_differ_from_untimed_ones_is_not_saved(make_project
 def test_a_backend_registered_under_the_name_of_a_class_is_refused(make_project: Callable[..., Project]) -> None:
     run = make_project(conftest=CONFTEST.replace('"onnx-copied"', '"checkpoint"')).pytest("--backends=checkpoint")
     assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert "backend name 'checkpoint': bounds of a precision class, or of one kind of head, are called so" in run.output
+    assert (
+        "backend name 'checkpoint': it is reserved for the bounds of a precision class or of a kind of head"
+        in run.output
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["options.md", "commands.md"])
+@pytest.mark.parametrize("name", ["options.md", "commands.md", "metrics.md"])
 def test_a_written_page_is_what_the_program_says(name: str) -> None:
     written = load(DOCS / "reference_pages.py").PAGES[name]()
     assert (DOCS / name).read_text(encoding="utf-8") == written, "write it anew: python docs/reference_pages.py"

@@ -271,7 +271,7 @@ def test_a_link_out_of_the_folder_is_never_read(name: str, folder: Path, encoder
 def test_code_in_the_folder_is_not_run(folder: Path, encoder: Encoder) -> None:
     change_json(folder / "tokenizer_config.json", lambda config: config.update(auto_map={"AutoTokenizer": "own.Own"}))
     (folder / "own.py").write_text("raise SystemExit('code was run')", encoding="utf-8")
-    with pytest.raises(UnsafeFileError, match="brings code of its own"):
+    with pytest.raises(UnsafeFileError, match="comes with code of its own"):
         compare_shipped(folder / "model.onnx", encoder, CORPUS)
 
 

@@ -66,7 +66,7 @@ def _external() -> bytes:
         (bytes(range(256)), "bytes of something else"),
         (_message(TensorProto(data_type=TensorProto.INT64, dims=[-1], int64_data=[1])), "its shape is (-1,)"),
         (_message(TensorProto(data_type=TensorProto.INT64, dims=[1 << 50], int64_data=[1])), "cut off or damaged"),
-        (_external(), "its numbers are said to lie in another file"),
+        (_external(), "its values are stored in another file"),
     ],
     ids=["empty", "model", "sequence", "map", "npy", "lfs", "truncated", "bytes", "negative", "huge", "external"],
 )

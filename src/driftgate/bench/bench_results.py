@@ -16,6 +16,7 @@ from driftgate.bench.throughput_files import (
 )
 from driftgate.files import write_whole
 from driftgate.measure.timings import Configuration, Ratio, Throughput, paired_seconds, speed_ratio
+from driftgate.results.console import plain
 from driftgate.results.tables import make_table, render
 
 SCHEMA = 1
@@ -151,10 +152,14 @@ def render_run(run: ThroughputRun, width: int) -> str:
 
 def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]:
     about, cores = run.header["corpora"][corpus], run.header["cores"]
-    title = f"{corpus}: {about['rows']} rows on {run.header['device']['name']}, {cores} cores"
-    numbers = ["texts/s [min, max]", f"x {run.anchor} [min, max]", "blocks"]
-    table = make_table("plan", ["workers x threads", "padding"], "backend", numbers, title=title)
     mine = [throughput for throughput in run.throughputs if throughput.configuration.corpus == corpus]
+    blocks = sorted({len(throughput.blocks) for throughput in mine})
+    title = plain(
+        f"{corpus}: {about['rows']} rows on {run.header['device']['name']}, {cores} cores; medians of "
+        f"{' or '.join(map(str, blocks))} blocks; speedup: relative to {run.anchor}"
+    )
+    numbers = ["texts/s [min, max]", "speedup [min, max]"]
+    table = make_table("plan", ["workers x threads", "padding"], "backend", numbers, title=title)
     for throughput in mine:
         one, speeds, ratio = throughput.configuration, np.array(throughput.texts_per_second), run.ratio(throughput)
         table.add_row(
@@ -164,13 +169,12 @@ def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]
             one.backend,
             f"{np.median(speeds):.1f} [{speeds.min():.1f}, {speeds.max():.1f}]",
             f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "-",
-            str(len(throughput.blocks)),
         )
-    yield render(table, width)
+    yield render(table, width, 100)
     if any(run.oversubscribed(throughput.configuration) for throughput in mine):
-        yield f"* more threads than the {cores} cores: they take turns\n"
+        yield f"* more threads than the {cores} cores of the machine, so that they take turns\n"
     if any(len(throughput.blocks) < MIN_BLOCKS for throughput in mine):
-        yield f"no ratio from fewer than {MIN_BLOCKS} blocks\n"
+        yield f"a speedup needs at least {MIN_BLOCKS} blocks\n"
     yield from _render_bests(mine)
 
 

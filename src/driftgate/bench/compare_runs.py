@@ -132,7 +132,7 @@ def require_baseline(series: Iterable[Series], baseline: str) -> None:
 
 def best_table(series: Sequence[Series], baseline: str | None = None) -> Table:
     """The best of each corpus, device and backend: what the bars show."""
-    ratio = [f"x {baseline}"] if baseline else []
+    ratio = [f"speedup vs {baseline}"] if baseline else []
     table = make_table("corpus", "device", "backend", ["texts/s", "workers x batch size", *ratio])
     speeds = {(each.corpus, each.device): each.best.texts_per_second for each in series if each.backend == baseline}
     for each in series:

@@ -144,7 +144,7 @@ def grid_table(rows: Sequence[GridRow]) -> Table:
     """Mean latency in ms by shape, a line for each backend and thread count."""
     shapes = _shapes(rows)
     title = "mean latency in ms of a batch; b: batch size, s: sequence length"
-    table = make_table("backend", "computes in", ["threads", *shapes], title=title)
+    table = make_table("backend", "compute dtype", ["threads", *shapes], title=title)
     for (backend, cell), latencies in _by_configuration(rows).items():
         means = [f"{latencies[shape].average_latency_ms:.2f}" if shape in latencies else "-" for shape in shapes]
         table.add_row(backend, cell.precision, str(cell.threads), *means)

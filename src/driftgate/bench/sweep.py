@@ -124,7 +124,7 @@ def prepare_bench(
     """
     names = [corpus.name for corpus in corpora]
     if len(set(names)) < len(names):
-        raise OptionError(f"corpora {', '.join(names)}: a name is there twice; rename a file")
+        raise OptionError(f"corpora {', '.join(names)}: two of them have the same name; rename a file")
     specs = [spec for model in models for spec in choose_backends(model.backend, device=sweep.device.kind)]
     first = models[0].encoder
     for model, spec in zip(models, specs, strict=True):

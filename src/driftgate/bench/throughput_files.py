@@ -81,7 +81,7 @@ def read_throughput_table(path: Path) -> ThroughputTable:
     """
     parts = path.stem.split("_")
     if len(parts) != 3 or not all(parts):  # noqa: PLR2004 - device, backend, corpus
-        raise ResultsError(f"{path}: expected a name such as DEVICE_BACKEND_CORPUS.tsv, parted by two underscores")
+        raise ResultsError(f"{path}: expected a name such as DEVICE_BACKEND_CORPUS.tsv, separated by two underscores")
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -93,10 +93,10 @@ def read_throughput_table(path: Path) -> ThroughputTable:
     ]
     expected = ", ".join(HEADER)
     if not lines:
-        raise ResultsError(f"{path}: it is empty; expected the columns {expected}, parted by tabs")
+        raise ResultsError(f"{path}: it is empty; expected the columns {expected}, separated by tabs")
     if tuple(lines[0][1]) != HEADER:
         found = ", ".join(repr(name[:40]) for name in lines[0][1][:10])
-        raise ResultsError(f"{path}, line 1: expected the columns {expected}, parted by tabs, found {found}")
+        raise ResultsError(f"{path}, line 1: expected the columns {expected}, separated by tabs, found {found}")
     if len(lines) == 1:
         raise ResultsError(f"{path}: a header and no rows; measure again")
     rows = tuple(_read_row(path, number, fields) for number, fields in lines[1:])

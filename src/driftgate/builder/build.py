@@ -85,7 +85,7 @@ def require_opset(spec: BackendSpec) -> None:
     lowest, highest = export.OPSETS.start, export.OPSETS.stop - 1
     if not isinstance(spec.opset, int) or spec.opset not in export.OPSETS:
         raise OptionError(
-            f"opset {spec.opset}: expected {lowest} to {highest}, what the exporter writes and ONNX Runtime runs; "
+            f"opset {spec.opset}: expected {lowest} to {highest}, the opsets that the exporter writes and ONNX Runtime runs; "
             f"the default is {DEFAULT_OPSET}"
         )
     for step in map(find_step, spec.steps[1:]):

@@ -80,7 +80,7 @@ def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Mode
     if artifacts:
         chosen = backend or (next(iter(artifacts)) if len(artifacts) == 1 else "")
         if chosen not in artifacts:
-            asked = f"{backend!r} is none of them" if backend else f"say which with {option('backend')}"
+            asked = f"{backend!r} is none of them" if backend else f"name one with {option('backend')}"
             raise ArtifactError(f"{folder}: it holds the artifacts {', '.join(artifacts)}; {asked}")
         return _look_into(artifacts[chosen], backend, allow_pickle=allow_pickle)
     # Neither weights nor ONNX files: what an encoder's folder lacks is said there.
@@ -92,7 +92,9 @@ def _open_file(path: Path, backend: str | None) -> Model:
     if path.suffix != ".onnx":
         raise ArtifactError(f"{path}: expected a folder, a hub id or an .onnx file")
     if "," in str(path):
-        raise OptionError(f"{path}: a comma separates backends, so no path may have one; rename or link it")
+        raise OptionError(
+            f"{path}: a path may have no comma, because commas separate backends; rename the file or link to it"
+        )
     if backend and "=" not in backend:  # else several would be read from one file
         _choose(str(path), [path.name], backend, _built(path.parent))
     name, precision = path.stem, ""
@@ -143,7 +145,7 @@ def _choose(where: str, files: Sequence[str], backend: str | None, built: Mappin
     shown = ", ".join(f"{file} ({built[file]})" if file in built else file for file in files)
     if not found:
         raise ArtifactError(
-            f"{where}: no ONNX file answers to backend {backend!r}, and there are no weights to build it from; "
+            f"{where}: no ONNX file is named after backend {backend!r}, and there are no weights to build it from; "
             f"found {shown}; name one by its stem"
         )
     asked = f" that answer to {backend!r}" if backend else ""

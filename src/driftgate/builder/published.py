@@ -89,7 +89,7 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
     outputs = shape[-1].dim_value if shape else 0
     if outputs and outputs != len(encoder.labels):
         raise ArtifactError(
-            f"{path}: gives {outputs} outputs, the encoder {encoder.name} has {len(encoder.labels)} labels"
+            f"{path}: expected {len(encoder.labels)} outputs, one for each label of the encoder {encoder.name}, found {outputs}"
         )
     config = path.parent / "config.json"
     if is_own_file(config, folder_of(path)):
@@ -97,7 +97,7 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
             id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
             labels = tuple(id2label[index] for index in sorted(id2label, key=int))
         except (ValueError, TypeError, AttributeError) as error:
-            raise ArtifactError(f"{config}: its labels cannot be read ({error}); mend or remove the file") from error
+            raise ArtifactError(f"{config}: its labels cannot be read ({error}); correct or remove the file") from error
         if labels and labels != encoder.labels:
             raise ArtifactError(f"{config}: its labels, or their order, are not those of the encoder {encoder.name}")
 
@@ -106,8 +106,8 @@ def _check_output(path: Path, graph: Any) -> None:
     last = makers(graph).get(graph.output[0].name)
     if last is not None and last.op_type in ("Sigmoid", "Softmax"):
         raise ArtifactError(
-            f"{path}: its output {graph.output[0].name!r} comes out of {last.op_type}: these are probabilities, expected logits; "
-            "export the model without its last activation"
+            f"{path}: its output {graph.output[0].name!r} is computed by {last.op_type}, which gives probabilities; "
+            "expected logits; export the model without its final activation"
         )
 
 

@@ -112,7 +112,7 @@ def _quantize_with_optimum(source: Path, target: Path, preset: str) -> None:
         from optimum.onnxruntime.configuration import AutoQuantizationConfig
     except ImportError as error:
         raise BackendUnavailableError(
-            f"Optimum quantizes with its preset {preset}, and cannot be imported here ({error}); "
+            f"the preset {preset} is part of Optimum, which cannot be imported here ({error}); "
             'install "driftgate[optimum]" in an environment with transformers 4.57'
         ) from error
     from transformers import PretrainedConfig

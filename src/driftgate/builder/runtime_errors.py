@@ -55,8 +55,8 @@ _KNOWN = (
     ),
     (
         r"Could not find an implementation for (?P<operator>\S+) node",
-        "operators on types that ONNX Runtime computes here",
-        "{operator} on another",
+        "operators with types that ONNX Runtime supports here",
+        "{operator} with a type that it does not support",
         "export it in another precision or opset",
     ),
     (

@@ -65,7 +65,7 @@ def _attend(
     from transformers.integrations.sdpa_attention import repeat_kv
 
     if softcap is not None:
-        raise BuildError("its attention caps scores (softcap): only encoders without are known here")
+        raise BuildError("its attention caps scores (softcap), which is not supported")
     groups = getattr(module, "num_key_value_groups", 1)
     if groups > 1:
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
@@ -124,7 +124,9 @@ def leave_whole() -> Any:
         scale: float | None = None, enable_gqa: bool = False,
     ) -> Any:  # fmt: skip
         if attn_mask is None or is_causal or enable_gqa or dropout_p:
-            raise BuildError("its attention is causal, or takes no mask: only encoders are known here")
+            raise BuildError(
+                "its attention is causal or takes no mask; only bidirectional attention with a mask is supported"
+            )
         if attn_mask.dtype is torch.bool:
             attn_mask = torch.where(attn_mask, 0.0, torch.finfo(query.dtype).min)
         return torch.onnx.ops.symbolic(

@@ -104,7 +104,7 @@ def _time_needed(verdicts: Collection[CellVerdict], timing: Timing, options: Gat
     needed = [found.rounds_needed for found in open_cells if found.rounds_needed]
     said = f"out of time after {timing.seconds:.0f} s of --gate-budget {options.budget_seconds:g}"
     if len(needed) < len(open_cells):
-        return f"{said}; rounds differ so much from each other that no budget would do: quieten the machine"
+        return f"{said}; rounds differ so much from each other that no budget would be enough: use a quieter machine"
     rounds = max([options.rule.least_rounds, *needed])
     seconds = sum(timing.seconds_a_round[found.cell] for found in open_cells)
     return (

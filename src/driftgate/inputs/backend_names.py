@@ -35,7 +35,7 @@ def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) ->
     if repeated:
         raise OptionError(f"backends given twice: {', '.join(repeated)}; name each once")
     if REFERENCE in names:  # its own answers would stand in for what it is compared with
-        raise OptionError(f"backend name {REFERENCE!r}: results call torch's answers so; choose another")
+        raise OptionError(f"backend name {REFERENCE!r}: it is reserved for torch in the results; choose another")
     return tuple(specs)
 
 
@@ -61,7 +61,7 @@ def _parse_recipe(part: str, spec: BackendSpec, path: str) -> BackendSpec:
 def _parse_published(part: str, registry: Mapping[str, BackendSpec]) -> BackendSpec:
     left, _, path = part.partition("=")
     if not path:
-        raise OptionError(f"{part!r}: no path behind the equals sign; a published artifact is named as NAME=PATH")
+        raise OptionError(f"{part!r}: no path after the equals sign; a published artifact is named as NAME=PATH")
     name, colon, class_name = left.partition(":")
     if name in registry:
         raise OptionError(f"{name!r} is a backend that driftgate builds; give the artifact {path!r} a name of its own")

@@ -72,7 +72,7 @@ class TokenBatch:
             if array.shape != (len(self.rows), *self.input_ids.shape[1:]) or array.ndim != 2:  # noqa: PLR2004 - rows and tokens
                 raise ValueError(
                     f"{name}: expected shape (batch, sequence) with {len(self.rows)} rows and the shape of input_ids, "
-                    f"found {array.shape} beside {self.input_ids.shape}"
+                    f"found {array.shape}, where input_ids has {self.input_ids.shape}"
                 )
             object.__setattr__(self, name, np.require(array, np.int64, ("C", "W")))
 

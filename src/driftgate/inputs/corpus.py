@@ -148,7 +148,7 @@ def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool
     bad = [row.where for row, refused in zip(rows, is_bad, strict=True) if refused]
     if bad:
         raise CorpusError(
-            f"corpus {path}: {len(bad)} of {len(rows)} rows have {what}: {name_rows(bad)}; mend or remove them"
+            f"corpus {path}: {len(bad)} of {len(rows)} rows have {what}: {name_rows(bad)}; correct or remove them"
         )
 
 

@@ -153,7 +153,7 @@ def _refuse_code(folder: Path, config: dict[str, Any], *, trust_remote_code: boo
     configs = [config, *([read_json(tokenizer_config)] if tokenizer_config.is_file() else [])]
     if any("auto_map" in entry for entry in configs) and not trust_remote_code:
         raise UnsafeFileError(
-            f"{folder}: the model brings code of its own (auto_map), which is never run unless asked for; "
+            f"{folder}: the model comes with code of its own (auto_map), which is not run unless you allow it; "
             f"read it, then pass {option('trust_remote_code', True)}"
         )
 

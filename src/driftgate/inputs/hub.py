@@ -58,6 +58,6 @@ def _snapshot(repository: str, revision: str | None, patterns: list[str]) -> Pat
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().partition("\n")[0] or "no reason given"
         raise EncoderError(
-            f"encoder {repository!r}: no such folder here, and the hub did not give it ({type(error).__name__}: {reason}); "
-            "check the name, the network and HF_HUB_OFFLINE, or give a local folder"
+            f"encoder {repository!r}: no such folder here, and it could not be fetched from the hub ({type(error).__name__}: "
+            f"{reason}); check the name, the network and HF_HUB_OFFLINE, or give a local folder"
         ) from error

@@ -126,8 +126,8 @@ def _load(asked: HubReference, commit: str | None) -> tuple[Mapping[str, Any], s
 def _unavailable(asked: HubReference, error: Exception) -> CorpusError:
     reason = " ".join(str(error).split())[:300] or "no reason given"
     return CorpusError(
-        f"corpus {asked}: the hub did not give it ({type(error).__name__}: {reason}); check the name, the network and "
-        "HF_HUB_OFFLINE, run it once online so that the local cache has it, or give a file"
+        f"corpus {asked}: it could not be fetched from the hub ({type(error).__name__}: {reason}); check the name, the network "
+        "and HF_HUB_OFFLINE, run it once online so that the local cache has it, or give a file"
     )
 
 
@@ -138,12 +138,13 @@ def _require_commit(asked: HubReference, commit: str | None, data: Any) -> str:
     found = next(iter(cached)) if len(cached) == 1 else commit
     if found is None:
         raise CorpusError(
-            f"corpus {asked}: without network nobody knows which revision the local cache holds; name a commit as "
+            f"corpus {asked}: without a network connection the revision in the local cache is unknown; name a commit as "
             f"{_PREFIX}NAME@COMMIT:CONFIG:SPLIT"
         )
     if commit is not None and found != commit:
         raise CorpusError(
-            f"corpus {asked}: expected revision {commit}, the local cache holds {found}; run it once online, or ask for that"
+            f"corpus {asked}: expected revision {commit}, the local cache holds {found}; run it once online, or name that "
+            "revision"
         )
     return found
 
@@ -160,7 +161,7 @@ def _namer(given: str, feature: Any, encoder_labels: Sequence[str]) -> Callable[
     if unknown or len(spelled) != len(encoder_labels):
         raise CorpusError(
             f"corpus {given}: its class labels {_first(names)} are not the encoder's {_first(encoder_labels)} "
-            f"(unknown: {_first(unknown)}); take an encoder of this task, or save the rows as a file with the encoder's names"
+            f"(unknown: {_first(unknown)}); use an encoder for this task, or save the rows as a file with the encoder's names"
         )
     # -1 is how datasets says that a row has no label.
     return lambda value: [spelled[names[index].casefold()] for index in _listed(value) if index >= 0]

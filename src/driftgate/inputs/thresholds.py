@@ -86,8 +86,8 @@ def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:
     if not least <= max_tokens <= own:
         texts = "a token of each text of a pair" if encoder.takes_pairs else "one token of a text"
         raise OptionError(
-            f"{option('max_tokens')} {max_tokens}: expected {least} to {own}; {least} leave room for {texts} beside the special "
-            f"tokens, {own} is the longest input of the encoder {encoder.name}"
+            f"{option('max_tokens')} {max_tokens}: expected {least} to {own}: {least} leave room for {texts} besides the special "
+            f"tokens, and {own} is the longest input of the encoder {encoder.name}"
         )
     return replace(encoder, max_tokens=max_tokens)
 

@@ -106,7 +106,7 @@ def _refuse_lone_surrogates(texts: Sequence[Text]) -> None:
     if bad:
         raise CorpusError(
             f"{len(bad)} of {len(texts)} texts have a lone surrogate, which no encoding can carry: rows {name_rows(bad)}, "
-            "counted from 0; mend or remove them"
+            "counted from 0; correct or remove them"
         )
 
 

@@ -54,6 +54,6 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
     if broken:
         raise EncoderError(
             f"{encoder.path}: NaN or infinity in {len(broken)} weights: {', '.join(broken[:5])}; every answer would be NaN, "
-            "or would follow from a number that training did not give; take the checkpoint before"
+            "or would depend on a number that training did not produce; use an earlier checkpoint"
         )
     return module.eval()

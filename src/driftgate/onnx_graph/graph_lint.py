@@ -63,14 +63,14 @@ def _lint_attention(facts: GraphFacts) -> Iterator[Finding]:
         yield Finding(
             "heads",
             f"config.json has {encoder.heads} heads, the graph {_name(wrong)}",
-            "a fusion was told the wrong number, or the graph was made from another model",
+            "a fusion was configured with the wrong number, or the graph was made from another model",
         )
     wrong = [width for width in attention.widths if encoder.hidden_size not in (None, width)]
     if wrong:
         yield Finding(
             "hidden size",
             f"config.json has {encoder.hidden_size}, the graph's queries are {_name(wrong)} wide",
-            "a fusion was told the wrong size, or the graph was made from another model",
+            "a fusion was configured with the wrong size, or the graph was made from another model",
         )
     sizes = (attention.heads, attention.head_sizes, attention.widths)
     if all(len(found) == 1 for found in sizes):

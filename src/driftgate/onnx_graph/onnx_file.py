@@ -65,7 +65,7 @@ def external_names(path: Path, model: Any = None) -> tuple[str, ...]:
         windows = PureWindowsPath(name)
         if windows.drive or windows.root or ".." in windows.parts:  # as either system would read it
             raise ArtifactError(
-                f"{path}: its weights are said to lie in {name!r}, expected a file in the model's own folder; "
+                f"{path}: according to the graph its weights are in {name!r}, expected a file in the model's own folder; "
                 "such a file can read what it should not, do not load it"
             )
     return tuple(sorted({normalize(name) for name in names}))

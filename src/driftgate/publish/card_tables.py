@@ -36,7 +36,7 @@ def files_table(card: Card) -> Markdown:
         for variant in card.variants
     ]
     weights = ("torch weights of the source", code("torch"), "", "", "", f"{card.source.weights_bytes:,} bytes", "1")
-    headings = ("file", "backend", "class", "computes in", "opset", "size", "of the source's")
+    headings = ("file", "backend", "class", "compute dtype", "opset", "size", "of the source's")
     return table(headings, [*rows, weights])
 
 

@@ -120,7 +120,7 @@ def _read_carried(path: Path) -> dict[str, object]:
     try:
         content = metadata_load(path) or {}
     except (ValueError, yaml.YAMLError) as error:
-        raise EncoderError(f"{path}: its metadata cannot be read ({error}); mend or remove the file") from error
+        raise EncoderError(f"{path}: its metadata cannot be read ({error}); correct or remove the file") from error
     return {key: content[key] for key in _CARRIED if content.get(key)}
 
 

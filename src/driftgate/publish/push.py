@@ -114,7 +114,7 @@ def push_folder(folder: Path, destination: Destination, message: str, api: Any) 
         PushError: the hub refuses or the network fails; `folder` stays as it is.
     """
     repository = destination.repository
-    again = f"the files stay in {folder}: `hf upload {repository} {folder}` tries again"
+    again = f"the files stay in {folder}: `hf upload {repository} {folder}` uploads them"
     with _explained(f"pushing to {repository}", again):
         url = api.create_repo(repository, private=destination.private, exist_ok=destination.exists)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)

@@ -23,8 +23,8 @@ from driftgate.results.tables import make_table, render
 WEIGHTS, NAIVE = "torch weights", "naive export"
 
 _FOOTNOTE = (
-    "ratios: to the parameters in float32, and to the naive export, which is torch.onnx.export without its search for equal\n"
-    "weights (as exporters once were, and some are again); it is measured and thrown away. graph: nodes and names, no weights.\n"
+    "ratios are to the parameters in float32, and to the naive export, which is torch.onnx.export without its search for\n"
+    "equal weights, as some exporters work; it is measured and deleted. graph: nodes and names, without weights.\n"
 )
 
 
@@ -92,22 +92,18 @@ class Sizes:
 
 
 def render_sizes(sizes: Sizes, width: int) -> str:
-    """A line for each form: megabytes (millions of bytes), ratios, and megabytes by part."""
+    """A line for each form: megabytes (millions of bytes) and ratios, and then megabytes by part."""
     title = plain(
-        f"sizes of {sizes.encoder} in MB",
+        f"sizes of {sizes.encoder}",
         f"{sizes.parameters:,} parameters, shared ones counted once: {_megabytes(sizes.parameter_bytes)} MB in float32",
     )
-    table = make_table("form", ["files", "of parameters", "of naive", *sizes.forms[0].parts, "graph"], title=title)
-    described = sizes.describe()["forms"]
-    for form in described:
-        table.add_row(
-            form["name"],
-            _megabytes(form["size_bytes"]),
-            f"{form['ratio_to_parameters']:.2f}",
-            f"{form['ratio_to_naive']:.2f}",
-            *map(_megabytes, (*form["parts"].values(), form["graph_bytes"])),
-        )
-    return render(table, width) + _FOOTNOTE
+    whole = make_table("form", ["MB", "ratio to parameters", "ratio to naive export"], title=title)
+    parts = make_table("MB of", [*sizes.forms[0].parts, "graph"])
+    for form in sizes.describe()["forms"]:
+        ratios = [f"{form['ratio_to_parameters']:.2f}", f"{form['ratio_to_naive']:.2f}"]
+        whole.add_row(form["name"], _megabytes(form["size_bytes"]), *ratios)
+        parts.add_row(form["name"], *map(_megabytes, (*form["parts"].values(), form["graph_bytes"])))
+    return render(whole, width, 100) + render(parts, width, 100) + _FOOTNOTE
 
 
 def _megabytes(size: int) -> str:

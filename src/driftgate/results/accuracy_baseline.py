@@ -77,8 +77,8 @@ def require_comparable(baseline: AccuracyBaseline, about: Mapping[str, Any]) -> 
     ]
     if differences:
         raise BaselineError(
-            f"the accuracy baseline was taken on something else ({'; '.join(differences)}); "
-            f"compare like with like, or save it anew with {option('accuracy_baseline_update', True)}"
+            f"the accuracy baseline is of other inputs ({'; '.join(differences)}); "
+            f"judge the same inputs, or save a new baseline with {option('accuracy_baseline_update', True)}"
         )
 
 

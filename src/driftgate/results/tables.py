@@ -31,9 +31,9 @@ def make_table(*columns: str | Sequence[str], title: Any = None, wrapped: Contai
     return table
 
 
-def render(content: Any, width: int) -> str:
-    """Whatever rich can print, as lines of text; narrower than 140 columns, tables would be cut."""
-    console = Console(file=io.StringIO(), width=max(width, _MIN_WIDTH))
+def render(content: Any, width: int, least: int = _MIN_WIDTH) -> str:
+    """Whatever rich can print, as lines of text, in `width` columns or in the `least` that a table needs not to be cut."""
+    console = Console(file=io.StringIO(), width=max(width, least))
     with console.capture() as capture:
         console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"

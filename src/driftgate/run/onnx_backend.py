@@ -220,5 +220,5 @@ def open_session(model: Path, settings: RunSettings, asker: str, *, profile: Pat
         raise explain(error, model, "load") from error
     given = session.get_providers()[0]
     if given != wanted:
-        raise DeviceError(f"{asker}: asked ONNX Runtime for {wanted}, it gave {given}; check the CUDA libraries")
+        raise DeviceError(f"{asker}: expected ONNX Runtime to use {wanted}, found {given}; check the CUDA libraries")
     return session

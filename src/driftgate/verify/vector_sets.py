@@ -92,7 +92,7 @@ def _read_tensor(path: Path, number: int) -> Tensor:
 def _refuse_odd(tensor: Any) -> None:
     """What `to_array` would follow or make sense of."""
     if tensor.data_location == tensor.EXTERNAL:  # a path that someone else chose
-        raise ValueError("its numbers are said to lie in another file")
+        raise ValueError("its values are stored in another file")
     if any(length < 0 for length in tensor.dims):
         raise ValueError(f"its shape is {tuple(tensor.dims)}")
 

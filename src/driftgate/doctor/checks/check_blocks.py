@@ -25,7 +25,7 @@ def check_blocks(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[
             graph.file,
             left.description,
             f"quantized in blocks of 4 bits they would save {megabytes(_SAVED * left.size_bytes)}, in float16 half; quantizers "
-            "leave them as they are unless they are told otherwise",
+            "leave them as they are unless configured otherwise",
             "quantize Gather too (GatherBlockQuantized), and judge what it costs: pytest accuracy",
         )
     if facts.asked.on_cuda:

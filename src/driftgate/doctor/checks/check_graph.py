@@ -37,7 +37,7 @@ def check_graphs(facts: Facts) -> Iterator[Finding]:
                 graph.file,
                 graph.refused,
                 "driftgate does not run it: its answers would be those of another model, or not comparable",
-                "mend what it says",
+                "fix the reported error",
             )
         yield from _check_session(graph)
         yield from _check_interface(graph, graph.content)
@@ -89,9 +89,9 @@ def _check_interface(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             "probabilities",
             Severity.WARNING,
             graph.file,
-            f"its first output comes out of {content.last_operator}",
-            "these are probabilities: readers that expect logits squash them again, and all come out near 0.5",
-            "export the model without its last activation",
+            f"its first output is computed by {content.last_operator}",
+            "these are probabilities: programs that expect logits apply the activation again, so that all results are near 0.5",
+            "export the model without its final activation",
         )
     opset = content.facts.opset.get("ai.onnx")
     if opset is not None and opset < _OLD_OPSET:
@@ -109,7 +109,7 @@ def _check_interface(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             Severity.NOTE,
             graph.file,
             f"its weights are in {', '.join(content.external)}",
-            "the file is nothing without them, and they are found by these names only",
+            "the model cannot be loaded without them, and they are found by these names only",
             "copy and rename them together, by saving the model anew",
         )
 
@@ -146,7 +146,7 @@ def _check_constants(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             Severity.PROBLEM,
             graph.file,
             f"NaN or infinity in {len(content.non_finite)} constants: {', '.join(content.non_finite[:5])}",
-            "answers are NaN, or follow from a number that training did not give; float16 cannot hold values beyond 65504",
+            "answers are NaN, or depend on a number that training did not produce; float16 cannot hold values beyond 65504",
             "build it again from a checkpoint without them",
         )
     if content.hidden_constants:
@@ -190,7 +190,7 @@ def _check_float16(graph: Graph, content: GraphContent, *, on_cuda: bool) -> Ite
             graph.file,
             f"{content.casts} casts between float16 and float32",
             "parts of the graph were kept in float32, and everything that enters or leaves them is converted",
-            "see the manifest's notes for why they were kept; few are better",
+            "the notes of the manifest say why they were kept; fewer casts are faster",
         )
 
 

@@ -10,7 +10,7 @@ _POOLS = {
     "OMP_NUM_THREADS": "torch and scikit-learn",
     "MKL_NUM_THREADS": "torch's MKL",
     "OPENBLAS_NUM_THREADS": "NumPy and SciPy",
-    "ORT_INTRA_OP_NUM_THREADS": "ONNX Runtime sessions that are told no number",
+    "ORT_INTRA_OP_NUM_THREADS": "ONNX Runtime sessions without a number of threads",
 }
 _ENDLESS = {"OMP_WAIT_POLICY": "active", "KMP_BLOCKTIME": "infinite", "GOMP_SPINCOUNT": "infinite"}
 _NO = frozenset({"0", "false", "n", "no", "off", "f"})
@@ -83,8 +83,8 @@ def _check_cores(cores: Cores, threads: int | None) -> Iterator[Finding]:
             Severity.WARNING,
             "cores",
             f"usable processors: {usable} of {cores.logical} ({limits})",
-            "ONNX Runtime starts a thread for each physical core of the host unless it is told a number, whatever affinity and "
-            f"quota: they wait for each other. driftgate starts {cores.counted}; other programs must be told",
+            "unless a number is set, ONNX Runtime starts a thread for each physical core of the host, regardless of affinity and "
+            f"quota, and these threads wait for each other. driftgate starts {cores.counted}; other programs need the number",
             f"in your own programs set intra_op_num_threads={usable} in SessionOptions, or ORT_INTRA_OP_NUM_THREADS={usable} "
             f"(newer ONNX Runtimes), and OMP_NUM_THREADS={usable} for torch",
         )
@@ -102,7 +102,7 @@ def _check_cores(cores: Cores, threads: int | None) -> Iterator[Finding]:
             "threads-above-cores",
             Severity.WARNING,
             "cores",
-            f"{threads} threads asked for, usable processors: {usable} ({limits})",
+            f"{threads} threads requested, usable processors: {usable} ({limits})",
             "threads of one operator wait for each other: more of them than processors is slower than fewer",
             f"give --threads {usable}",
         )
@@ -158,7 +158,7 @@ def _check_variables(cores: Cores) -> Iterator[Finding]:
             Severity.WARNING,
             "cores",
             ", ".join(spinning),
-            "idle OpenMP threads keep their processors busy: whatever runs beside torch is slowed down",
+            "idle OpenMP threads keep their processors busy: everything that runs at the same time as torch becomes slower",
             "unset it, or set OMP_WAIT_POLICY=PASSIVE",
         )
     if cores.variables.get("TOKENIZERS_PARALLELISM", "").lower() in _NO:
@@ -210,8 +210,8 @@ def _check_noise(noise: Noise, usable: int | None) -> Iterator[Finding]:
             Severity.WARNING if noise.steal_share >= _MUCH_STEAL else Severity.NOTE,
             "clock",
             f"{noise.steal_share:.1%} of processor time since start went to other virtual machines",
-            "neighbours slow down whatever is measured, at times that nobody here chooses",
-            "believe ratios from alternating blocks (pytest benchmarks --gate), not single times",
+            "other virtual machines slow measurements down at unpredictable times",
+            "rely on ratios from alternating blocks (pytest benchmarks --gate), not single times",
         )
     if noise.throttled_share is not None and noise.throttled_share >= _THROTTLED:
         yield Finding(
@@ -238,5 +238,5 @@ def _check_noise(noise: Noise, usable: int | None) -> Iterator[Finding]:
             "clock",
             "the processor's clock may rise above its nominal rate",
             "speed depends on temperature and on how many cores are busy",
-            "believe ratios from alternating blocks, or switch boost off for measurements",
+            "rely on ratios from alternating blocks, or switch boost off for measurements",
         )

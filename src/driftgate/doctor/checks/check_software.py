@@ -37,7 +37,7 @@ def _check_packages(software: Software, asked: Asked) -> Iterator[Finding]:
             Severity.PROBLEM,
             "software",
             " and ".join(f"{name} {version}" for name, version in software.runtimes.items()) + " are installed",
-            "they write the same files: what was installed last is what runs, and CUDA may be gone without a word",
+            "they write the same files: the one that was installed last runs, and CUDA support may be lost silently",
             f"keep one: pip uninstall -y {names} && pip install onnxruntime (or onnxruntime-gpu)",
         )
     for name, versions in software.twice.items():
@@ -56,7 +56,7 @@ def _check_packages(software: Software, asked: Asked) -> Iterator[Finding]:
             Severity.PROBLEM,
             "software",
             f"{broken.package} requires {broken.requirement}, {found}",
-            "versions outside the range were not tried together: exports fail, or change without a word",
+            "versions outside the range were not tried together: exports may fail or change silently",
             f'pip install "{broken.requirement}"',
         )
     torch = software.versions.get("torch", "")
@@ -117,9 +117,9 @@ def _check_versions(runtime: Runtime, software: Software | None) -> Iterator[Fin
         "onnx-too-new",
         Severity.NOTE,
         "software",
-        f"{onnx} writes opset {runtime.written_opset} and IR version {runtime.written_ir} unless told otherwise, "
+        f"{onnx} writes opset {runtime.written_opset} and IR version {runtime.written_ir} by default, "
         f"onnxruntime {runtime.version} loads up to opset {runtime.read_opset} and IR version {runtime.read_ir}",
-        "files made with onnx's defaults do not load here; driftgate's own exports say their opset",
+        "files made with onnx's defaults do not load here; driftgate's own exports set their opset",
         f"onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', {runtime.read_opset})], "
         f"ir_version={runtime.read_ir}), or a newer onnxruntime",
     )

@@ -31,7 +31,7 @@ def check_sources(facts: Facts) -> Iterator[Finding]:
                 _name(source),
                 source.refused,
                 "driftgate cannot build or run it",
-                "mend what it says",
+                "fix the reported error",
             )
         yield from _check_config(source)
         yield from _check_tokenizer(source)
@@ -62,8 +62,8 @@ def _check_config(source: Source) -> Iterator[Finding]:
             Severity.WARNING,
             _name(source),
             f"config.json does not say problem_type; labels: {number}",
-            "readers guess: softmax over several labels. For a model trained with a sigmoid for each label, every probability "
-            "is then wrong",
+            "programs have to guess, and take softmax over several labels. For a model trained with a sigmoid for each label, "
+            "every probability is then wrong",
             'add "problem_type": "multi_label_classification" or "single_label_classification"',
         )
     if source.labels is None or all(_UNNAMED.fullmatch(label) for label in source.labels):
@@ -72,7 +72,7 @@ def _check_config(source: Source) -> Iterator[Finding]:
             Severity.NOTE,
             _name(source),
             f"config.json names no labels: {', '.join((source.labels or ('none',))[:3])}",
-            "answers are numbers that someone has to look up",
+            "predictions are numbers instead of label names",
             "add id2label and label2id",
         )
 
@@ -105,8 +105,8 @@ def _check_weights(source: Source) -> Iterator[Finding]:
             Severity.WARNING,
             _name(source),
             f"weights only in {', '.join(source.pickled)}",
-            "pickled files can run code when they are loaded; driftgate refuses them unless told otherwise",
-            "load them once where that does no harm and save_pretrained(): it writes safetensors",
+            "pickled files can run code when they are loaded; driftgate refuses them unless they are allowed",
+            "load them once in a sandbox and call save_pretrained(), which writes safetensors",
         )
     if source.non_finite:
         yield Finding(
@@ -114,8 +114,8 @@ def _check_weights(source: Source) -> Iterator[Finding]:
             Severity.PROBLEM,
             _name(source),
             f"NaN or infinity in {len(source.non_finite)} weights: {', '.join(source.non_finite[:5])}",
-            "every answer is NaN, or follows from a number that training did not give",
-            "take the checkpoint before",
+            "every answer is NaN, or depends on a number that training did not produce",
+            "use an earlier checkpoint",
         )
     half = {kind: size for kind, size in source.weights.items() if kind in ("F16", "BF16")}
     if half:
