@@ -30,21 +30,22 @@ _ZOO_FAULTS = {
 }
 _HEAD = """# Faults that the suites must catch
 
-Each mutant is a good pipeline with one fault, put there by `python studies/mutation/run.py`; the suite ran on the {rows:,}
-embedded comments, with the embedded encoder. A mutant is killed where at least one test fails; good pipelines (the controls) ran
-beside them and failed none. Class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, rowwise is `onnx-int8`; published is a folder
-as `driftgate build` writes it; faults in the pipeline are shared by reference and backend, so that tests of their own must catch
-them. Mutants are faults of weights, inputs, modules and folders, not of nodes of a graph, so that they outlive an exporter.
+Each mutant is a good pipeline with one fault, which `python studies/mutation/run.py` adds. The suite ran on the {rows:,} embedded
+comments, with the embedded encoder. A mutant is killed if at least one test fails. Good pipelines (the controls) ran as well, and no test
+failed on them. The class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, and rowwise is `onnx-int8`. Published is a folder as
+`driftgate build` writes it. Faults of the class pipeline affect the reference and the backend alike, so that other tests have to catch
+them. Mutants are faults of weights, inputs, modules and folders, and not of the nodes of a graph, so that they do not depend on an
+exporter.
 
-For every property of `accuracy/test_invariance.py` there is a fault that it finds and no other that is not like it:
+For every property test in `accuracy/test_invariance.py` there is a fault that only this test, or one like it, finds:
 `tests/support/faulty_backends.py`.
 
-Drift is the largest difference of a label's probability on a text from the reference, its mean and its largest over texts;
-flips are label decisions at 0.5 that changed, of {decisions}; a macro-F1 loss below zero is a gain. "Over" is how many times the
-bound that is broken most was reached: little more than 1 is a narrow kill, which other texts may not repeat; without a number,
-the broken claim is exact or refuses something. "On unseen encoders" is of `studies/zoo`: on how many encoders that bounds
-were not set on the same fault FAILs, by drift, decisions and quality alone, in 95% of runs of 1,000 rows or more; outlier
-channels count as an encoder of their own.
+Drift is the largest difference of a label's probability on a text from that of the reference; the table has its mean and its maximum over
+texts. Flips are label decisions at 0.5 that changed, of {decisions}. A macro-F1 loss below zero is a gain. "Over" is the measured value divided
+by the limit, for the bound that is broken most. A number close to 1 is a narrow kill that may not occur on other texts; without a number,
+the broken claim is exact or something was refused. "On unseen encoders" is from `studies/zoo`: the number of encoders, of those that the
+bounds were not set on, on which the same fault FAILs in 95% of runs of 1,000 rows or more, by drift, decisions and quality alone.
+Outlier channels count as an encoder of their own.
 
 {note}Run on {date}: {versions}; instruction sets {instruction_sets}; {seconds} s.{later}
 
@@ -55,7 +56,7 @@ _EMULATION = """
 
 `onnx-int8-dynamic` differs from the reference by {reference_mean_difference:.1e} (mean over texts of the largest probability
 difference) and {reference_flips} flips. Its emulation in torch differs from it by {emulated-int8_mean_difference:.1e} and
-{emulated-int8_flips}, which is rounding that falls the other way; the emulation that saturates, by
+{emulated-int8_flips}, because some values are rounded in the other direction. The emulation that saturates differs by
 {saturated-int8_mean_difference:.1e} and {saturated-int8_flips}.
 """
 
@@ -101,7 +102,9 @@ def _later(document: dict[str, Any]) -> str:
     if later:
         names = ", ".join(f"{entry['mutant']} ({entry['class']})" for entry in later)
         rows = max(entry["later_rows"] for entry in later)
-        said += f" Judged by themselves since, by the suite of then{f' on {rows:,} comments' if rows else ''}: {names}."
+        said += (
+            f" Judged separately later, by the suite of that time{f' on {rows:,} comments' if rows else ''}: {names}."
+        )
     if document.get("not_judged"):
         said += f" Not judged yet: {', '.join(f'{name} ({precision})' for name, precision in document['not_judged'])}."
     return said
