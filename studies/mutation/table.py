@@ -30,22 +30,22 @@ _ZOO_FAULTS = {
 }
 _HEAD = """# Faults that the suites must catch
 
-Each mutant is a good pipeline with one fault, which `python studies/mutation/run.py` adds. The suite ran on the {rows:,} embedded
-comments, with the embedded encoder. A mutant is killed if at least one test fails. Good pipelines (the controls) ran as well, and no test
-failed on them. The class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, and rowwise is `onnx-int8`. Published is a folder as
-`driftgate build` writes it. Faults of the class pipeline affect the reference and the backend alike, so that other tests have to catch
-them. Mutants are faults of weights, inputs, modules and folders, and not of the nodes of a graph, so that they do not depend on an
-exporter.
+Each mutant is a good pipeline with one fault, which `python studies/mutation/run.py` adds. The suite ran on the {rows:,}
+embedded comments, with the embedded encoder. A mutant is killed if at least one test fails. Good pipelines (the controls) ran
+as well, and no test failed on them. The class fp32 is `onnx-fp32`, int8 is `onnx-int8-dynamic`, and rowwise is `onnx-int8`.
+Published is a folder as `driftgate build` writes it. Faults of the class pipeline affect the reference and the backend alike,
+so that other tests have to catch them. Mutants are faults of weights, inputs, modules and folders, and not of the nodes of a
+graph, so that they do not depend on an exporter.
 
 For every property test in `accuracy/test_invariance.py` there is a fault that only this test, or one like it, finds:
 `tests/support/faulty_backends.py`.
 
-Drift is the largest difference of a label's probability on a text from that of the reference; the table has its mean and its maximum over
-texts. Flips are label decisions at 0.5 that changed, of {decisions}. A macro-F1 loss below zero is a gain. "Over" is the measured value divided
-by the limit, for the bound that is broken most. A number close to 1 is a narrow kill that may not occur on other texts; without a number,
-the broken claim is exact or something was refused. "On unseen encoders" is from `studies/zoo`: the number of encoders, of those that the
-bounds were not set on, on which the same fault FAILs in 95% of runs of 1,000 rows or more, by drift, decisions and quality alone.
-Outlier channels count as an encoder of their own.
+Drift is the largest difference of a label's probability on a text from that of the reference; the table has its mean and its
+maximum over texts. Flips are label decisions at 0.5 that changed, of {decisions}. A macro-F1 loss below zero is a gain.
+"Over" is the measured value divided by the limit, for the bound that is broken most. A number close to 1 is a narrow kill
+that may not occur on other texts; without a number, the broken claim is exact or something was refused. "On unseen encoders"
+is from `studies/zoo`: the number of encoders, of those that the bounds were not set on, on which the same fault FAILs in 95%
+of runs of 1,000 rows or more, by drift, decisions and quality alone. Outlier channels count as an encoder of their own.
 
 {note}Run on {date}: {versions}; instruction sets {instruction_sets}; {seconds} s.{later}
 

@@ -1,4 +1,4 @@
-"""The protocol every backend keeps, and prediction over a whole corpus, also in other company and with more padding."""
+"""The protocol every backend keeps, and prediction over a whole corpus, also in other batches and with more padding."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
