@@ -147,7 +147,7 @@ def test_padding_behind_the_text_changes_nothing(hold, texts, cut, more, alone):
 
 @model_property(texts=text_batches(), cut=CUTS)
 def test_padding_in_front_of_the_text_means_what_it_means_to_the_reference(hold, texts, cut):
-    """P2: graphs that were made for padding behind the text differ here. Nothing changes where nothing does for the reference."""
+    """P2: graphs that were made for padding after the text differ here. Nothing changes where nothing does for the reference."""
     tokens = hold.tokens(texts, cut)
     behind = pad_rows(tokens, range(len(tokens)))
     front = pad_rows(replace(tokens, padding_side="left"), range(len(tokens)))
@@ -177,7 +177,7 @@ def test_holes_in_the_mask_mean_what_they_mean_to_the_reference(hold, texts, cut
 
 @model_property({"texts": NEARLY_EMPTY, "cut": 14, "seed": 1}, texts=text_batches(), cut=CUTS, seed=SEEDS)
 def test_masked_ids_are_never_read(hold, texts, cut, seed):
-    """P3: any ids may stand behind the text where the mask is 0."""
+    """P3: any ids may follow the text where the mask is 0."""
     tokens = hold.tokens(texts, cut)
     rows = range(len(tokens)) if hold.takes_batches else [0]
     width = min(max(len(tokens.input_ids[row]) for row in rows) + 3, hold.encoder.max_tokens)

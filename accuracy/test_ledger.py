@@ -20,7 +20,7 @@ def test_every_build_step_is_in_the_ledger(ledger, backend_spec):
 
 
 def test_the_last_stage_is_the_backend(ledger, backend_spec, predictions):
-    """The file after the last step, loaded anew, answers every text with the same bits as the backend."""
+    """The file after the last step, loaded again, answers every text with the same bits as the backend."""
     if backend_spec.guarantee(Invariance.REPEAT) is not Guarantee.EXACT:
         pytest.skip(f"{backend_spec.name} does not promise the same bits twice")
     assert np.array_equal(ledger.logits, predictions.logits)

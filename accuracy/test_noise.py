@@ -1,4 +1,4 @@
-"""Does the answer for a text depend on the texts beside it, or on the padding behind it?"""
+"""Does the answer for a text depend on the other texts of its batch, or on the padding after it?"""
 
 from driftgate.judge.parts import NOISE
 

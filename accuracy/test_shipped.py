@@ -11,7 +11,7 @@ def test_what_ships_with_the_model_is_what_it_was_judged_with(shipped, backend_s
     if not shipped.differences and shipped.lacking:
         pytest.skip(
             f"{backend_spec.name}: {backend_spec.published} comes without {' and '.join(shipped.lacking)}, so the model was "
-            "judged by its graph alone; whoever uses it brings the rest"
+            "judged by its graph alone; its users have to bring the rest"
         )
     results.of(backend_spec.name).check(passed=not shipped.differences)
     if shipped.differences:

@@ -29,7 +29,7 @@ def test_peak_memory(fresh_process):
 
 @pytest.mark.leak
 def test_memory_does_not_grow(growth, gate):
-    """Resident memory over many shapes, again and again, behind a warm-up, in a process of its own."""
+    """Resident memory over many shapes, again and again, after a warm-up, in a process of its own."""
     gate({"leaked_bytes_per_thousand_runs": growth.bytes_per_thousand_runs})
 
 

@@ -50,7 +50,7 @@ def class_keys(precision: Precision, device: str) -> tuple[str, str]:
 
 
 SINGLE_LABEL = "-single-label"
-"""Behind the name of a class or backend: bounds for encoders whose texts have one label each, before those for all."""
+"""After the name of a class or backend: bounds for encoders whose texts have one label each, before those for all."""
 
 
 def keys_for_head(keys: tuple[str, ...], *, multi_label: bool) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Invariance(StrEnum):
     COMPOSITION = "composition"
     """Alone, with other batch mates, or under another batch plan."""
     PADDING = "padding"
-    """More padding behind the text."""
+    """More padding after the text."""
     PADDING_SIDE = "padding-side"
     """Padding in front of the text, where the family counts positions without it."""
     MASKED_CONTENT = "masked-content"

@@ -18,6 +18,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` so that whoever opens `path` finds the old file or the new one."""
+    """Write `text` so that a reader of `path` finds the old file or the new one."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -175,7 +175,7 @@ def test_a_malformed_recipe_is_refused(content: str, message: str, tmp_path: Pat
 
 
 def test_other_names_with_a_plus_sign_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="expected a recipe behind the plus sign"):
+    with pytest.raises(OptionError, match="expected a recipe after the plus sign"):
         parse_backends("onnx-int8+recipe")
     with pytest.raises(OptionError, match="No such file"):
         parse_backends(f"onnx-int8+{tmp_path / 'missing.toml'}")

@@ -63,7 +63,7 @@ class ThroughputRun:
 def table_name(header: Mapping[str, Any], configurations: Iterable[Configuration], one: Configuration) -> str | None:
     """The guide's file that holds `one` of a run's configurations; None under a plan without batch size.
 
-    Their columns have no place for threads: a run over several has a file for each, with `-t2` behind the backend.
+    Their columns have no place for threads: a run over several has a file for each, with `-t2` after the backend.
     """
     if one.batch_size is None:
         return None

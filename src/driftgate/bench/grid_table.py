@@ -26,7 +26,7 @@ class GridCell:
         providers: ONNX Runtime's, in force, preferred first; "NA" for another engine.
         device: "cpu" or "cuda".
         precision: "fp32", "fp16" or "int8": the type in which products are computed, whatever the weights are stored in.
-        optimizer: build steps behind the export, joined by "+"; "published" for a file without a manifest that tells them;
+        optimizer: build steps after the export, joined by "+"; "published" for a file without a manifest that tells them;
             "" for torch as it is, "torch.compile" for torch compiled. On loading, ONNX Runtime optimizes every graph again.
         io_binding: whether inputs and output lie in memory bound before the clock starts.
         model_name: the encoder's; of an ONNX file that was given, its backend's name too.

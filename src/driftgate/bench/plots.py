@@ -27,7 +27,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "svg.fonttype": "none",  # text stays text: it can be searched, and the file is small
-    "svg.hashsalt": "driftgate",  # else ids in the file are drawn anew each time
+    "svg.hashsalt": "driftgate",  # else ids in the file are drawn again each time
 }
 # A date would make each file differ from the last.
 _NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}

@@ -35,7 +35,7 @@ def cached(
 
     Args:
         fill: writes files into the folder it is given and says how they were made (its `files` are computed here).
-        rebuild: fill anew even where a good entry exists. Nothing is lost if that fails.
+        rebuild: fill again even where a good entry exists. Nothing is lost if that fails.
 
     Raises:
         CacheError: the cache folder cannot be written.
@@ -62,7 +62,7 @@ def cached(
             if entry.exists():
                 shutil.rmtree(entry)
             partial.rename(entry)
-    if damage is not None:  # once it is mended: where warnings are errors, the next run must find a good entry
+    if damage is not None:  # once it is repaired: where warnings are errors, the next run must find a good entry
         warnings.warn(f"cached artifact rebuilt: {damage}", DamagedArtifactWarning, stacklevel=2)
     return entry
 

@@ -98,7 +98,7 @@ def _example(encoder: Encoder, module: Any) -> dict[str, Any]:
 def export_repeating(encoder: Encoder, target: Path, *, opset: int = DEFAULT_OPSET) -> None:
     """Write the graph to `target` as a straight export does that does not look for equal weights.
 
-    torch folds the transposition of a weight anew wherever the weight is used, and merges equal results only where
+    torch folds the transposition of a weight again wherever the weight is used, and merges equal results only where
     initializers are not inputs. So did every torch before 1.10 or so, and ALBERT's file had its layers twelve times.
 
     Raises:

@@ -36,10 +36,10 @@ Data goes to standard output, progress and messages to standard error.
 
 Exit codes: **0** done · **1** a bound is broken, a verification failed, or no row of a file could be scored ·
 **2** wrong usage · **{REFUSED}** refused: an input or an option that cannot be used · **7** not measurable on this machine ·
-**{BUG}** a bug · **{INTERRUPTED}** Ctrl-C, what was written is kept · **{PIPE_CLOSED}** whoever read the output stopped reading
+**{BUG}** a bug · **{INTERRUPTED}** Ctrl-C, what was written is kept · **{PIPE_CLOSED}** the reader of the output has stopped
 """
 
-# What a user can mend; any other error of the system is a bug of ours.
+# What a user can fix; any other error of the system is a bug of ours.
 _MENDABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG}
 )

@@ -55,7 +55,7 @@ def plot(
     """Draw throughput across backends and devices, and table the best of each.
 
     Results are what `driftgate bench --out` writes, and tables of the encoder-optimization guide. Of several corpora, each
-    gets a picture with its name behind the file's: comparison-normal.png, comparison-filtered.png.
+    gets a picture with its name after the file's: comparison-normal.png, comparison-filtered.png.
 
     Examples:
 

@@ -112,7 +112,7 @@ def predict(
             raise OptionError(
                 "--input FILE: expected --output FILE (- for a pipe) with it, and neither texts nor --json"
             )
-        from driftgate.predict.prediction_job import PredictionJob  # SciPy, behind it, is slow to import
+        from driftgate.predict.prediction_job import PredictionJob  # SciPy, which it imports, is slow to import
 
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
         found = _used_as(found, max_tokens, pairs=bool(pair_column))

@@ -17,7 +17,7 @@ def parse_backends(text: str, registry: Mapping[str, BackendSpec] = REGISTRY) ->
 
     Raises:
         UnknownBackendError: names nobody registered.
-        OptionError: an empty list, a name given twice or that stands for something else, an unknown class, no path behind the
+        OptionError: an empty list, a name given twice or that stands for something else, an unknown class, no path after the
             equals sign, a recipe that cannot be read or is of another backend.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -50,7 +50,7 @@ def _parse_recipe(part: str, spec: BackendSpec, path: str) -> BackendSpec:
     """As `onnx-int8+recipe.toml`: called "onnx-int8-recipe", after the file."""
     if not path.endswith(SUFFIX):
         raise OptionError(
-            f"{part!r}: expected a recipe behind the plus sign, a {SUFFIX} file such as driftgate tune writes"
+            f"{part!r}: expected a recipe after the plus sign, a {SUFFIX} file such as driftgate tune writes"
         )
     recipe = read_recipe(Path(path))
     if recipe.backend != spec.name:

@@ -43,7 +43,7 @@ def read_hub_rows(
 ) -> tuple[list[RawRow], bool, HubReference]:
     """The rows of a split, whether it has labels, and the reference that gives the same rows again.
 
-    A single part behind the name is a configuration where there is one of that name, else a split. Without a split it is
+    A single part after the name is a configuration where there is one of that name, else a split. Without a split it is
     `test`, or the only one. Class labels come as names, or as ids where the encoder's labels have no names of their own.
 
     Raises:
@@ -74,7 +74,7 @@ def read_hub_rows(
 
 
 def parse_reference(given: str) -> HubReference:
-    """Read a reference. One part behind the name stands as `split` with no `config`: what it is, only the hub knows.
+    """Read a reference. One part after the name stands as `split` with no `config`: what it is, only the hub knows.
 
     Raises:
         CorpusError: it is malformed.

@@ -139,7 +139,7 @@ def _refusal(path: Path, key: str, name: str) -> UnsafeFileError:
     )
 
 
-# Families whose position ids start behind the padding id: max_position_embeddings counts two rows nobody may use.
+# Families whose position ids start after the padding id: max_position_embeddings counts two rows nobody may use.
 POSITIONS_AFTER_PADDING = frozenset(
     {
         "roberta",

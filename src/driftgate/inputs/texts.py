@@ -38,7 +38,7 @@ def join_texts(texts: Sequence[Text]) -> Text:
 
 
 def pair_with_next(texts: Iterable[str]) -> tuple[Pair, ...]:
-    """Each text with the one behind it, the last with the first: pairs whose halves are as long as the texts are."""
+    """Each text with the one after it, the last with the first: pairs whose halves are as long as the texts are."""
     listed = list(texts)
     return tuple(zip(listed, [*listed[1:], *listed[:1]], strict=True))
 

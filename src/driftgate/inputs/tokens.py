@@ -131,7 +131,7 @@ def load_tokenizer(encoder: Encoder) -> Any:
 
 
 def forget_tokenizers() -> None:
-    """Load each anew when it is next asked for: what was loaded keeps the limit of its last call."""
+    """Load each again when it is next asked for: what was loaded keeps the limit of its last call."""
     _load_tokenizer.cache_clear()
 
 

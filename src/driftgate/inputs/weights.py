@@ -28,7 +28,7 @@ def load_module(encoder: Encoder, *, attention: str | None) -> Any:
     try:
         with warnings.catch_warnings():
             # DeBERTa's module is compiled with torch.jit.script when it is imported (transformers 4.57), which torch 2.13
-            # deprecates; users who turn warnings into errors cannot mend that.
+            # deprecates; users who turn warnings into errors cannot fix that.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
             module, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
                 encoder.path,

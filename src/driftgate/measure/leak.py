@@ -30,7 +30,7 @@ CYCLES = 30
 
 @dataclass(frozen=True, slots=True)
 class MemoryOverShapes:
-    """Resident memory in bytes: with the backend loaded, and after each cycle behind the warm-up."""
+    """Resident memory in bytes: with the backend loaded, and after each cycle after the warm-up."""
 
     loaded_bytes: int
     resident_bytes: tuple[int, ...]
@@ -48,7 +48,7 @@ def measure_memory_over_shapes(
     """Answer batches of many shapes again and again in a new process.
 
     Args:
-        spec: its `open_with`, if any, has to be a function at the top of a file, which the process imports anew.
+        spec: its `open_with`, if any, has to be a function at the top of a file, which the process imports again.
         token_budget: padded tokens of the largest batch; a single row may be wider.
 
     Raises:

@@ -71,7 +71,7 @@ class Block:
 
     @property
     def latest_start_seconds(self) -> float:
-        """How far behind the common start the last worker began; counted in `seconds`."""
+        """How long after the common start the last worker began; counted in `seconds`."""
         return (max(self.begun_ns) - self.start_ns) / 1e9
 
 

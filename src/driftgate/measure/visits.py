@@ -50,7 +50,7 @@ def visit_cells(
     timer: Callable[[], float] = time.perf_counter,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Iterator[Visit]:
-    """Visit every cell once a round, in an order drawn anew each time, until each has been timed `calls` times.
+    """Visit every cell once a round, in an order drawn again each time, until each has been timed `calls` times.
 
     A generator: whoever stops early keeps what was measured so far. Python collects no garbage while a call is timed.
 

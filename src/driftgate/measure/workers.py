@@ -148,7 +148,7 @@ def time_tasks(
 
     Args:
         keep: teams stay loaded until the end; all are opened before anything is timed. Otherwise one is loaded at a time,
-            anew in every block, and answers all its cells before the next one: less memory, more time, and a block sees
+            again in every block, and answers all its cells before the next one: less memory, more time, and a block sees
             more of what differs from load to load.
 
     Raises:

@@ -105,7 +105,7 @@ def keep_initializers(graph: Any, names: Container[str]) -> None:
 
 
 class GraphWriter:
-    """Writes a graph anew: take its nodes, write others, finish."""
+    """Writes a graph again: take its nodes, write others, finish."""
 
     FLOAT: ClassVar[int] = 1  # TensorProto.FLOAT
 

@@ -88,7 +88,7 @@ def read_graph_lock(path: Path) -> GraphLock | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BaselineError(
             f"{path}: not a readable graph lock ({type(error).__name__}: {error}); restore it from version control, or "
-            f"remove it and write it anew with {option('graph_lock_update', True)}"
+            f"remove it and write it again with {option('graph_lock_update', True)}"
         ) from error
 
 

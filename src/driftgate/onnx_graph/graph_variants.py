@@ -14,7 +14,7 @@ _REPLACED = "/replaced"
 
 
 def with_outputs(model: Any, names: Iterable[str]) -> Any:
-    """A copy of an onnx.ModelProto that also gives these inner tensors, behind its own outputs."""
+    """A copy of an onnx.ModelProto that also gives these inner tensors, after its own outputs."""
     from onnx import ValueInfoProto
 
     copied = _copy(model)

@@ -127,7 +127,7 @@ def measure_sizes(
 
     Args:
         specs: backends with build steps, or published files.
-        rebuild: build anew what is in the cache.
+        rebuild: build again what is in the cache.
         announce: told what is being built, before it is.
 
     Raises:

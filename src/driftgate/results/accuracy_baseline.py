@@ -59,7 +59,7 @@ def read_baseline(folder: Path) -> AccuracyBaseline | None:
             logits = dict(zip(content["backends"].tolist(), map(Logits, content["logits"]), strict=True))
             _ = logits["reference"], about["environment"]["instruction_sets"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise BaselineError(f"{path}: not a readable baseline ({error}); remove it and save one anew") from error
+        raise BaselineError(f"{path}: not a readable baseline ({error}); remove it and save one again") from error
     return AccuracyBaseline(about, logits)
 
 
@@ -96,7 +96,7 @@ def require_same_kernels(baseline: AccuracyBaseline, backend: str, about: Mappin
         raise BaselineError(
             f"{backend}: the baseline's INT8 kernels ran on a CPU with {', '.join(then) or 'none'}, this one has "
             f"{', '.join(here) or 'none'} of the instruction sets that select them: the answers are not comparable; "
-            f"keep a baseline for each kind of CPU, or save it anew here with {option('accuracy_baseline_update', True)}"
+            f"keep a baseline for each kind of CPU, or save it again here with {option('accuracy_baseline_update', True)}"
         )
 
 

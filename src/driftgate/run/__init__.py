@@ -1,1 +1,1 @@
-"""Who answers: torch, torch.compile, ONNX Runtime, behind one protocol."""
+"""How a model is run: torch, torch.compile and ONNX Runtime, with one protocol."""

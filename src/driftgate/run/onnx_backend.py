@@ -28,7 +28,7 @@ class BoundRun:
 
     Args:
         session, binding: ONNX Runtime's. `model`: the file, for messages.
-        feed: the arrays behind the bound inputs, which the binding alone would not keep alive.
+        feed: the arrays of the bound inputs, which the binding alone would not keep alive.
         output: the `OrtValue` that every call writes its logits into.
     """
 

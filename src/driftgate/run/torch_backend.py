@@ -121,7 +121,7 @@ def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSetting
     module = load_module(encoder, attention=None).to(str(settings.device))
     backend = TorchBackend(spec, encoder, module, settings, compiled=True)
     with warnings.catch_warnings():
-        # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot mend that.
+        # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot fix that.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
         # Tokenized, hence with token types where the encoder has them: without, the first real batch would compile again.
         tokens = tokenize(encoder, _WARM_UP_TEXTS)

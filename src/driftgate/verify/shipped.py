@@ -1,4 +1,4 @@
-"""What lies beside a published model: would whoever loads the folder ask the model as it was judged?
+"""The files next to a published model: is the folder used in the way in which the model was judged?
 
 A graph is judged with the encoder's tokenizer, labels and thresholds. Its users take those of its own folder.
 """

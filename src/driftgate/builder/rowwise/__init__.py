@@ -10,5 +10,5 @@ each output, and embedding tables one for each entry. Everything is made of oper
     y = y * scale                     Mul
 
 `products` does that arithmetic, `layout` keeps tokens in rows between the embeddings and the head, `nodes` and `attention`
-write each operator of the graph anew, `quantize` is the build step.
+write each operator of the graph again, `quantize` is the build step.
 """

@@ -1,4 +1,4 @@
-"""Row-wise INT8: every operator of the graph written anew, on rows where it reads tokens, as it was elsewhere."""
+"""Row-wise INT8: every operator of the graph written again, on rows where it reads tokens, as it was elsewhere."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -110,7 +110,7 @@ def _check_interface(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             graph.file,
             f"its weights are in {', '.join(content.external)}",
             "the model cannot be loaded without them, and they are found by these names only",
-            "copy and rename them together, by saving the model anew",
+            "copy and rename them together, by saving the model again",
         )
 
 
@@ -155,7 +155,7 @@ def _check_constants(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             Severity.WARNING,
             graph.file,
             f"{content.hidden_constants} Identity nodes stand between a weight and its readers",
-            "quantizers do not see through them: shared weights stay float32, or are quantized anew in every call",
+            "quantizers do not see through them: shared weights stay float32, or are quantized again in every call",
             "optimize the graph (O1) before quantizing it",
         )
     twice, every = content.facts.duplicate_bytes, sum(content.facts.constant_bytes.values())
