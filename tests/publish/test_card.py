@@ -60,7 +60,7 @@ def test_the_model_index_reads_back_as_what_was_measured() -> None:
 def test_without_labels_there_are_no_results_and_the_card_says_so() -> None:
     text = render_card(make_card(make_variant(measure(labelled=False))))
     assert "model-index" not in metadata(text)
-    assert "no labels, so nothing is said about F1" in text
+    assert "Not measured, because the texts that it was judged on have no labels" in text
     assert "right to wrong" not in text
 
 
@@ -80,7 +80,7 @@ def test_the_licence_is_the_sources_or_none() -> None:
     assert "Licence: mit" in carried
     unknown = render_card(make_card())
     assert "license" not in metadata(unknown)
-    assert "state none" in unknown
+    assert "Licence: not stated" in unknown
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_metadata_that_reads_back_as_something_else_is_refused() -> None:
 def test_each_mean_stands_under_its_own_name() -> None:
     drift = measure().require(DRIFT)
     text = render_card(make_card())
-    assert row(text, "mean over texts of the largest difference of a text") == [f"{drift.largest_per_text.mean:.3g}"]
-    assert row(text, "mean over all texts and labels") == [f"{drift.mean_abs:.3g}"]
+    assert row(text, "mean over texts") == [f"{drift.largest_per_text.mean:.3g}"]
+    assert row(text, "mean difference over all texts and labels") == [f"{drift.mean_abs:.3g}"]
     assert drift.mean_abs < 0.8 * drift.largest_per_text.mean  # so that one could not stand for the other here
 
 

@@ -124,17 +124,17 @@ def _parts(card: Card) -> dict[str, Any]:
         "texts": _texts(card),
         "files": files_table(card),
         "reference": (
-            "Compared with torch in float32 on the CPU, with eager attention, on the same texts, "
-            f"in batches of at most {tokens:,} padded tokens."
+            "The files are compared with torch in float32 on the CPU, with eager attention, on the same texts, "
+            f"in batches of at most {tokens:,} tokens, padding included."
         ),
         "drift": drift_table(card),
         "flips_note": _flips_note(card),
         "flips": flips_table(card),
         "quality": quality_text(card),
         "speed_note": Markdown(
-            "Ratio to torch, above 1 is faster: median of alternating blocks, [slowest, fastest] block. {} texts of {} in "
-            "every block; b1, b8 and b32 are batches in arrival order, budget is sorted by length, at most {:,} padded tokens "
-            "a batch."
+            "The speedup is relative to torch; above 1 is faster. Each is the median of alternating blocks, with the [slowest, "
+            "fastest] block, on {} texts of {}. b1, b8 and b32 are batches in arrival order. budget sorts texts by length and "
+            "puts at most {:,} tokens into a batch, padding included."
         ).format(card.speed.rows, code(card.speed.corpus), tokens),
         "speed": speed_table(card),
         "machine": _machine(card),
@@ -163,10 +163,10 @@ def _texts(card: Card) -> Markdown:
 
 def _flips_note(card: Card) -> Markdown:
     if not card.source.multi_label:
-        return Markdown("A flip is a text whose most probable label is another one.")
+        return Markdown("A flip is a text whose most probable label differs from torch's.")
     own = " and at the threshold of each label (`thresholds.json`)" if card.source.has_thresholds else ""
     none = "" if card.source.has_thresholds else "; the source has no thresholds of its own"
-    return Markdown(f"A flip is a yes or no for a label that differs from torch's, at 0.5{own}{none}.")
+    return Markdown(f"A flip is a decision for or against a label that differs from torch's, at 0.5{own}{none}.")
 
 
 def _machine(card: Card) -> str:
@@ -179,7 +179,7 @@ def _machine(card: Card) -> str:
     sets = ", ".join(environment.instruction_sets) or "no instruction sets that matter here"
     return (
         f"Measured on {environment.cpu} ({sets}), {environment.usable_cores} of {environment.cores} cores, {speed.threads} "
-        f"threads, device {speed.device}; Python {environment.python}, {versions}. Another machine has other ratios."
+        f"threads, device {speed.device}; Python {environment.python}, {versions}. Other machines have other speedups."
     )
 
 
@@ -224,7 +224,7 @@ def _made_from(card: Card) -> list[Markdown | str]:
         Markdown("Source: {}, {}, sha256 {}").format(where, source.architecture, code(source.sha256)),
         f"Licence: {licence}, as the source states"
         if licence
-        else "Licence: the source's card and configuration state none",
+        else "Licence: not stated by the card and configuration of the source",
         *(Markdown("{}: {}").format(code(variant.model), _recipe(variant)) for variant in card.variants),
         f"Versions: {_versions(card.variants)}",
         Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(judged_on.sha256)),

@@ -36,7 +36,7 @@ def files_table(card: Card) -> Markdown:
         for variant in card.variants
     ]
     weights = ("torch weights of the source", code("torch"), "", "", "", f"{card.source.weights_bytes:,} bytes", "1")
-    headings = ("file", "backend", "class", "compute dtype", "opset", "size", "of the source's")
+    headings = ("file", "backend", "class", "compute dtype", "opset", "size", "size ratio")
     return table(headings, [*rows, weights])
 
 
@@ -45,7 +45,7 @@ def drift_table(card: Card) -> Markdown:
     drifts = [variant.measured.require(DRIFT) for variant in card.variants]
     largest = [drift.largest_per_text for drift in drifts]
     rows = [
-        ("mean over texts of the largest difference of a text", *(_small(one.mean) for one in largest)),
+        ("mean over texts", *(_small(one.mean) for one in largest)),
         ("standard deviation", *(_small(one.std) for one in largest)),
         ("min", *(_small(one.min) for one in largest)),
         ("median", *(_small(one.median) for one in largest)),
@@ -55,14 +55,14 @@ def drift_table(card: Card) -> Markdown:
             if name != "p50"
         ),
         ("max", *(_small(one.max) for one in largest)),
-        ("mean over all texts and labels", *(_small(drift.mean_abs) for drift in drifts)),
+        ("mean difference over all texts and labels", *(_small(drift.mean_abs) for drift in drifts)),
         ("largest logit difference", *(_small(drift.max_abs_logit) for drift in drifts)),
         (
             "texts with the same most probable label",
             *(f"{variant.measured.require(AGREEMENT).top1:.2%}" for variant in card.variants),
         ),
     ]
-    return table(("probability difference", *_names(card)), rows)
+    return table(("largest probability difference of a text", *_names(card)), rows)
 
 
 def flips_table(card: Card) -> Markdown:
@@ -77,14 +77,14 @@ def flips_table(card: Card) -> Markdown:
         judged = [flips.against_truth for flips in found if flips.against_truth is not None]
         if judged:
             changed = (f"{one.negative:,} + {one.positive:,}" for one in judged)
-            rows.append((f"flips {policy}, right to wrong + wrong to right", *changed))
+            rows.append((f"flips {policy}, negative (right to wrong) + positive (wrong to right)", *changed))
     return table(("decisions", *_names(card)), rows)
 
 
 def quality_text(card: Card) -> Markdown:
     """A table for each decision policy, or that nothing can be said."""
     if not card.judged_on.labelled:
-        return Markdown("Not measured: the texts it was judged on have no labels, so nothing is said about F1.")
+        return Markdown("Not measured, because the texts that it was judged on have no labels.")
     parts: list[str] = []
     for policy, both in card.variants[0].measured.require(QUALITY).items():
         reference = both.reference
@@ -126,9 +126,9 @@ def speed_table(card: Card) -> Markdown:
     blocks = next(iter(card.speed.ratios[card.variants[0].backend].values())).blocks
     return table(
         (
-            f"batches, {blocks} blocks",
-            "torch, texts/s",
-            *(Markdown("{} / torch").format(name) for name in _names(card)),
+            f"batch plan, {blocks} blocks",
+            "torch, texts per second",
+            *(Markdown("{}, speedup vs torch").format(name) for name in _names(card)),
         ),
         rows,
     )
