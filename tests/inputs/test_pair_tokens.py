@@ -15,8 +15,8 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.long_texts import make_long_texts
 from driftgate.inputs.texts import join_texts, map_parts, on_one_line, pair_with_next
-from driftgate.inputs.tokenizer_differences import compare_tokenizers
 from driftgate.inputs.tokens import forget_tokenizers, load_tokenizer, tokenize
+from driftgate.verify.tokenizer_differences import compare_tokenizers
 
 FAMILIES = ("bert", "roberta", "albert", "deberta-v2", "xlm-roberta", "modernbert")
 SEGMENTS = {

@@ -13,7 +13,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.model_folder import CONFIG, folder_of, is_own_file
 from driftgate.inputs.named_files import has_tokenizer, read_json
-from driftgate.inputs.tokenizer_differences import Difference, compare_tokenizers
+from driftgate.verify.tokenizer_differences import Difference, compare_tokenizers
 
 _SHOWN = 5
 _NONE = "none"
