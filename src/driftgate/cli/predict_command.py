@@ -23,6 +23,7 @@ from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPl
 from driftgate.inputs.thresholds import limit_tokens, read_thresholds
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
+from driftgate.run.device import available_threads, core_limit
 
 if TYPE_CHECKING:
     from driftgate.predict.prediction_job import PredictionJob
@@ -84,6 +85,7 @@ def predict(
     rejects_with_texts: file_options.RejectsWithTexts = False,
     resume: file_options.Resume = False,
     overwrite: file_options.Overwrite = False,
+    workers: file_options.Workers = 1,
 ) -> None:
     """Classify texts.
 
@@ -99,11 +101,12 @@ def predict(
 
     `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
-    settings = shared.read_settings(threads, device)
+    core_limit("workers").require(workers)
+    settings = shared.read_settings(threads or max(available_threads() // workers, 1), device)
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
-    if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite):
+    if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite or workers > 1):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
         raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
@@ -133,6 +136,7 @@ def predict(
                 rejects_with_texts=rejects_with_texts,
                 resume=resume,
                 overwrite=overwrite,
+                workers=workers,
                 token_budget=token_budget,
                 top=top or 0,
                 logits=logits,

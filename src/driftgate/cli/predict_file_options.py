@@ -58,3 +58,12 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)]
+Workers = Annotated[
+    int,
+    typer.Option(
+        help="How many processes score the file at the same time. They share the model in memory, and the output has the same "
+        "bytes for any number. Each has --threads threads, by default all cores divided by the workers.",
+        min=1,
+        rich_help_panel=_FILES,
+    ),
+]

@@ -8,6 +8,7 @@ starting programs anywhere else.
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -88,6 +89,44 @@ def run_python(
             process.kill()
             raise
     return Finished(process.args, process.returncode, printed, errors)
+
+
+def start_python_with_socket(
+    module: str, asker: str, descriptor: int, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module DESCRIPTOR` of this interpreter, which inherits that open file and standard error.
+
+    Raises:
+        WorkerError: it cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            [*_command(sys.executable, module), str(descriptor)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            env=shield(environment),
+        )
+    except OSError as error:
+        raise WorkerError(f"{asker}: a process cannot be started ({error.strerror}); use fewer") from error
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Copy this process, which has one thread; the copy does `work` and ends. The number of the copy is returned.
+
+    What is in memory, such as a model's weights, is shared until one of them writes to it.
+    """
+    number = os.fork()
+    if number:
+        return number
+    code = 1
+    try:
+        work()
+        code = 0
+    except Exception:  # noqa: BLE001 - said here: nothing of the process that was copied may run in the copy
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def git_environment() -> dict[str, str]:

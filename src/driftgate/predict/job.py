@@ -1,26 +1,23 @@
 """Score a file with a model: `run_job(PredictionJob(...))`.
 
-Three stages work at once: one thread reads and tokenizes, one asks the model, the caller's writes.
+Three stages work at once: one reads, one asks the model, the caller's thread writes.
 """
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, DriftgateError, OptionError
-from driftgate.inputs.batches import BudgetPlan
-from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.predict.answerer import AnsweredWindow, Answerer, answer_windows, open_answerer, tokenize_windows
+from driftgate.inputs.encoder import ProblemType
+from driftgate.predict.answerer import AnsweredWindow, open_answerer
 from driftgate.predict.journal import Counts, Journal, describe_input, require_same
 from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
-from driftgate.predict.overlap import overlapped
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Pace, Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
@@ -28,11 +25,10 @@ from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Window, make_windows
 from driftgate.predict.reading.source import Source, open_source
 from driftgate.predict.score_layout import Layout
+from driftgate.predict.team import OpenModel, Team, open_team
 from driftgate.predict.write_access import find_journal, locked, require_apart, require_free
 from driftgate.predict.writers import Writer, encode_rejected, open_writer
-from driftgate.run.device import RunSettings, available_threads
-
-OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
+from driftgate.run.device import RunSettings
 
 
 def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: OpenModel = open_answerer) -> Summary:
@@ -80,8 +76,22 @@ def _run(
     windows = make_windows(_skip(source, journal), source.position, job.rows_at_once)
     # What is wrong with the input is said before minutes of building.
     waiting = _peek(windows, job) if journal is None else windows
-    answerer = open_model(job.encoder, job.backend, job.settings or RunSettings(available_threads()))
-    identity = _identify(job, answerer)
+    team = open_team(job, open_model)
+    try:
+        return _score(job, source, journal, progress, waiting, team)
+    finally:
+        team.close()
+
+
+def _score(
+    job: PredictionJob,
+    source: Source,
+    journal: Journal | None,
+    progress: Watcher,
+    waiting: Iterator[Window],
+    team: Team,
+) -> Summary:
+    identity = _identify(job, team.sha256)
     if journal is None:
         journal = Journal(identity)
     else:
@@ -96,7 +106,7 @@ def _run(
     pace = Pace(before.rows, source.total)
     try:
         output.begin()
-        with closing(_answer(waiting, answerer, job)) as windows_done:
+        with closing(team.answer(waiting)) as windows_done:
             for window in windows_done:
                 counts = _count(counts, window)
                 output.append(writer.rows(window), encode_rejected(window.rejected), counts)
@@ -108,14 +118,6 @@ def _run(
     finally:
         output.close()
     return _sum_up(job, before, counts, started)
-
-
-def _answer(windows: Iterator[Window], answerer: Answerer, job: PredictionJob) -> Generator[AnsweredWindow]:
-    """Windows with their logits, read and tokenized in one thread, answered in another."""
-    reading, answering = Event(), Event()
-    tokenized = overlapped(tokenize_windows(windows, answerer), reading, answering)
-    plan, labels = BudgetPlan(job.token_budget), len(job.encoder.labels)
-    return overlapped(answer_windows(tokenized, answerer, plan, labels, answering), answering)
 
 
 def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> None:
@@ -179,14 +181,14 @@ def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output
     return FileOutput(job.paths, writer, journal, job.commit_seconds)
 
 
-def _identify(job: PredictionJob, answerer: Answerer) -> dict[str, Any]:
+def _identify(job: PredictionJob, sha256: str) -> dict[str, Any]:
     """What a resumed run must have in common with the interrupted one."""
     settings = job.settings or RunSettings(1)
     return {
         "input": {"pipe": job.input} if is_pipe(job.input) else describe_input(Path(job.input)),
         "model": {
             "backend": job.backend,
-            "sha256": answerer.sha256,
+            "sha256": sha256,
             "encoder": job.encoder.sha256,
             "device": settings.device.kind,
         },

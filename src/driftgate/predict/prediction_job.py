@@ -11,7 +11,7 @@ from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
 from driftgate.predict.outputs import Paths
 from driftgate.predict.reading.formats import is_pipe
-from driftgate.run.device import RunSettings
+from driftgate.run.device import RunSettings, core_limit
 
 _MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
 
@@ -23,7 +23,7 @@ class PredictionJob:
     Args:
         encoder, backend: the model, as `driftgate.builder.models.Model` has them.
         input, output: files, or "-" for standard input and output. Neither may be the other.
-        settings: threads and device; None for every core on the CPU.
+        settings: threads of each worker, and device; None for every core on the CPU.
         input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.
         output_format: csv, tsv, jsonl or parquet (--output-format); likewise.
         text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header (--text-column,
@@ -40,6 +40,8 @@ class PredictionJob:
         thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
         window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (2,048 rows
             at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
+        workers: processes that answer windows at the same time (--workers); 1 for this process alone. What is written is the same
+            for any number of them.
         commit_seconds: how much work a kill may cost, besides the window at hand.
     """
 
@@ -64,8 +66,12 @@ class PredictionJob:
     window_rows: int = 0
     commit_seconds: float = 1.0
     pair_column: str = ""
+    workers: int = 1
 
     def __post_init__(self) -> None:
+        core_limit("workers").require(self.workers)
+        if self.workers > 1 and self.settings is not None and self.settings.device.kind != "cpu":
+            raise OptionError(f"{option('workers', self.workers)}: workers share the cores of the CPU; a GPU has one")
         labels = len(self.encoder.labels)
         TOKEN_BUDGET.require(self.token_budget)
         WINDOW_ROWS.require(self.window_rows)

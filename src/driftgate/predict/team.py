@@ -1,0 +1,67 @@
+"""Who answers a job's windows: this process, or worker processes."""
+
+from collections.abc import Callable, Generator, Iterator
+from threading import Event
+from typing import Protocol
+
+from driftgate.inputs.batches import BudgetPlan
+from driftgate.inputs.encoder import Encoder
+from driftgate.predict.answerer import AnsweredWindow, Answerer, answer_windows, tokenize_windows
+from driftgate.predict.overlap import overlapped
+from driftgate.predict.prediction_job import PredictionJob
+from driftgate.predict.reading.rows import Window
+from driftgate.run.device import RunSettings, available_threads
+
+OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
+
+
+class Team(Protocol):
+    """Answers windows."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the files that answer."""
+        ...
+
+    def answer(self, windows: Iterator[Window]) -> Generator[AnsweredWindow]:
+        """The windows with their logits, in order."""
+        ...
+
+    def close(self) -> None:
+        """End what was started."""
+        ...
+
+
+class Alone:
+    """This process: one thread reads and tokenizes, another one asks the model."""
+
+    def __init__(self, job: PredictionJob, answerer: Answerer) -> None:
+        self._job, self._answerer = job, answerer
+
+    @property
+    def sha256(self) -> str:
+        return self._answerer.sha256
+
+    def answer(self, windows: Iterator[Window]) -> Generator[AnsweredWindow]:
+        reading, answering = Event(), Event()
+        tokenized = overlapped(tokenize_windows(windows, self._answerer), reading, answering)
+        plan, labels = BudgetPlan(self._job.token_budget), len(self._job.encoder.labels)
+        return overlapped(answer_windows(tokenized, self._answerer, plan, labels, answering), answering)
+
+    def close(self) -> None:
+        pass
+
+
+def open_team(job: PredictionJob, open_model: OpenModel) -> Team:
+    """Load the model here, or where the job asks for several workers, in processes of their own.
+
+    Raises:
+        DriftgateError: it cannot be loaded.
+    """
+    settings = job.settings or RunSettings(max(available_threads() // job.workers, 1))
+    if job.workers == 1:
+        return Alone(job, open_model(job.encoder, job.backend, settings))
+    from driftgate.predict.workers.crew import Crew, Opening
+
+    opener = f"{open_model.__module__}:{open_model.__qualname__}"
+    return Crew(Opening(job.encoder, job.backend, opener, settings.threads, job.token_budget), job.workers)

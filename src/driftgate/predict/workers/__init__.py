@@ -1,0 +1,1 @@
+"""Worker processes that answer windows of one job at the same time."""
