@@ -221,10 +221,12 @@ def test_the_command_scores_pairs_as_transformers_does(
     assert "expected --input FILE with the options of a file" in refused.stderr
 
 
-def test_the_answerer_says_which_end_is_cut(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answerer_says_which_end_is_cut(copy_encoder: Callable[..., Path]) -> None:
     from driftgate.run.device import RunSettings
 
-    encoder = load_encoder(tiny_encoder)
-    assert not open_answerer(encoder, "torch", RunSettings(1)).cuts_front
-    monkeypatch.setattr(load_tokenizer(encoder), "truncation_side", "left")
-    assert open_answerer(encoder, "torch", RunSettings(1)).cuts_front
+    folder = copy_encoder()
+    assert not open_answerer(load_encoder(folder), "torch", RunSettings(1)).cuts_front
+    settings = folder / "tokenizer_config.json"
+    facts = json.loads(settings.read_text(encoding="utf-8")) | {"truncation_side": "left"}
+    settings.write_text(json.dumps(facts), encoding="utf-8")
+    assert open_answerer(load_encoder(folder), "torch", RunSettings(1)).cuts_front

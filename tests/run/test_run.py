@@ -293,7 +293,9 @@ def test_a_provider_that_is_not_given_is_an_error(
     spec = REGISTRY["onnx-fp32"]
     artifact = build_artifact(encoder, spec)
     monkeypatch.setattr(onnxruntime, "InferenceSession", OtherSession)
-    with pytest.raises(DeviceError, match="asked ONNX Runtime for CUDAExecutionProvider, it gave CPUExecutionProvider"):
+    with pytest.raises(
+        DeviceError, match="expected ONNX Runtime to use CUDAExecutionProvider, found CPUExecutionProvider"
+    ):
         open_onnx(encoder, spec, artifact, RunSettings(1, Device("cuda")))
 
 
