@@ -25,10 +25,10 @@ def doctor(
     allow_pickle: shared.AllowPickle = False,
     as_json: shared.Json = False,
 ) -> None:
-    """Say what makes this machine, its packages, or a model slow, big or wrong: what was found, why it matters, what to do.
+    """Find what makes this machine, its packages or a model slow, large or wrong: what was found, why it matters, what to do.
 
-    Exit codes: **0** no problem (perhaps warnings and notes) · **1** a problem · **4** MODEL is nowhere, or an option cannot be
-    used. What cannot be read is a finding of its own.
+    Exit codes: **0** no problem (perhaps warnings and notes) · **1** a problem · **4** MODEL was not found, or an option cannot
+    be used. Anything that cannot be read is reported as a finding.
 
     Examples:
 

@@ -52,10 +52,10 @@ def plot(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that exist.")] = False,
 ) -> None:
-    """Draw throughput across backends and devices, and table the best of each.
+    """Draw the throughput of backends and devices as a picture, and print the best result of each.
 
-    Results are what `driftgate bench --out` writes, and tables of the encoder-optimization guide. Of several corpora, each
-    gets a picture with its name after the file's: comparison-normal.png, comparison-filtered.png.
+    Results are what `driftgate bench --out` writes, and tables of the encoder-optimization guide. If there are several corpora,
+    each gets a picture with its name after the file's: comparison-normal.png, comparison-filtered.png.
 
     Examples:
 

@@ -87,7 +87,7 @@ def predict(
     overwrite: file_options.Overwrite = False,
     workers: file_options.Workers = 1,
 ) -> None:
-    """Classify texts.
+    """Classify texts that are given as arguments, as lines of standard input, or in a file.
 
     Texts that are given as arguments run one at a time, lines of standard input and rows of a file in batches of similar length.
 

@@ -56,10 +56,11 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Verify a model: opset, inputs, outputs, size and digest as stated beside it, and its answers to its golden vectors.
+    """Verify a model file: opset, inputs, outputs, size and digest that documents state, and its outputs on golden vectors.
 
-    A golden vector passes where |found - expected| <= atol + rtol * |expected| for every number; NaN never does. Exit code 1:
-    a fact differs, an output is beyond tolerance, or there are no golden vectors. Encoders without a head verify too.
+    A golden vector passes if |found - expected| <= atol + rtol * |expected| for every number; NaN never passes. The exit code
+    is 1 if a fact differs, if an output is beyond its tolerance, or if there are no golden vectors. Encoders without a head can
+    be verified too.
 
     Examples:
 
