@@ -9,7 +9,18 @@ from driftgate.cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 # What these are is the job of the command: which texts, which files, what is compared.
-OWN = {"--backend", "--backends", "--batch-sizes", "--corpus", "--json", "--out", "--overwrite", "--threads", "--help"}
+OWN = {
+    "--backend",
+    "--backends",
+    "--batch-sizes",
+    "--corpus",
+    "--json",
+    "--out",
+    "--overwrite",
+    "--threads",
+    "--workers",
+    "--help",
+}
 
 
 def options() -> dict[str, dict[str, object]]:
