@@ -1,0 +1,255 @@
+"""A tuned backend: searched on one half of the rows, judged on the other, and what its recipe says of that."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from driftgate.assessor import assess
+from driftgate.backends import BackendSpec
+from driftgate.errors import CorpusError
+from driftgate.explain.ranking import rank_products
+from driftgate.explain.tune import Announce, Cost, Limits, Search, find_front
+from driftgate.explain.workshop import Answered, Candidate, Workshop
+from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.recipe import Form, Recipe
+from driftgate.inputs.tokens import tokenize
+from driftgate.judge.accuracy_verdicts import NotShown
+from driftgate.judge.bounds import Outcome
+from driftgate.judge.confidence import levels
+from driftgate.judge.confidence.counted_limits import proportion_limits
+from driftgate.judge.confidence.mean_limits import mean_limits
+from driftgate.pipeline import OpenBackends
+
+_LEVELS = levels.Levels(0.05, 0.05)
+_SEARCHED_ROWS = 1000
+_SHOWN = 8
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """Rows of a corpus: those that a search sees, and those that its results are judged on."""
+
+    searched: list[int]
+    judged: list[int]
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "Halves":
+        """At random, with a fixed seed; equal texts are in the same half.
+
+        Raises:
+            CorpusError: too few different texts to judge drift on either half.
+        """
+        different = sorted(set(corpus.texts), key=repr)
+        if len(different) < 2 * levels.DRIFT_ROWS:
+            raise CorpusError(
+                f"corpus {corpus.name}: expected at least {2 * levels.DRIFT_ROWS} different texts, {levels.DRIFT_ROWS} to search "
+                f"on and as many to judge on, found {len(different)}; give more"
+            )
+        order = np.random.default_rng(_SEED).permutation(len(different))
+        first = {different[place] for place in order[: len(different) // 2].tolist()}
+        sides = [text in first for text in corpus.texts]
+        searched = [row for row, inside in enumerate(sides) if inside]
+        return cls(searched[:_SEARCHED_ROWS], [row for row, inside in enumerate(sides) if not inside])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A candidate of the front, on rows that the search did not see.
+
+    Args:
+        drift, row_flips: with 90% intervals. `flips`: decisions that changed.
+        verdict: of the bounds that it was held to; None where there were none.
+    """
+
+    candidate: Candidate
+    cost: float
+    drift: levels.Limits
+    row_flips: levels.Limits
+    flips: int
+    verdict: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """What a search found.
+
+    Args:
+        front: from the least to the most costly; the first is the backend as it is.
+        chosen: the one that the recipe is of; None where no recipe reaches the target. `verdict`: whether it does on the rows
+            that were kept from the search.
+        recipe: of the chosen one.
+    """
+
+    front: tuple[Judged, ...]
+    chosen: Judged | None
+    verdict: Outcome
+    recipe: Recipe | None
+    cost: Cost
+    limits: Limits
+    searched_rows: int
+    judged_rows: int
+    tried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a recipe is to reach.
+
+    Args:
+        limits: on drift, flips and cost. `bounds`: a file of bounds to hold candidates to; None for none.
+    """
+
+    limits: Limits
+    bounds: Path | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return self.bounds is not None or self.limits.drift is not None or self.limits.flips is not None
+
+
+def tune(
+    backends: OpenBackends,
+    spec: BackendSpec,
+    corpus: Corpus,
+    target: Target,
+    forms: Sequence[Form],
+    cost: Cost,
+    folder: Path,
+    announce: Announce = lambda _: None,
+) -> Tuned:
+    """Search a recipe for a backend.
+
+    Args:
+        folder: for candidates while they are asked.
+
+    Raises:
+        OptionError: a backend without products that a recipe could change. CorpusError: too few rows.
+    """
+    halves = Halves.of(corpus)
+    tokens = tokenize(backends.encoder, corpus.texts)
+    announce(f"{spec.name}: reference on {len(corpus):,} rows")
+    workshop = Workshop(backends, spec, tokens, folder)
+    announce(f"{spec.name}: ranking its products")
+    ranked = rank_products(backends, spec, tokens.take(halves.searched))
+    search = Search(workshop, workshop.rows(halves.searched), forms, cost, target.limits, announce)
+    tried = search.run(ranked)
+    front = [tried[0], *find_front(tried[1:], search.cost_of, _SHOWN - 1)]
+    others = workshop.rows(halves.judged)
+    judged = []
+    for number, candidate in enumerate(front, 1):
+        announce(f"judging {number} of {len(front)} on {len(halves.judged):,} other rows")
+        again = workshop.make(candidate.forms, others, final=True)
+        timed = replace(candidate, time_ratio=again.time_ratio)
+        verdict = _hold_to_bounds(backends, spec, corpus, halves, candidate, target, announce)
+        judged.append(_judge(timed, search.cost_of(timed), again.searched, verdict))
+    chosen = _choose(judged, target, search)
+    reached = _verdict(chosen, target) if chosen else Outcome.FAIL
+    recipe = _recipe(backends, spec, workshop, corpus, halves, chosen, len(tried), cost) if chosen else None
+    return Tuned(
+        tuple(judged),
+        chosen,
+        reached,
+        recipe,
+        cost,
+        target.limits,
+        len(halves.searched),
+        len(halves.judged),
+        len(tried),
+    )
+
+
+def _judge(candidate: Candidate, cost: float, answered: Answered, verdict: Outcome | None) -> Judged:
+    rows = len(answered.drift)
+    return Judged(
+        candidate,
+        cost,
+        mean_limits(answered.drift, _LEVELS, smallest=0.0),
+        proportion_limits(int(answered.flipped.sum()), rows, _LEVELS),
+        answered.flips,
+        verdict,
+    )
+
+
+def _hold_to_bounds(
+    backends: OpenBackends,
+    spec: BackendSpec,
+    corpus: Corpus,
+    halves: Halves,
+    candidate: Candidate,
+    target: Target,
+    announce: Announce,
+) -> Outcome | None:
+    if target.bounds is None:
+        return None
+    recipe = Recipe(spec.name, candidate.forms)
+    own = replace(spec, name=f"{spec.name}-{recipe.digest[:8]}", recipe=recipe)
+    half = take_rows(corpus, halves.judged)
+    found = assess(backends.encoder, half, [own], target.bounds, backends.settings, announce)
+    return found.verdict(NotShown.DRIFT)
+
+
+def _choose(judged: Sequence[Judged], target: Target, search: Search) -> Judged | None:
+    """The least costly that reaches the target on the rows of the search; without one, the least drift at the cost allowed."""
+    if target.bounds is not None:
+        return next((found for found in judged if found.verdict is Outcome.PASS), None)
+    if target.given:
+        return next((found for found in judged if search.limits.reached(found.candidate)), None)
+    affordable = [found for found in judged if found.cost <= search.limits.cost and found.candidate.forms]
+    return min(affordable, key=lambda found: found.candidate.drift, default=None)
+
+
+def _verdict(chosen: Judged, target: Target) -> Outcome:
+    """Whether the target is reached on the other rows: the whole interval is within it, or beyond it, or neither."""
+    if chosen.verdict is not None or not target.given:
+        return chosen.verdict or Outcome.PASS
+    pairs = [(chosen.drift, target.limits.drift), (chosen.row_flips, target.limits.flips)]
+    given = [(limits, most) for limits, most in pairs if most is not None]
+    if all(limits.high <= most for limits, most in given):
+        return Outcome.PASS
+    return Outcome.FAIL if any(limits.low > most for limits, most in given) else Outcome.NOT_SHOWN
+
+
+def take_rows(corpus: Corpus, rows: Sequence[int]) -> Corpus:
+    """Some rows of a corpus, in the order given."""
+    return replace(
+        corpus,
+        texts=tuple(corpus.texts[row] for row in rows),
+        row_ids=tuple(corpus.row_ids[row] for row in rows),
+        labels=None if corpus.labels is None else type(corpus.labels)(corpus.labels[list(rows)]),
+    )
+
+
+def _recipe(
+    backends: OpenBackends,
+    spec: BackendSpec,
+    workshop: Workshop,
+    corpus: Corpus,
+    halves: Halves,
+    chosen: Judged,
+    tried: int,
+    cost: Cost,
+) -> Recipe:
+    search = {
+        "driftgate": version("driftgate"),
+        "corpus": corpus.name,
+        "corpus_sha256": corpus.sha256,
+        "searched_rows": len(halves.searched),
+        "searched_sha256": take_rows(corpus, halves.searched).sha256,
+        "judged_rows": len(halves.judged),
+        "judged_sha256": take_rows(corpus, halves.judged).sha256,
+        "rows_sha256": hashlib.sha256(repr((halves.searched, halves.judged)).encode()).hexdigest(),
+        "candidates": tried,
+        "drift": chosen.drift.value,
+        "drift_interval_90": [chosen.drift.low, chosen.drift.high],
+        "row_flip_rate": chosen.row_flips.value,
+        "row_flip_rate_interval_90": [chosen.row_flips.low, chosen.row_flips.high],
+        "cost": str(cost),
+        "cost_ratio": chosen.cost,
+    }
+    return Recipe(spec.name, chosen.candidate.forms, backends.encoder.sha256, workshop.build, search)

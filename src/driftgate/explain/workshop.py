@@ -1,0 +1,168 @@
+"""Candidates of a search for a recipe: built, asked on some rows, and timed beside the backend as it is."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import BoolArray, FloatArray, Logits
+from driftgate.backends import BackendSpec
+from driftgate.builder.artifact import open_artifact
+from driftgate.builder.build import build_artifact, tunable_step
+from driftgate.builder.steps import find_step
+from driftgate.errors import OptionError
+from driftgate.explain.trials import largest_drift
+from driftgate.inputs.batches import BudgetPlan, make_batches, spread_sample
+from driftgate.inputs.recipe import Form
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.judge.evidence import Head
+from driftgate.judge.probabilities import decide
+from driftgate.measure.timings import Ratio, speed_ratio
+from driftgate.measure.visits import ROUNDS, Cell, visit_cells
+from driftgate.pipeline import OpenBackends, describe_head
+from driftgate.run.backend import Backend, predict
+from driftgate.run.onnx_backend import open_onnx
+from driftgate.run.torch_backend import open_reference
+
+TIMED_ROWS = 24
+_CALLS, _FINAL_CALLS = 10, 25
+
+Forms = Mapping[str, Form]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What a candidate answers to some rows.
+
+    Args:
+        drift: each row's largest |probability difference|, float64, (rows,).
+        flipped: rows with a decision that changed, bool, (rows,). `flips`: such decisions.
+    """
+
+    drift: FloatArray
+    flipped: BoolArray
+    flips: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A recipe that was built, and what was measured of it.
+
+    Args:
+        searched: on the rows of the search.
+        time_ratio: its time over that of the backend as it is. `low` and `high` are extremes.
+        size_bytes: of its file. `size_ratio`: over that of the backend as it is.
+    """
+
+    forms: Forms
+    searched: Answered
+    time_ratio: Ratio
+    size_bytes: int
+    size_ratio: float
+
+    @property
+    def drift(self) -> float:
+        """Mean on the rows of the search."""
+        return float(self.searched.drift.mean())
+
+
+class Rows:
+    """Rows to ask candidates about, with the reference's answers."""
+
+    def __init__(self, backends: OpenBackends, tokens: TokenizedTexts, head: Head, reference: Logits) -> None:
+        self._tokens = tokens
+        self._head = head
+        self._reference = reference
+        self._settings = backends.settings
+
+    def ask(self, backend: Backend) -> Answered:
+        """A backend's answers to the rows."""
+        logits = predict(backend, self._tokens, BudgetPlan())
+        flipped = self._decide(logits) != self._decide(self._reference)
+        flips = int(flipped.sum()) if self._head.multi_label else int(flipped.any(axis=1).sum())
+        return Answered(largest_drift(self._head, self._reference, logits), flipped.any(axis=1), flips)
+
+    def _decide(self, logits: Logits) -> BoolArray:
+        thresholds = list(self._head.policies.values())[-1]
+        return decide(self._head.probabilities(logits), thresholds, multi_label=self._head.multi_label)
+
+
+class Workshop:
+    """Builds candidates of one backend, in a folder of its own that is emptied after each.
+
+    Raises:
+        OptionError: a backend without products that a recipe could change.
+    """
+
+    def __init__(self, backends: OpenBackends, spec: BackendSpec, tokens: TokenizedTexts, folder: Path) -> None:
+        self.backends = backends
+        self.spec = spec
+        self.build = tunable_step(spec)
+        self._step = find_step(self.build.partition("@")[0])
+        place = spec.steps.index(self._step.name)
+        if place != len(spec.steps) - 1:
+            raise OptionError(f"{spec.name}: expected {self._step.name} as its last build step, found {spec.steps}")
+        self.source = build_artifact(backends.encoder, replace(spec, steps=spec.steps[:place])).model
+        self._folder = folder
+        self._timed = list(make_batches(tokens.take(spread_sample(tokens, TIMED_ROWS)), BudgetPlan()))
+        self.head = describe_head(backends.encoder)
+        self._tokens = tokens
+        self._reference = predict(open_reference(backends.encoder, backends.settings), tokens, BudgetPlan())
+        with self._opened({}) as (plain, size_bytes):
+            self._plain_size = size_bytes
+        self._plain = plain
+
+    def rows(self, chosen: list[int]) -> Rows:
+        """These rows of the corpus, with the reference's answers."""
+        return Rows(self.backends, self._tokens.take(chosen), self.head, Logits(self._reference[chosen]))
+
+    def make(self, forms: Forms, rows: Rows, *, final: bool = False) -> Candidate:
+        """Build, ask and time a candidate.
+
+        Args:
+            final: time it longer.
+
+        Raises:
+            BuildError: a product cannot have its form.
+        """
+        with self._opened(forms) as (backend, size_bytes):
+            searched = rows.ask(backend)
+            ratio = self._time(backend, _FINAL_CALLS if final else _CALLS)
+        return Candidate(dict(forms), searched, ratio, size_bytes, size_bytes / self._plain_size)
+
+    def ask(self, forms: Forms, rows: Rows) -> Answered:
+        """The answers alone."""
+        with self._opened(forms) as (backend, _):
+            return rows.ask(backend)
+
+    @contextmanager
+    def _opened(self, forms: Forms) -> Iterator[tuple[Backend, int]]:
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            target = Path(scratch) / "model.onnx"
+            self._step.apply(self.source, target, recipe=dict(forms))
+            artifact = open_artifact(target, self.spec.precision)
+            yield open_onnx(self.backends.encoder, self.spec, artifact, self.backends.settings), artifact.size_bytes
+
+    def _time(self, backend: Backend, calls: int) -> Ratio:
+        """Time over that of the backend as it is, side by side in rounds."""
+        cells = [
+            Cell(name, lambda: None, self._call(each)) for name, each in (("plain", self._plain), ("own", backend))
+        ]
+        seconds: dict[str, list[float]] = defaultdict(list)
+        for visit in visit_cells(cells, calls):
+            seconds[visit.cell].append(float(np.median(visit.seconds)))
+        return speed_ratio(seconds["own"][:ROUNDS], seconds["plain"][:ROUNDS])
+
+    def _call(self, backend: Backend) -> Any:
+        prepared = [backend.prepare(batch) for batch in self._timed]
+
+        def call() -> None:
+            for run in prepared:
+                run()
+
+        return call
