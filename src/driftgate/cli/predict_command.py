@@ -11,16 +11,20 @@ from driftgate.cli import predict_file_options as file_options
 from driftgate.cli import shared_options as shared
 from driftgate.cli.predict_texts import (
     read_standard_input,
+    refuse_label_options,
     refuse_other_labels,
     refuse_unusable,
     score,
+    score_alone,
     show,
+    show_alone,
     usual_thresholds,
 )
 from driftgate.edges.limits import TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
 from driftgate.inputs.thresholds import limit_tokens, read_thresholds
+from driftgate.predict.one_score import TextScores, describe_text_scores
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
 from driftgate.run.device import available_threads, core_limit
@@ -119,6 +123,7 @@ def predict(
 
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
         found = _used_as(found, max_tokens, pairs=bool(pair_column))
+        refuse_label_options(found.encoder, top, thresholds, logits=logits)
         _score_file(
             PredictionJob(
                 found.encoder,
@@ -153,6 +158,10 @@ def predict(
     ]
     encoder = models[0].encoder
     refuse_other_labels(models)
+    refuse_label_options(encoder, top, thresholds, logits=logits)
+    if encoder.gives_score:
+        _give_scores(lines, tuple(score_alone(one, lines, plan, settings) for one in models), as_json=as_json)
+        return
     cuts = read_thresholds(thresholds, encoder) if thresholds is not None else usual_thresholds(encoder)
     scores = tuple(score(one, lines, plan, settings, cuts) for one in models)
     if as_json:
@@ -165,6 +174,14 @@ def predict(
             typer.echo(json.dumps(record))
         return
     show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+
+
+def _give_scores(texts: list[str], scores: tuple[TextScores, ...], *, as_json: bool) -> None:
+    if not as_json:
+        show_alone(texts, scores)
+        return
+    for row, text in enumerate(texts):
+        typer.echo(json.dumps(describe_text_scores(text, scores, row)))
 
 
 def _used_as(model: Model, max_tokens: int | None, *, pairs: bool = False) -> Model:

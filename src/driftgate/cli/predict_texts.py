@@ -5,13 +5,15 @@ import sys
 
 import numpy as np
 
+from driftgate.arrays import Logits
 from driftgate.builder.models import Model
-from driftgate.errors import ArtifactError, CorpusError
+from driftgate.errors import ArtifactError, CorpusError, OptionError
 from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.recorded_tokenizer import open_tokenizer
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend
+from driftgate.predict.one_score import TextScores, tabulate_text_scores
 from driftgate.predict.scores import Scores, flipped_labels, largest_difference, tabulate, tabulate_side_by_side
 from driftgate.results.console import Console
 from driftgate.run.backend import predict as run
@@ -22,7 +24,7 @@ _PIPED_WIDTH = 200  # what reads a pipe has no lines to break
 
 def usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
     """The encoder's own, else 0.5; None where the most probable label is the answer."""
-    if encoder.problem_type is ProblemType.SINGLE_LABEL:
+    if encoder.problem_type is not ProblemType.MULTI_LABEL:
         return None
     return encoder.thresholds or (0.5,) * len(encoder.labels)
 
@@ -41,6 +43,20 @@ def refuse_other_labels(models: list[Model]) -> None:
             )
 
 
+def refuse_label_options(encoder: Encoder, top: int | None, thresholds: str | None, *, logits: bool) -> None:
+    """Refuse what chooses among labels where the encoder has one score and no labels.
+
+    Raises:
+        OptionError: names the first option that was given.
+    """
+    given = {"--top": top is not None, "--logits": logits, "--thresholds": thresholds is not None}
+    found = [name for name, is_given in given.items() if is_given]
+    if encoder.gives_score and found:
+        raise OptionError(
+            f"{found[0]}: {encoder.name} gives each text one score, which is its logit, and has no labels; leave the option out"
+        )
+
+
 def score(
     model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings, thresholds: tuple[float, ...] | None
 ) -> Scores:
@@ -48,13 +64,24 @@ def score(
     from driftgate.judge.probabilities import decide, to_probabilities  # SciPy is slow to import
 
     multi_label = model.encoder.problem_type is ProblemType.MULTI_LABEL
+    name, logits = _answer(model, texts, plan, settings)
+    probabilities = to_probabilities(logits, multi_label=multi_label)
+    decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
+    return Scores(name, model.encoder.labels, logits, probabilities, decisions)
+
+
+def score_alone(model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings) -> TextScores:
+    """The score that one backend of an encoder of one score gives each text."""
+    name, logits = _answer(model, texts, plan, settings)
+    return TextScores(name, tuple(logits[:, 0].astype(float).tolist()))
+
+
+def _answer(model: Model, texts: list[str], plan: BatchPlan, settings: RunSettings) -> tuple[str, Logits]:
+    """The backend's name and its logits, float32, (texts, labels)."""
     with Console(stderr=True).announcing() as announce:
         announce(model.backend.partition("=")[0])
         backend = open_backend(model.encoder, model.backend, settings)
-        logits = run(backend, tokenize(model.encoder, texts, open_tokenizer(model.encoder)), plan)
-    probabilities = to_probabilities(logits, multi_label=multi_label)
-    decisions = decide(probabilities, np.array(thresholds or 0.5), multi_label=multi_label)
-    return Scores(backend.spec.name, model.encoder.labels, logits, probabilities, decisions)
+        return backend.spec.name, run(backend, tokenize(model.encoder, texts, open_tokenizer(model.encoder)), plan)
 
 
 def show(
@@ -77,6 +104,14 @@ def show(
             f"decisions that flip: {flipped or 'none'}",
             soft_wrap=True,
         )
+
+
+def show_alone(texts: list[str], scores: tuple[TextScores, ...]) -> None:
+    """Print a table of all texts: a column for each backend, and its difference from the first."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPED_WIDTH)
+    console.print(tabulate_text_scores(texts, scores))
 
 
 def read_standard_input() -> list[str]:

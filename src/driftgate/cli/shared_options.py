@@ -136,14 +136,20 @@ OverwriteResults = Annotated[
 
 
 def open_source(
-    encoder: str, *, revision: str | None, allow_pickle: bool, max_tokens: int | None, pair_column: str = ""
+    encoder: str,
+    *,
+    revision: str | None,
+    allow_pickle: bool,
+    max_tokens: int | None,
+    pair_column: str = "",
+    allow_score: bool = False,
 ) -> Encoder:
     """The encoder that a command was given, as it is to be used: with its limit of tokens, on texts or on pairs of texts.
 
     Raises:
         EncoderError: it cannot be loaded. OptionError: a limit of tokens that leaves no room for text.
     """
-    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
+    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision, allow_score=allow_score)
     return limit_tokens(replace(loaded, takes_pairs=bool(pair_column)), max_tokens)
 
 

@@ -11,6 +11,7 @@ from driftgate.edges.escape import for_terminal
 from driftgate.edges.spelling import option
 from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.inputs.encoder_labels import read_labels, read_own_thresholds
+from driftgate.inputs.encoder_scores import CROSS_ENCODER_CONFIG, read_score_type
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import (
@@ -25,10 +26,14 @@ from driftgate.inputs.named_files import (
 
 
 class ProblemType(StrEnum):
-    """How logits become probabilities: softmax over labels, or a sigmoid for each label."""
+    """How logits become probabilities: softmax over labels, or a sigmoid for each label.
+
+    Of a regression there are none: its one logit is the score.
+    """
 
     SINGLE_LABEL = "single_label_classification"
     MULTI_LABEL = "multi_label_classification"
+    REGRESSION = "regression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,11 @@ class Encoder:
     takes_pairs: bool = False
 
     @property
+    def gives_score(self) -> bool:
+        """Whether its one logit is its answer: it has no probabilities, no thresholds and no decisions."""
+        return self.problem_type is ProblemType.REGRESSION
+
+    @property
     def positions_skip_padding(self) -> bool:
         """Whether positions are counted over tokens that are not padding: padding in front moves none of them."""
         return self.model_type in POSITIONS_AFTER_PADDING
@@ -91,14 +101,18 @@ def load_encoder(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     needs_weights: bool = True,
+    allow_score: bool = False,
 ) -> Encoder:
     """Check the encoder at `source`, a local folder or a hub id; no weights are loaded yet.
 
     Args:
         needs_weights: False where an ONNX file answers: weights are neither looked for nor in the digest.
+        allow_score: take an encoder of one score, a regression or a reranker, whose logit is the answer. Without it a
+            regression is refused, and the logit of a reranker is taken as that of one label.
 
     Raises:
-        EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, regression.
+        EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, a regression that is not
+            allowed or has several outputs.
         UnsafeFileError: only pickled weights and not `allow_pickle`; code of its own and not `trust_remote_code`; a file that
             lies outside its folder.
     """
@@ -111,7 +125,8 @@ def load_encoder(
     weights = _find_weights(folder, allow_pickle=allow_pickle) if needs_weights else []
     _require_classification_head(folder, config)
     labels = read_labels(folder, config, weights)
-    resolved, inferred = _resolve_problem_type(folder, problem_type or config.get("problem_type"), labels)
+    stated = problem_type or config.get("problem_type") or (read_score_type(folder, config) if allow_score else None)
+    resolved, inferred = _resolve_problem_type(folder, stated, labels, allow_score=allow_score)
     _require_tokenizer(folder)
     code = folder.glob("*.py") if trust_remote_code else ()
     return Encoder(
@@ -124,7 +139,9 @@ def load_encoder(
         max_tokens=read_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
         thresholds=read_own_thresholds(folder, labels),
-        sha256=_digest(folder, [*weights, *code, folder / CONFIG, *find_tokenizer(folder)]),
+        sha256=_digest(
+            folder, [*weights, *code, folder / CONFIG, folder / CROSS_ENCODER_CONFIG, *find_tokenizer(folder)]
+        ),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         attends_in_windows="local_attention" in config or "sliding_attention" in config.get("layer_types", ()),
@@ -186,14 +203,22 @@ def _require_classification_head(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) -> tuple[ProblemType, bool]:
-    if stated in list(ProblemType):
-        return ProblemType(stated), False
-    if stated is not None:
+def _resolve_problem_type(
+    folder: Path, stated: Any, labels: tuple[str, ...], *, allow_score: bool
+) -> tuple[ProblemType, bool]:
+    if stated is not None and stated not in list(ProblemType):
+        raise EncoderError(f"{folder}: problem_type {stated!r}; expected {' or '.join(ProblemType)}")
+    if stated == ProblemType.REGRESSION and not allow_score:
         raise EncoderError(
-            f"{folder}: problem_type {stated!r}; expected {' or '.join(ProblemType)} "
-            "(regression heads have no decisions)"
+            f"{folder}: problem_type 'regression'; expected {ProblemType.SINGLE_LABEL} or {ProblemType.MULTI_LABEL}, because "
+            "a score has no decisions to judge; driftgate build and driftgate predict take this encoder"
         )
+    if stated == ProblemType.REGRESSION and len(labels) > 1:
+        raise EncoderError(
+            f"{folder}: problem_type 'regression' with {len(labels)} outputs; expected one output, which is the score"
+        )
+    if stated is not None:
+        return ProblemType(stated), False
     # As transformers' text-classification pipeline does with a head that says nothing: softmax over several labels, a
     # sigmoid for one.
     return (ProblemType.MULTI_LABEL if len(labels) == 1 else ProblemType.SINGLE_LABEL), True

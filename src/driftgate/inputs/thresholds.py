@@ -24,6 +24,8 @@ def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
         OptionError: neither, labels that are not the encoder's, values that are not between 0 and 1, or an encoder of one
             answer a text, which takes no thresholds.
     """
+    if encoder.gives_score:
+        raise OptionError(f"{option('thresholds')} {given}: {encoder.name} gives a score, which takes no threshold")
     if encoder.problem_type is ProblemType.SINGLE_LABEL:
         raise OptionError(
             f"{option('thresholds')} {given}: {encoder.name} gives each text its most probable label, and no threshold changes "

@@ -170,6 +170,7 @@ def _open_writer(job: PredictionJob, source: Source) -> Writer:
         bool(job.id_column),
         job.top,
         job.logits,
+        encoder.gives_score,
     )
     form = find_format(job.output, job.output_format, "output_format", output=True)
     return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type)

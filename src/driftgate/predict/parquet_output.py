@@ -5,7 +5,7 @@ from typing import Any
 
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.parquet_input import require_pyarrow
-from driftgate.predict.score_layout import Layout, text_id
+from driftgate.predict.score_layout import SCORE, Layout, text_id
 
 _ROWS_A_GROUP = 1 << 16
 
@@ -13,7 +13,8 @@ _ROWS_A_GROUP = 1 << 16
 class ParquetWriter:
     """Columns: row (int64), id, labels (a list of strings), a float32 column for each label.
 
-    With `top` the scores are a list of structs instead: label, probability, logit.
+    With `top` the scores are a list of structs instead: label, probability, logit. Of an encoder of one score there are no
+    labels, and one float32 column, score.
     """
 
     def __init__(self, layout: Layout, id_type: Any = None) -> None:
@@ -23,8 +24,11 @@ class ParquetWriter:
         fields = [pa.field("row", pa.int64(), nullable=False)]
         if layout.has_ids:
             fields.append(pa.field("id", pa.string() if id_type is None else id_type))
-        fields.append(pa.field("labels", pa.list_(pa.string())))
-        if layout.top:
+        if not layout.one_score:
+            fields.append(pa.field("labels", pa.list_(pa.string())))
+        if layout.one_score:
+            fields.append(pa.field(SCORE, pa.float32()))
+        elif layout.top:
             parts = [("label", pa.string()), ("probability", pa.float32())]
             scores = pa.struct([*parts, ("logit", pa.float32())] if layout.logits else parts)
             fields.append(pa.field("top", pa.list_(scores)))
@@ -44,7 +48,9 @@ class ParquetWriter:
         columns: dict[str, Any] = {"row": window.numbers, "labels": [row.decided for row in scores]}
         if self._layout.has_ids:
             columns["id"] = [text_id(row.id) if self._strings else row.id for row in scores]
-        if self._layout.top:
+        if self._layout.one_score:
+            columns[SCORE] = [row.score for row in scores]
+        elif self._layout.top:
             parts = ("label", "probability", "logit")
             columns["top"] = [
                 [

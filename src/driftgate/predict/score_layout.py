@@ -10,6 +10,7 @@ import numpy as np
 from driftgate.arrays import FloatArray, Logits
 from driftgate.judge.probabilities import decide, to_probabilities
 
+SCORE = "score"
 _OWN = ("row", "id", "labels")
 
 
@@ -23,6 +24,7 @@ class Scores:
         shown: the labels whose scores are written: all in the model's order, or the most probable first.
         probabilities, logits: of the labels shown; no logits unless asked for.
         decided: labels at or above their threshold; of a single-label model the most probable one.
+        score: of an encoder of one score, which has nothing of the above but row and id.
     """
 
     row: int
@@ -31,6 +33,7 @@ class Scores:
     probabilities: list[float]
     logits: list[float] | None
     decided: list[str]
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Layout:
         thresholds: of each label, for decisions.
         top: how many of the most probable labels; 0 for all, a column each.
         logits: whether logits stand beside the probabilities.
+        one_score: the logit is the answer, and the only column beside row and id.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +53,7 @@ class Layout:
     has_ids: bool = False
     top: int = 0
     logits: bool = False
+    one_score: bool = False
 
     @property
     def probability_columns(self) -> list[str]:
@@ -73,6 +78,8 @@ class Layout:
 
     def columns(self) -> list[str]:
         """Of CSV and TSV, in order."""
+        if self.one_score:
+            return ["row", *(["id"] if self.has_ids else []), SCORE]
         if self.top:
             parts = ("label", "probability", "logit") if self.logits else ("label", "probability")
             scores = [f"{part}_{rank}" for rank in self.ranks for part in parts]
@@ -83,6 +90,10 @@ class Layout:
     def scores(self, numbers: Sequence[int], ids: Sequence[Any], logits: Logits) -> Iterator[Scores]:
         """Scores of each row, from logits, float32, (rows, labels)."""
         if not len(logits):
+            return
+        if self.one_score:
+            for number, row_id, (score,) in zip(numbers, ids, round_to_float32(logits), strict=True):
+                yield Scores(number, row_id, (), [], None, [], score)
             return
         probabilities = to_probabilities(logits, multi_label=self.multi_label)
         decisions = decide(probabilities, np.array(self.thresholds), multi_label=self.multi_label)
@@ -99,7 +110,7 @@ class Layout:
             yield Scores(*row)
 
 
-def round_to_float32(values: FloatArray) -> list[list[float]]:
+def round_to_float32(values: FloatArray | Logits) -> list[list[float]]:
     """Numbers that print with at most nine digits and are the same float32 when read."""
     return [[float(f"{value:.9g}") for value in row] for row in values.astype(np.float32).tolist()]
 

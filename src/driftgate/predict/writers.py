@@ -11,7 +11,7 @@ from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.parquet_output import ParquetWriter
 from driftgate.predict.reading.formats import Format
 from driftgate.predict.reading.rows import Rejected
-from driftgate.predict.score_layout import Layout, Scores, text_id
+from driftgate.predict.score_layout import SCORE, Layout, Scores, text_id
 
 _GZIP_LEVEL = 6
 
@@ -51,6 +51,8 @@ class DelimitedWriter:
 
     def _fields(self, row: Scores) -> list[Any]:
         ids = [text_id(row.id) or ""] if self._layout.has_ids else []
+        if row.score is not None:
+            return [row.row, *ids, row.score]
         if not self._layout.top:
             values: list[Any] = [*row.probabilities, *(row.logits or ())]
         else:
@@ -84,6 +86,8 @@ class JsonLinesWriter:
         record: dict[str, Any] = {"row": row.row}
         if self._layout.has_ids:
             record["id"] = row.id
+        if row.score is not None:
+            return {**record, SCORE: row.score}
         record["labels"] = row.decided
         record["probabilities"] = dict(zip(row.shown, row.probabilities, strict=True))
         if row.logits is not None:

@@ -24,6 +24,7 @@ from driftgate.builder.vectors import SET_PREFIX, Feed, embedded_feeds, vectors_
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import BuildError
 from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.encoder_scores import CROSS_ENCODER_CONFIG
 from driftgate.onnx_graph.onnx_file import find_external, locations, normalize, read_model
 from driftgate.publish.tokenizer_file import write_tokenizer
 
@@ -185,6 +186,8 @@ def write_artifacts(
     write_tokenizer(encoder, folder)
     if encoder.thresholds is not None:
         shutil.copy2(encoder.path / "thresholds.json", folder)
+    if encoder.gives_score and (encoder.path / CROSS_ENCODER_CONFIG).is_file():
+        shutil.copy2(encoder.path / CROSS_ENCODER_CONFIG, folder)
     places = [place_of(spec.name, layout) for spec, _ in artifacts]
     models = [folder / place.model for place in places]
     for (_, artifact), model in zip(artifacts, models, strict=True):
