@@ -9,9 +9,12 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.build import Announce
+from driftgate.errors import NonFiniteLogitsError
 from driftgate.inputs.batches import BatchPlan, BudgetPlan, make_batches, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
@@ -21,6 +24,8 @@ from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
+from driftgate.judge.diagnosis.diagnose import diagnose, diagnose_non_finite
+from driftgate.judge.diagnosis.records import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
@@ -37,6 +42,7 @@ from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
 NOISE_ROWS = 48
+MOVED_ROWS = 16
 PADDED_ROWS = 4
 
 
@@ -124,6 +130,23 @@ class Assessor:
             self._announce(f"{spec.name}: judged on {len(self.corpus)} rows")
             self._logits[spec.name] = predict(backend, self.tokens, self.plan)
         return self._logits[spec.name]
+
+    def diagnose(self, spec: BackendSpec) -> Diagnosis:
+        """The likely cause of a failure: both sides are asked again, about the rows that moved most and others."""
+        from driftgate.probing.ask import ask
+        from driftgate.run.torch_backend import open_reference
+
+        self._announce(f"{spec.name}: looking for the cause")
+        backend = self.backends.open(spec)
+        try:
+            moved = np.abs(self.logits(spec).astype(np.float64) - self.reference).max(axis=1)
+            worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
+            rows = list(dict.fromkeys([*spread_sample(self.tokens, NOISE_ROWS), *worst]))
+            reference = open_reference(self.encoder, self.backends.settings)
+            probe = ask(self.encoder, reference, backend, self.tokens, rows, multi_label=self.head.multi_label)
+        except NonFiniteLogitsError as error:
+            return diagnose_non_finite(str(spec.precision), str(error))
+        return diagnose(probe)
 
     def judgement(self, spec: BackendSpec) -> Judgement:
         """The judgement of a backend; nothing is measured before it is asked for."""

@@ -13,7 +13,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin import hookspecs, suite_hooks
+from driftgate.plugin import folding_hooks, hookspecs, suite_hooks
 from driftgate.plugin.fixtures import (
     backend,
     backend_spec,
@@ -40,6 +40,7 @@ from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.suite_hooks import list_notes
 from driftgate.report.terminal import render_table
+from driftgate.report.verdict_lines import list_verdicts
 from driftgate.results.results_file import write_results
 from driftgate.results.stages import render_ledgers
 
@@ -67,6 +68,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
     pluginmanager.register(gate_hooks, "driftgate-gate")
     pluginmanager.register(suite_hooks, "driftgate-suites")
+    pluginmanager.register(folding_hooks, "driftgate-folding")
     pluginmanager.register(compare_hooks, "driftgate-compare")
 
 
@@ -203,6 +205,8 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     outcome = yield
     run = session.config.stash[SESSION]
+    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        folding_hooks.diagnose_failures(session.config)
     worker_output = getattr(session.config, "workeroutput", None)
     if worker_output is not None:
         worker_output["driftgate"] = pickle.dumps(run.results)
@@ -231,13 +235,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if run.results.backends:
         terminalreporter.section("driftgate")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001
-        terminalreporter.write(render_table(run.results, width))
-        if any(entry.measured.records for entry in run.results.backends.values()):
+        verbose = config.get_verbosity() > 0
+        failures = config.stash[folding_hooks.FAILURES]
+        for line in list_verdicts(run.results, width, run.options.not_shown, failures.by_backend):
+            terminalreporter.write_line(line, red=line.startswith("FAIL"), green=line.startswith("PASS"))
+        terminalreporter.write(render_table(run.results, width, run.options.not_shown, set(failures.by_backend)))
+        if verbose and any(entry.measured.records for entry in run.results.backends.values()):
             from driftgate.report.accuracy_tables import render_claims, render_details  # scikit-learn is slow to import
 
             terminalreporter.write(render_claims(run.results, width))
-            if config.get_verbosity() > 0:
-                terminalreporter.write(render_details(run.results, width))
+            terminalreporter.write(render_details(run.results, width))
         terminalreporter.write(render_ledgers(run.results, width))
-        for line in list_notes(run):
+        for line in list_notes(run, brief=bool(failures.by_backend) and not verbose):
             terminalreporter.write_line(for_terminal(line))
+        if failures.folded:
+            count = f"{len(failures.folded)} failure{'s' * (len(failures.folded) != 1)}"
+            terminalreporter.write_line(f"{count} in the verdicts above; pytest -v prints each of them in full")

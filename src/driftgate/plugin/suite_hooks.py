@@ -179,9 +179,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"driftgate: no verdict was asked for: {reason}")
 
 
-def list_notes(run: DriftgateSession) -> list[str]:
-    """Lines under the tables: what is not shown, what was taken for granted, where the results are."""
-    notes = _list_unshown(run)
+def list_notes(run: DriftgateSession, *, brief: bool = False) -> list[str]:
+    """Lines under the tables: what is not shown, what was taken for granted, where the results are.
+
+    Args:
+        brief: leave out what is not shown, of a run that fails for another reason.
+    """
+    notes = [] if brief else _list_unshown(run)
     if run.encoder.problem_type_inferred:
         notes.append(
             f"{run.encoder.name}: config.json has no problem_type; taken as {run.encoder.problem_type} from its head "

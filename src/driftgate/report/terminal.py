@@ -1,55 +1,74 @@
 """The table at the end of a run, and the text of a failed bound."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from driftgate.edges.escape import for_terminal
+from driftgate.inputs.encoder import ProblemType
+from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.metric_types import POLICIES
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
+from driftgate.report.verdict_lines import verdict_word
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render
 
 if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
     from driftgate.judge.drift import Drift
 
+_ACCURACY = ("MB", "drift", "max", "flips", "micro-F1", "macro-F1")
+_LEAST = 80
 _LABELS_SHOWN = 5
 _POLICY = POLICIES[0]
 
 
-def render_table(results: Results, width: int) -> str:
-    """One line a backend: throughput by plan, ratio to torch with its spread, size, drift, flips, F1; then who is missing."""
-    corpora = list(dict.fromkeys(corpus for entry in results.backends.values() for corpus in entry.throughput)) or [""]
-    tables = [render(_table(results, corpus), width) for corpus in corpora]
-    # Under the tables: in a column, the length of a reason would be taken from the numbers.
-    skipped = [
-        for_terminal(f"{name}: skipped, {entry.skipped}") + "\n"
-        for name, entry in results.backends.items()
-        if entry.skipped
-    ]
-    return "".join([*tables, *skipped])
+def render_table(
+    results: Results, width: int, not_shown: NotShown = NotShown.DRIFT, failed: Container[str] = ()
+) -> str:
+    """One line a backend with its verdict, size, drift, flips and F1; then its throughput by plan and its ratio to torch.
+
+    What nothing was measured of has no column. Names that do not fit `width` go over several lines.
+
+    Args:
+        failed: backends of which a test failed, whatever else their verdicts say.
+    """
+    sides = {name: entry for name, entry in results.sides().items() if not entry.skipped}
+    words = {name: verdict_word(entry, not_shown, failed=name in failed) or "-" for name, entry in sides.items()}
+    accuracy = _accuracy_table(results, sides, words)
+    corpora = dict.fromkeys(corpus for entry in sides.values() for corpus in entry.throughput)
+    tables = [*([accuracy] if accuracy else []), *(_speed_table(sides, words, corpus) for corpus in corpora)]
+    return "".join(render(table, width, least=_LEAST) for table in tables)
 
 
-def _table(results: Results, corpus: str) -> Table:
-    plans = list(
-        dict.fromkeys(plan for entry in results.backends.values() for plan in entry.throughput.get(corpus, {}))
-    )
-    speeds = [*plans, "x torch [min, max]"] if plans else []
-    accuracy = ["MB", "drift", "max", "flips", "micro-F1", "macro-F1"]
-    table = make_table("backend", speeds, accuracy, title=_title(corpus))
-    for name, entry in results.sides().items():
-        if entry.skipped:
-            continue
-        timed = entry.throughput.get(corpus, {})
-        cells = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
-        table.add_row(name, *cells, *([_ratio(entry, corpus)] if plans else []), *_accuracy_cells(entry))
+def _accuracy_table(results: Results, sides: Mapping[str, BackendResults], words: Mapping[str, str]) -> Table | None:
+    cells = {name: _accuracy_cells(entry) for name, entry in sides.items()}
+    shown = [at for at in range(len(_ACCURACY)) if any(row[at] != "-" for row in cells.values())]
+    if not shown:
+        return None
+    columns = [_ACCURACY[at] for at in shown]
+    table = make_table("verdict", "backend", columns, title=_title(results), wrapped=("backend",))
+    for name, row in cells.items():
+        table.add_row(words[name], name, *(row[at] for at in shown))
     return table
 
 
-def _title(corpus: str) -> str:
-    drift = "drift: mean over texts of the largest probability difference; flips, F1 at 0.5"
-    return f"texts/s on {corpus!r} by batch plan; x torch: budget plan, side by side; {drift}" if corpus else drift
+def _speed_table(sides: Mapping[str, BackendResults], words: Mapping[str, str], corpus: str) -> Table:
+    plans = list(dict.fromkeys(plan for entry in sides.values() for plan in entry.throughput.get(corpus, {})))
+    ratios = ["x torch [min, max]"] if any(_ratio(entry, corpus) != "-" for entry in sides.values()) else []
+    title = f"texts/s on {corpus!r} by batch plan" + ("; x torch: budget plan, side by side" if ratios else "")
+    table = make_table("verdict", "backend", [*plans, *ratios], title=title, wrapped=("backend",))
+    for name, entry in sides.items():
+        if timed := entry.throughput.get(corpus):
+            speeds = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
+            table.add_row(words[name], name, *speeds, *([_ratio(entry, corpus)] if ratios else []))
+    return table
+
+
+def _title(results: Results) -> str:
+    """What the columns are; a single-label model decides for its top class, and has no threshold."""
+    single = results.header is not None and results.header.encoder.problem_type == ProblemType.SINGLE_LABEL
+    decided = "flips, F1: of the top class" if single else "flips, F1 at 0.5"
+    return f"drift: mean over texts of the largest probability difference; {decided}"
 
 
 def _ratio(entry: BackendResults, corpus: str) -> str:

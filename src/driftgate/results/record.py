@@ -12,6 +12,7 @@ from driftgate.results.environment import Environment
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from driftgate.judge.diagnosis.records import Diagnosis
     from driftgate.measure.timings import Ratio
     from driftgate.results.stages import Stage
 
@@ -123,6 +124,7 @@ class BackendResults:
         throughput, ratios: by corpus and batch plan.
         leak: growth, and the memory that it was read from.
         skipped: why it could not be run.
+        diagnosis: the likely cause of its failure; None where it did not fail.
     """
 
     about: About | None = None
@@ -144,6 +146,7 @@ class BackendResults:
     fresh_process: "DataclassInstance | None" = None
     leak: "Sequence[DataclassInstance]" = ()
     skipped: str = ""
+    diagnosis: "Diagnosis | None" = None
 
     @property
     def judged(self) -> bool:

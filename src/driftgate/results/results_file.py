@@ -116,6 +116,7 @@ def _describe_backend(entry: BackendResults, not_shown: NotShown) -> dict[str, A
         "checks": entry.checks,
         "failed_checks": entry.failed_checks,
         "skipped": entry.skipped,
+        "diagnosis": _fields(entry.diagnosis),
     }
 
 

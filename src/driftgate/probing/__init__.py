@@ -1,0 +1,1 @@
+"""Questions to both sides that tell the causes of a failure apart."""

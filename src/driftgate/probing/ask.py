@@ -1,0 +1,173 @@
+"""Ask the backend again, and the reference in every wrong way that is known.
+
+A few dozen texts are enough: each is asked alone, beside others, padded in front, with holes in its mask, and some at the limit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from driftgate.arrays import FloatArray
+from driftgate.errors import DriftgateError, NonFiniteLogitsError
+from driftgate.inputs.batches import TokenBatch, pad_rows
+from driftgate.inputs.encoder import Encoder
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.judge.diagnosis.records import Probe, Suspect
+from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_padding, with_holes
+from driftgate.run.backend import Backend
+from driftgate.run.torch_backend import TorchBackend
+
+ROWS_PER_BATCH, ALONE = 8, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Batches by the way in which they are asked."""
+
+    batches: Mapping[str, Sequence[TokenBatch]]
+
+    def all(self, groups: Sequence[str]) -> list[TokenBatch]:
+        """Those of the groups, one after the other."""
+        return [batch for group in groups for batch in self.batches[group]]
+
+
+def make_questions(tokens: TokenizedTexts, rows: Sequence[int], max_tokens: int) -> Questions:
+    """Batches of these rows; long ones are made of their tokens."""
+    together = [pad_rows(tokens, rows[start : start + ROWS_PER_BATCH]) for start in range(0, len(rows), ROWS_PER_BATCH)]
+    first = together[0]
+    limit = min(max_tokens, LONGEST)
+    long = pad_rows(_lengthen(tokens, rows, (limit, limit, limit * 3 // 4, limit // 2)), range(4))
+    return Questions(
+        {
+            "alone": [pad_rows(tokens, [row]) for row in rows[:ALONE]],
+            "together": together,
+            "again": [first.take(range(len(first.rows))[::-1])],
+            "front": [move_padding(first)],
+            "holes": [with_holes(first)],
+            "long": [long],
+        }
+    )
+
+
+def _lengthen(tokens: TokenizedTexts, rows: Sequence[int], lengths: Sequence[int]) -> TokenizedTexts:
+    """One text for each length, of the tokens of the rows between their first and last."""
+    body = np.concatenate([tokens.input_ids[row][1:-1] for row in rows])
+    first, last = tokens.input_ids[rows[0]][:1], tokens.input_ids[rows[0]][-1:]
+    # Each begins elsewhere, so that texts of one length are different texts.
+    ids = [
+        np.concatenate([first, np.resize(np.roll(body, -97 * at), length - 2), last])
+        for at, length in enumerate(lengths)
+    ]
+    types = None if tokens.token_type_ids is None else tuple(np.zeros_like(one) for one in ids)
+    return replace(tokens, input_ids=tuple(ids), token_type_ids=types, truncated=(False,) * len(ids))
+
+
+@contextmanager
+def _positions(module: Any, change: Callable[[Any], Any]) -> Iterator[bool]:
+    """The table of positions changed while the block runs; False where the module has none."""
+    import torch
+
+    tables = [part for name, part in module.named_modules() if name.endswith(("position_embeddings", "wpe"))]
+    tables = [table for table in tables if isinstance(table, torch.nn.Embedding)]
+    if not tables:
+        yield False
+        return
+    kept = tables[0].weight.detach().clone()
+    try:
+        with torch.no_grad():
+            tables[0].weight.copy_(change(kept))
+        yield True
+    finally:
+        with torch.no_grad():
+            tables[0].weight.copy_(kept)
+
+
+def _repeat_half(table: Any) -> Any:
+    half, found = len(table) // 2, table.clone()
+    found[-half:] = table[:half]
+    return found
+
+
+def find_suspects(
+    reference: TorchBackend, encoder: Encoder, batches: Sequence[TokenBatch], right: FloatArray
+) -> Iterator[Suspect]:
+    """What the reference answers in every wrong way, logits, float64, (rows, labels); `right` are its answers otherwise."""
+    starts = np.cumsum([0, *(len(batch.rows) for batch in batches)])
+    for cause, sentence, ask_wrongly in list_ways(encoder, cut_lengths(encoder.max_tokens)):
+        answers = right.copy()
+        for start, batch in zip(starts, batches, strict=False):
+            changed = ask_wrongly(batch)
+            if not _alike(changed, batch):
+                answers[start : start + len(batch.rows)] = answer(reference, [changed])
+        yield Suspect(cause, sentence, answers)
+    for step in (1, -1, 2, -2):
+        with _positions(reference.module, lambda table, step=step: table.roll(step, 0)) as there:
+            if there:
+                sentence = f"positions are shifted by {step}: every token takes the position of another"
+                yield Suspect("positions-shifted", sentence, answer(reference, batches))
+    with _positions(reference.module, _repeat_half) as there:
+        if there:
+            sentence = "the second half of the position table is the first again"
+            yield Suspect("positions-repeated", sentence, answer(reference, batches))
+
+
+def _alike(one: TokenBatch, other: TokenBatch) -> bool:
+    return one is other or all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+    )
+
+
+def answer(backend: Backend, batches: Sequence[TokenBatch]) -> FloatArray:
+    """Logits of all batches, one under the other, float64, (rows, labels).
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity.
+    """
+    found = np.concatenate([backend.prepare(batch)() for batch in batches]).astype(np.float64)
+    if not np.isfinite(found).all():
+        raise NonFiniteLogitsError(f"backend {backend.spec.name}: NaN or infinite logits in {len(batches)} batches")
+    return found
+
+
+def ask(
+    encoder: Encoder,
+    reference: TorchBackend,
+    backend: Backend,
+    tokens: TokenizedTexts,
+    rows: Sequence[int],
+    *,
+    multi_label: bool,
+) -> Probe:
+    """The answers of both sides to every question, and of the reference to the wrong ones.
+
+    Ways of asking that the backend refuses are left out.
+
+    Raises:
+        NonFiniteLogitsError: the backend answers NaN or infinity.
+    """
+    questions = make_questions(tokens, rows, encoder.max_tokens)
+    found: dict[str, FloatArray] = {}
+    for group, batches in questions.batches.items():
+        try:
+            found[group] = answer(backend, batches)
+        except NonFiniteLogitsError:
+            raise
+        except DriftgateError:
+            continue
+    asked = questions.all(list(found))
+    names = np.repeat(list(found), [len(logits) for logits in found.values()])
+    ends = np.cumsum([len(batch.rows) for batch in asked])
+    right = answer(reference, asked)
+    return Probe(
+        encoder.labels,
+        multi_label,
+        right,
+        np.concatenate(list(found.values())),
+        {group: names == group for group in found},
+        [np.arange(end - len(batch.rows), end) for end, batch in zip(ends, asked, strict=True)],
+        tuple(find_suspects(reference, encoder, asked, right)),
+    )
