@@ -42,7 +42,7 @@ from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
 NOISE_ROWS = 48
-MOVED_ROWS = 16
+ASKED_ROWS, MOVED_ROWS = 28, 12
 PADDED_ROWS = 4
 
 
@@ -141,7 +141,7 @@ class Assessor:
         try:
             moved = np.abs(self.logits(spec).astype(np.float64) - self.reference).max(axis=1)
             worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
-            rows = list(dict.fromkeys([*spread_sample(self.tokens, NOISE_ROWS), *worst]))
+            rows = list(dict.fromkeys([*worst, *spread_sample(self.tokens, ASKED_ROWS)]))
             reference = open_reference(self.encoder, self.backends.settings)
             probe = ask(self.encoder, reference, backend, self.tokens, rows, multi_label=self.head.multi_label)
         except NonFiniteLogitsError as error:

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,11 @@ def judge(only: list[str], classes: list[str], rows: int) -> list[dict[str, Any]
         assessor = Assessor(OpenBackends(encoder, RunSettings(available_threads())), corpus)
         for mutant in MUTANTS:
             for precision in mutant.classes:
-                if precision not in classes or (only and mutant.name not in only):
+                if precision not in classes or mutant.control or (only and mutant.name not in only):
                     continue
+                started = time.monotonic()
                 diagnosis = assessor.diagnose(mutant.spec(precision, Path(scratch)))
+                print(f"{time.monotonic() - started:.0f} s ", end="")
                 entry = {
                     "mutant": mutant.name,
                     "class": precision,

@@ -16,7 +16,7 @@ def test_verbose_runs_print_every_metric(make_project: Callable[..., Project]) -
 
 
 def test_the_claims_of_model_cards_are_printed_with_their_interval(make_project: Callable[..., Project]) -> None:
-    run = make_project().pytest("--backends=onnx-fp32")
+    run = make_project().pytest("--backends=onnx-fp32", "-v")
     assert "almost identical (+-0.01)" in run.output
     (line,) = [line for line in run.output.splitlines() if line.split()[:3] == ["onnx-fp32", "at", "0.5"]]
     assert "not shown: subset_accuracy" in line  # six rows without a flip prove little

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import FloatArray
+from driftgate.arrays import BoolArray, FloatArray
 from driftgate.errors import DriftgateError, NonFiniteLogitsError
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
@@ -20,7 +20,9 @@ from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_p
 from driftgate.run.backend import Backend
 from driftgate.run.torch_backend import TorchBackend
 
-ROWS_PER_BATCH, ALONE = 8, 12
+ROWS_PER_BATCH, ALONE = 8, 8
+_SEPARATED = 3.0
+"""How many times more texts beyond a length have to differ than the others, to try whether they are cut there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def make_questions(tokens: TokenizedTexts, rows: Sequence[int], max_tokens: int)
     together = [pad_rows(tokens, rows[start : start + ROWS_PER_BATCH]) for start in range(0, len(rows), ROWS_PER_BATCH)]
     first = together[0]
     limit = min(max_tokens, LONGEST)
-    long = pad_rows(_lengthen(tokens, rows, (limit, limit, limit * 3 // 4, limit // 2)), range(4))
+    long = pad_rows(_lengthen(tokens, rows, (limit, limit * 3 // 4)), range(2))
     return Questions(
         {
             "alone": [pad_rows(tokens, [row]) for row in rows[:ALONE]],
@@ -92,11 +94,15 @@ def _repeat_half(table: Any) -> Any:
 
 
 def find_suspects(
-    reference: TorchBackend, encoder: Encoder, batches: Sequence[TokenBatch], right: FloatArray
+    reference: TorchBackend, encoder: Encoder, batches: Sequence[TokenBatch], right: FloatArray, lengths: Sequence[int]
 ) -> Iterator[Suspect]:
-    """What the reference answers in every wrong way, logits, float64, (rows, labels); `right` are its answers otherwise."""
+    """What the reference answers in every wrong way, logits, float64, (rows, labels); `right` are its answers otherwise.
+
+    Args:
+        lengths: where texts may have been cut.
+    """
     starts = np.cumsum([0, *(len(batch.rows) for batch in batches)])
-    for cause, sentence, ask_wrongly in list_ways(encoder, cut_lengths(encoder.max_tokens)):
+    for cause, sentence, ask_wrongly in list_ways(encoder, lengths):
         answers = right.copy()
         for start, batch in zip(starts, batches, strict=False):
             changed = ask_wrongly(batch)
@@ -161,13 +167,23 @@ def ask(
     asked = questions.all(list(found))
     names = np.repeat(list(found), [len(logits) for logits in found.values()])
     ends = np.cumsum([len(batch.rows) for batch in asked])
-    right = answer(reference, asked)
+    right, given = answer(reference, asked), np.concatenate(list(found.values()))
+    widths = np.concatenate([batch.attention_mask.sum(axis=1) for batch in asked])
+    differs = np.abs(given - right).mean(axis=1)
+    lengths = [length for length in cut_lengths(encoder.max_tokens) if _separates(widths > length, differs)]
     return Probe(
         encoder.labels,
         multi_label,
         right,
-        np.concatenate(list(found.values())),
+        given,
         {group: names == group for group in found},
         [np.arange(end - len(batch.rows), end) for end, batch in zip(ends, asked, strict=True)],
-        tuple(find_suspects(reference, encoder, asked, right)),
+        tuple(find_suspects(reference, encoder, asked, right, lengths)),
     )
+
+
+def _separates(longer: BoolArray, differs: FloatArray) -> bool:
+    """Whether longer texts differ much more than the others do; differences, float64, (rows,)."""
+    if longer.all() or not longer.any():
+        return False
+    return bool(differs[longer].mean() > _SEPARATED * differs[~longer].mean())

@@ -10,8 +10,10 @@ from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.results.record import BackendResults, Results
 
-_WORDS = 12
+_WIDTH = 12
 """Columns of the verdict itself."""
+PASS, FAIL, NOT_SHOWN, SKIPPED = "PASS", "FAIL", "NOT SHOWN", "SKIPPED"
+_WORDS = {Outcome.PASS: PASS, Outcome.FAIL: FAIL, Outcome.NOT_SHOWN: NOT_SHOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ def list_verdicts(
         tests = (failed or {}).get(name, FailedTests())
         word = verdict_word(entry, not_shown, failed=bool(tests.count))
         if word:
-            lines += _fold(word.ljust(_WORDS), f"{name}: {_explain(word, entry, tests)}", width)
-            if entry.diagnosis and word == Outcome.FAIL:
+            lines += _fold(word.ljust(_WIDTH), f"{name}: {_explain(word, entry, tests)}", width)
+            if entry.diagnosis and word == FAIL:
                 sentence = entry.diagnosis.sentence
-                lines += _fold(" " * _WORDS, f"{sentence[:1].upper()}{sentence[1:]}.", width)
+                lines += _fold(" " * _WIDTH, f"{sentence[:1].upper()}{sentence[1:]}.", width)
     return lines
 
 
@@ -55,24 +57,24 @@ def verdict_word(entry: BackendResults, not_shown: NotShown = NotShown.DRIFT, *,
         failed: one of its tests failed, whatever else its verdicts say.
     """
     if failed:
-        return str(Outcome.FAIL)
+        return FAIL
     if entry.skipped:
-        return "SKIPPED"
+        return SKIPPED
     outcome = entry.verdict(not_shown)
-    return "" if outcome is None else str(outcome)
+    return "" if outcome is None else _WORDS[outcome]
 
 
 def _explain(word: str, entry: BackendResults, tests: FailedTests) -> str:
-    if word == "SKIPPED":
+    if word == SKIPPED:
         return entry.skipped
-    if word == Outcome.FAIL:
+    if word == FAIL:
         return "; ".join(filter(None, [_describe_failure(entry, tests), _count_tests(tests)]))
     kept = sum(verdict.verdict is Outcome.PASS for verdict in entry.verdicts)
     unshown = [verdict for verdict in entry.verdicts if verdict.verdict is Outcome.NOT_SHOWN]
     rows = max((verdict.rows_needed or 0 for verdict in unshown), default=0)
     needs = f", which would take about {rows:,} rows" if rows else ""
     others = f", {len(unshown)} not shown{needs}" if unshown else ""
-    checks = f", {entry.checks} checks passed" if entry.checks and word == Outcome.PASS else ""
+    checks = f", {entry.checks} checks passed" if entry.checks and word == PASS else ""
     return f"{kept} bound{'s' * (kept != 1)} kept{checks}{others}"
 
 
@@ -109,6 +111,6 @@ def _fold(begin: str, text: str, width: int) -> list[str]:
         for_terminal(text),
         max(width - 1, 40),
         initial_indent=begin,
-        subsequent_indent=" " * _WORDS,
+        subsequent_indent=" " * _WIDTH,
         break_on_hyphens=False,
     )

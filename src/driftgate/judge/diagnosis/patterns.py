@@ -104,11 +104,11 @@ def _constant(probe: Probe) -> Iterator[Suspect]:
         return
     dead = np.flatnonzero(spread <= 1e-2 * probe.reference.var(axis=0))
     if dead.size:
-        answers: FloatArray = probe.reference.copy()
-        answers[:, dead] = probe.backend[:, dead].mean(axis=0)
+        deadened: FloatArray = probe.reference.copy()
+        deadened[:, dead] = probe.backend[:, dead].mean(axis=0)
         names = ", ".join(repr(probe.labels[label]) for label in dead[:_NAMED_LABELS])
         yield Suspect(
-            "label-constant", f"the label {names} is answered the same for every text", probe.centred(answers)
+            "label-constant", f"the label {names} is answered the same for every text", probe.centred(deadened)
         )
 
 
