@@ -13,15 +13,14 @@ from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.diagnosis.diagnose import diagnose
 from driftgate.judge.diagnosis.records import Diagnosis
-from driftgate.probing.ask import ask
+from driftgate.probing.ask import find_cause
 from driftgate.run.backend import InForce, Prepared
 from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import TorchBackend, open_reference
 
 EMBEDDED = Path(__file__).parents[1] / "fixtures/encoders/goemotions-roberta-mini"
-TEXTS = [" ".join(SENTENCES[(row + step) % len(SENTENCES)] for step in range(1 + row % 3)) for row in range(24)]
+TEXTS = [" ".join(SENTENCES[(row + step) % len(SENTENCES)] for step in range(1 + row % 3)) for row in range(16)]
 Ask = Callable[[TokenBatch], TokenBatch]
 HandOn = Callable[[Logits], Logits]
 
@@ -53,9 +52,11 @@ class Judged:
         self.other = open_reference(self.encoder, RunSettings(1))
 
     def diagnose(self, put: Ask | None = None, hand_on: HandOn | None = None) -> Diagnosis:
-        backend = Wrong(self.other, put, hand_on)
-        rows = range(len(TEXTS))
-        return diagnose(ask(self.encoder, self.reference, backend, self.tokens, rows, multi_label=self.multi_label))
+        return self.find_cause(Wrong(self.other, put, hand_on))
+
+    def find_cause(self, backend: "Wrong") -> Diagnosis:
+        rows, multi_label = range(len(TEXTS)), self.multi_label
+        return find_cause(self.encoder, self.reference, backend, self.tokens, rows, multi_label=multi_label)
 
 
 @pytest.fixture(scope="module", params=["embedded", "single-label BERT"])
@@ -168,10 +169,7 @@ def test_answers_of_an_earlier_batch_are_recognized(judged: Judged) -> None:
             run = self.good.prepare(batch)
             return lambda: kept.setdefault(batch.input_ids.shape, run())
 
-    rows = range(len(TEXTS))
-    backend = Stale(judged.other)
-    probe = ask(judged.encoder, judged.reference, backend, judged.tokens, rows, multi_label=judged.multi_label)
-    assert diagnose(probe).cause == "stale-answers"
+    assert judged.find_cause(Stale(judged.other)).cause == "stale-answers"
 
 
 def test_a_good_backend_differs_by_rounding_only(judged: Judged) -> None:

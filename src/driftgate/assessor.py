@@ -24,7 +24,7 @@ from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
-from driftgate.judge.diagnosis.diagnose import diagnose, diagnose_non_finite
+from driftgate.judge.diagnosis.diagnose import diagnose_non_finite
 from driftgate.judge.diagnosis.records import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
@@ -42,7 +42,7 @@ from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
 NOISE_ROWS = 48
-ASKED_ROWS, MOVED_ROWS = 28, 12
+ASKED_ROWS, MOVED_ROWS = 12, 4
 PADDED_ROWS = 4
 
 
@@ -133,7 +133,7 @@ class Assessor:
 
     def diagnose(self, spec: BackendSpec) -> Diagnosis:
         """The likely cause of a failure: both sides are asked again, about the rows that moved most and others."""
-        from driftgate.probing.ask import ask
+        from driftgate.probing.ask import find_cause
         from driftgate.run.torch_backend import open_reference
 
         self._announce(f"{spec.name}: looking for the cause")
@@ -143,10 +143,9 @@ class Assessor:
             worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
             rows = list(dict.fromkeys([*worst, *spread_sample(self.tokens, ASKED_ROWS)]))
             reference = open_reference(self.encoder, self.backends.settings)
-            probe = ask(self.encoder, reference, backend, self.tokens, rows, multi_label=self.head.multi_label)
+            return find_cause(self.encoder, reference, backend, self.tokens, rows, multi_label=self.head.multi_label)
         except NonFiniteLogitsError as error:
             return diagnose_non_finite(str(spec.precision), str(error))
-        return diagnose(probe)
 
     def judgement(self, spec: BackendSpec) -> Judgement:
         """The judgement of a backend; nothing is measured before it is asked for."""

@@ -38,9 +38,7 @@ NARROW = ("--backends=exchanged,scaled", "-m", "not slow", "-k", "drift or flips
 
 @pytest.fixture(scope="module")
 def failed(make_project: Callable[..., Project]) -> Run:
-    project = make_project()
-    (project.folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
-    return project.pytest(*NARROW)
+    return make_project(conftest=CONFTEST).pytest(*NARROW)
 
 
 def test_a_failing_run_prints_at_most_25_lines_after_its_progress(failed: Run) -> None:

@@ -38,11 +38,8 @@ from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers,
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
-from driftgate.plugin.suite_hooks import list_notes
-from driftgate.report.terminal import render_table
-from driftgate.report.verdict_lines import list_verdicts
+from driftgate.plugin.summary import write_summary
 from driftgate.results.results_file import write_results
-from driftgate.results.stages import render_ledgers
 
 # pytest finds fixtures by looking at this module's names.
 __all__ = [
@@ -233,21 +230,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if benchmarks and benchmarks.compare and not benchmarks.compared_mapping:
         terminalreporter.write_line(f"driftgate: nothing to compare yet: no saved run in {benchmarks.storage}")
     if run.results.backends:
-        terminalreporter.section("driftgate")
-        width = terminalreporter._tw.fullwidth  # noqa: SLF001
-        verbose = config.get_verbosity() > 0
-        failures = config.stash[folding_hooks.FAILURES]
-        for line in list_verdicts(run.results, width, run.options.not_shown, failures.by_backend):
-            terminalreporter.write_line(line, red=line.startswith("FAIL"), green=line.startswith("PASS"))
-        terminalreporter.write(render_table(run.results, width, run.options.not_shown, set(failures.by_backend)))
-        if verbose and any(entry.measured.records for entry in run.results.backends.values()):
-            from driftgate.report.accuracy_tables import render_claims, render_details  # scikit-learn is slow to import
-
-            terminalreporter.write(render_claims(run.results, width))
-            terminalreporter.write(render_details(run.results, width))
-        terminalreporter.write(render_ledgers(run.results, width))
-        for line in list_notes(run, brief=bool(failures.by_backend) and not verbose):
-            terminalreporter.write_line(for_terminal(line))
-        if failures.folded:
-            count = f"{len(failures.folded)} failure{'s' * (len(failures.folded) != 1)}"
-            terminalreporter.write_line(f"{count} in the verdicts above; pytest -v prints each of them in full")
+        write_summary(terminalreporter, config)

@@ -15,12 +15,13 @@ from driftgate.errors import DriftgateError, NonFiniteLogitsError
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.judge.diagnosis.records import Probe, Suspect
+from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, account_for, diagnose
+from driftgate.judge.diagnosis.records import Diagnosis, Probe, Suspect
 from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_padding, with_holes
 from driftgate.run.backend import Backend
 from driftgate.run.torch_backend import TorchBackend
 
-ROWS_PER_BATCH, ALONE = 8, 8
+ROWS_PER_BATCH, ALONE = 8, 6
 _SEPARATED = 3.0
 """How many times more texts beyond a length have to differ than the others, to try whether they are cut there."""
 
@@ -94,13 +95,17 @@ def _repeat_half(table: Any) -> Any:
 
 
 def find_suspects(
-    reference: TorchBackend, encoder: Encoder, batches: Sequence[TokenBatch], right: FloatArray, lengths: Sequence[int]
+    reference: TorchBackend, encoder: Encoder, batches: Sequence[TokenBatch], probe: Probe
 ) -> Iterator[Suspect]:
-    """What the reference answers in every wrong way, logits, float64, (rows, labels); `right` are its answers otherwise.
+    """What the reference answers in every wrong way, logits, float64, (rows, labels).
 
     Args:
-        lengths: where texts may have been cut.
+        probe: the right answers to the batches, and the backend's.
     """
+    right = probe.reference
+    widths = np.concatenate([batch.attention_mask.sum(axis=1) for batch in batches])
+    differs = np.abs(probe.backend - right).mean(axis=1)
+    lengths = [length for length in cut_lengths(encoder.max_tokens) if _separates(widths > length, differs)]
     starts = np.cumsum([0, *(len(batch.rows) for batch in batches)])
     for cause, sentence, ask_wrongly in list_ways(encoder, lengths):
         answers = right.copy()
@@ -139,7 +144,7 @@ def answer(backend: Backend, batches: Sequence[TokenBatch]) -> FloatArray:
     return found
 
 
-def ask(
+def find_cause(
     encoder: Encoder,
     reference: TorchBackend,
     backend: Backend,
@@ -147,15 +152,40 @@ def ask(
     rows: Sequence[int],
     *,
     multi_label: bool,
-) -> Probe:
-    """The answers of both sides to every question, and of the reference to the wrong ones.
+) -> Diagnosis:
+    """The likely cause of what differs on these rows.
 
+    The reference is asked in wrong ways only where its right answers do not explain the difference, until one explains all of it.
     Ways of asking that the backend refuses are left out.
 
     Raises:
         NonFiniteLogitsError: the backend answers NaN or infinity.
     """
     questions = make_questions(tokens, rows, encoder.max_tokens)
+    found = _ask_backend(backend, questions)
+    asked = questions.all(list(found))
+    names = np.repeat(list(found), [len(logits) for logits in found.values()])
+    ends = np.cumsum([len(batch.rows) for batch in asked])
+    probe = Probe(
+        encoder.labels,
+        multi_label,
+        answer(reference, asked),
+        np.concatenate(list(found.values())),
+        {group: names == group for group in found},
+        [np.arange(end - len(batch.rows), end) for end, batch in zip(ends, asked, strict=True)],
+    )
+    first = diagnose(probe)
+    if first.explained >= COMPLETE_SHARE:
+        return first
+    suspects = []
+    for suspect in find_suspects(reference, encoder, asked, probe):
+        suspects.append(suspect)
+        if account_for(probe, suspect) >= COMPLETE_SHARE:
+            break
+    return diagnose(replace(probe, suspects=tuple(suspects)))
+
+
+def _ask_backend(backend: Backend, questions: Questions) -> dict[str, FloatArray]:
     found: dict[str, FloatArray] = {}
     for group, batches in questions.batches.items():
         try:
@@ -164,22 +194,7 @@ def ask(
             raise
         except DriftgateError:
             continue
-    asked = questions.all(list(found))
-    names = np.repeat(list(found), [len(logits) for logits in found.values()])
-    ends = np.cumsum([len(batch.rows) for batch in asked])
-    right, given = answer(reference, asked), np.concatenate(list(found.values()))
-    widths = np.concatenate([batch.attention_mask.sum(axis=1) for batch in asked])
-    differs = np.abs(given - right).mean(axis=1)
-    lengths = [length for length in cut_lengths(encoder.max_tokens) if _separates(widths > length, differs)]
-    return Probe(
-        encoder.labels,
-        multi_label,
-        right,
-        given,
-        {group: names == group for group in found},
-        [np.arange(end - len(batch.rows), end) for end, batch in zip(ends, asked, strict=True)],
-        tuple(find_suspects(reference, encoder, asked, right, lengths)),
-    )
+    return found
 
 
 def _separates(longer: BoolArray, differs: FloatArray) -> bool:

@@ -19,6 +19,8 @@ FITTED_SHARE, EXACT_SHARE = 0.98, 0.9999
 SLOPE = (0.8, 1.25)
 NOISE = 1e-5
 """Root of the mean squared difference, relative to that of the logits, below which only float32's rounding differs."""
+COMPLETE_SHARE = 0.9999
+"""Nobody else need be suspected."""
 _TIE = 1e-9
 _DISTINCT = 3.0
 """How many times more one group has to differ than another for the difference between them to mean something."""
@@ -40,7 +42,11 @@ def diagnose(probe: Probe) -> Diagnosis:
         )
         return Diagnosis("stale-answers", sentence, certain=True, explained=1.0)
     scored = sorted(
-        ((share, suspect) for suspect in [*probe.suspects, *list_patterns(probe)] if (share := _score(probe, suspect))),
+        (
+            (share, suspect)
+            for suspect in [*probe.suspects, *list_patterns(probe)]
+            if (share := account_for(probe, suspect))
+        ),
         key=lambda found: (-round(found[0], 6), found[1].fitted),
     )
     found = _best(scored)
@@ -59,8 +65,8 @@ def _is_stale(probe: Probe) -> bool:
     return alike and not np.allclose(probe.reference[first], probe.reference[again], atol=1e-3)
 
 
-def _score(probe: Probe, suspect: Suspect) -> float:
-    """The share that it accounts for; 0 where the slope is wrong, or the share too small."""
+def account_for(probe: Probe, suspect: Suspect) -> float:
+    """The share of the squared difference that it accounts for; 0 where the slope is wrong, or the share too small."""
     reference = probe.centred(probe.reference)
     moved = probe.centred(probe.backend) - reference
     imitated = probe.centred(suspect.answers) - reference
