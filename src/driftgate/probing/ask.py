@@ -15,7 +15,7 @@ from driftgate.errors import DriftgateError, NonFiniteLogitsError
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, account_for, diagnose
+from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, FLOAT32_NOISE, account_for, diagnose
 from driftgate.judge.diagnosis.records import Diagnosis, Probe, Suspect
 from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_padding, with_holes
 from driftgate.run.backend import Backend
@@ -175,7 +175,7 @@ def find_cause(
         [np.arange(end - len(batch.rows), end) for end, batch in zip(ends, asked, strict=True)],
     )
     first = diagnose(probe)
-    if first.explained >= COMPLETE_SHARE:
+    if first.cause == FLOAT32_NOISE or (first.certain and first.explained >= COMPLETE_SHARE):
         return first
     suspects = []
     for suspect in find_suspects(reference, encoder, asked, probe):

@@ -17,6 +17,7 @@ CERTAIN_SHARE, LIKELY_SHARE = 0.9, 0.25
 FITTED_SHARE, EXACT_SHARE = 0.98, 0.9999
 """Asked of a suspect that was fitted to the backend's answers: for "perhaps", and to be certain."""
 SLOPE = (0.8, 1.25)
+FLOAT32_NOISE = "float32-noise"
 NOISE = 1e-5
 """Root of the mean squared difference, relative to that of the logits, below which only float32's rounding differs."""
 COMPLETE_SHARE = 0.9999
@@ -35,7 +36,7 @@ def diagnose(probe: Probe) -> Diagnosis:
         sentence = (
             "only float32 rounding differs on the texts that were asked again; the bound is too tight for this encoder"
         )
-        return Diagnosis("float32-noise", f"perhaps {sentence}", certain=False, explained=1.0)
+        return Diagnosis(FLOAT32_NOISE, f"perhaps {sentence}", certain=False, explained=1.0)
     if _is_stale(probe):
         sentence = (
             "a batch gets the answers of an earlier batch of the same shape: an output buffer is not filled again"
