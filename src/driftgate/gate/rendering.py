@@ -72,15 +72,25 @@ class GateReport:
 
 _HEADINGS = ("cell", "verdict", "work", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
 _WORDS = ("verdict", "why")
+_TIMES = ("pairs", "baseline ms", "candidate ms")
+_LEAST, _WIDE = 80, 120
+"""Columns of a terminal: no table is narrower than the first, and times are shown from the second on."""
 
 
 def render_gate(report: GateReport, width: int) -> str:
-    """The table and the notes, as plain text."""
-    columns = ([heading] if heading not in ("cell", *_WORDS) else heading for heading in _HEADINGS)
-    shown = make_table(*columns, title=_promise(report), wrapped=("why",))
-    for found in report.verdicts:
-        shown.add_row(*_row(found, report))
-    return render(shown, width) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
+    """The table and the notes, as plain text: the verdict first, no empty column, and no times in a narrow terminal."""
+    rows = [dict(zip(_HEADINGS, _row(found, report), strict=True)) for found in report.verdicts]
+    headings = ["verdict", *(heading for heading in _HEADINGS if heading != "verdict")]
+    shown = [
+        heading
+        for heading in headings
+        if (width >= _WIDE or heading not in _TIMES) and any(row[heading] not in ("-", "") for row in rows)
+    ]
+    columns = ([heading] if heading not in ("cell", *_WORDS) else heading for heading in shown)
+    made = make_table(*columns, title=_promise(report), wrapped=("cell", "why"))
+    for row in rows:
+        made.add_row(*(row[heading] for heading in shown))
+    return render(made, width, least=_LEAST) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
 
 
 def render_markdown(report: GateReport) -> str:
