@@ -29,7 +29,7 @@ class Failures:
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in a report of a test of ours that failed."""
-        name, is_property = report.driftgate_backend  # type: ignore[attr-defined]
+        name, is_property = report.driftgate_backend
         before = self.by_backend.get(name, FailedTests())
         test = report.location[2].partition("[")[0]
         reason = before.reason or next(_reasons(report.longreprtext), "")
@@ -116,7 +116,7 @@ def _choose(failures: Failures, config: pytest.Config) -> list[pytest.TestReport
 
 
 def _is_folded_property(report: pytest.TestReport, broken: set[str]) -> bool:
-    name, is_property = report.driftgate_backend  # type: ignore[attr-defined]
+    name, is_property = report.driftgate_backend
     return bool(is_property and name in broken)
 
 

@@ -6,6 +6,7 @@ A few dozen texts are enough: each is asked alone, beside others, padded in fron
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,15 +115,23 @@ def find_suspects(
             if not _alike(changed, batch):
                 answers[start : start + len(batch.rows)] = answer(reference, [changed])
         yield Suspect(cause, sentence, answers)
+    for cause, sentence, change in _position_faults():
+        with _positions(reference.module, change) as there:
+            found = answer(reference, batches) if there else None
+        if found is not None:
+            yield Suspect(cause, sentence, found)
+
+
+def _position_faults() -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
+    """Cause, sentence and what becomes of the table of positions."""
     for step in (1, -1, 2, -2):
-        with _positions(reference.module, lambda table, step=step: table.roll(step, 0)) as there:
-            if there:
-                sentence = f"positions are shifted by {step}: every token takes the position of another"
-                yield Suspect("positions-shifted", sentence, answer(reference, batches))
-    with _positions(reference.module, _repeat_half) as there:
-        if there:
-            sentence = "the second half of the position table is the first again"
-            yield Suspect("positions-repeated", sentence, answer(reference, batches))
+        sentence = f"positions are shifted by {step}: every token takes the position of another"
+        yield "positions-shifted", sentence, partial(_shift, step=step)
+    yield "positions-repeated", "the second half of the position table is the first again", _repeat_half
+
+
+def _shift(table: Any, step: int) -> Any:
+    return table.roll(step, 0)
 
 
 def _alike(one: TokenBatch, other: TokenBatch) -> bool:

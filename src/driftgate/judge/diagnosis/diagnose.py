@@ -23,6 +23,7 @@ NOISE = 1e-5
 COMPLETE_SHARE = 0.9999
 """Nobody else need be suspected."""
 _TIE = 1e-9
+_TINY = 1e-30
 _DISTINCT = 3.0
 """How many times more one group has to differ than another for the difference between them to mean something."""
 
@@ -32,7 +33,7 @@ def diagnose(probe: Probe) -> Diagnosis:
     reference, backend = probe.centred(probe.reference), probe.centred(probe.backend)
     moved = backend - reference
     size = float(np.sqrt(np.mean(moved**2)))
-    if size <= NOISE * max(float(np.sqrt(np.mean(reference**2))), np.finfo(np.float32).tiny):
+    if size <= NOISE * float(np.sqrt(np.mean(reference**2)) + _TINY):
         sentence = (
             "only float32 rounding differs on the texts that were asked again; the bound is too tight for this encoder"
         )
