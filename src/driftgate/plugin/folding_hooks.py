@@ -111,7 +111,7 @@ def _choose(failures: Failures, config: pytest.Config) -> list[pytest.TestReport
     broken &= {name for name, tests in failures.by_backend.items() if tests.names}
     others = [report for report in failures.reports if not _is_folded_property(report, broken)]
     lines = sum(2 + len(report.longreprtext.splitlines()) for report in others)
-    kept = others if lines <= MOST_LINES - _AROUND else []
+    kept = others if lines <= MOST_LINES - _AROUND or len(others) == 1 else []
     return [report for report in failures.reports if all(report is not one for one in kept)]
 
 

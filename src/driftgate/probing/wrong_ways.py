@@ -23,6 +23,17 @@ def move_padding(batch: TokenBatch) -> TokenBatch:
     return _changed(batch, lambda array: np.take_along_axis(array, places, axis=1))
 
 
+def _pad_on(side: str) -> Ask:
+    """Padding moved to this side, where it is not there already."""
+
+    def move(batch: TokenBatch) -> TokenBatch:
+        first, last = batch.attention_mask[:, 0], batch.attention_mask[:, -1]
+        there = last.all() if side == "left" else first.all()
+        return batch if there else move_padding(batch)
+
+    return move
+
+
 def with_holes(batch: TokenBatch) -> TokenBatch:
     """Every third token of a text is hidden, never its first."""
     mask = batch.attention_mask.copy()
@@ -88,7 +99,9 @@ def _without_segments(batch: TokenBatch) -> TokenBatch:
 def list_ways(encoder: Encoder, lengths: Sequence[int]) -> Iterator[tuple[str, str, Ask]]:
     """Cause, sentence and how the reference is asked to answer as if it were so."""
     yield "mask-ignored", "the attention mask is ignored: padding is read as text", _ignore_mask
-    yield "padding-side", "texts are padded on the other side than the encoder was trained with", move_padding
+    other = "right" if load_tokenizer(encoder).padding_side == "left" else "left"
+    for move in (_pad_on(other), move_padding):
+        yield "padding-side", "texts are padded on the other side than the encoder was trained with", move
     yield (
         "mask-counted",
         "the mask is read as a number of tokens, which is right for padding behind the text only",
