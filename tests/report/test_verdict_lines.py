@@ -31,7 +31,7 @@ def said(results: Results, width: int = 140, **options: object) -> str:
 
 def test_a_failure_says_which_bound_is_broken_most_and_by_how_much() -> None:
     broken = run_of(verdict(Outcome.FAIL), verdict(Outcome.FAIL, "rms_logit_drift", 0.2))
-    assert said(broken) == "FAIL mine: 2 bounds are broken: max_abs_logit_drift = 0.5, expected at most 0.1 (5 times)"
+    assert said(broken) == "FAIL mine: 2 bounds are broken: max_abs_logit_drift = 0.5, expected at most 0.1 (5.0 times)"
 
 
 def test_failed_tests_are_counted_and_properties_in_one_clause() -> None:

@@ -10,6 +10,8 @@ from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.results.record import BackendResults, Results
 
+_WHOLE = 10
+"""From so many times on, they are given in whole numbers."""
 _WIDTH = 12
 """Columns of the verdict itself."""
 PASS, FAIL, NOT_SHOWN, SKIPPED = "PASS", "FAIL", "NOT SHOWN", "SKIPPED"
@@ -85,7 +87,7 @@ def _describe_failure(entry: BackendResults, tests: FailedTests) -> str:
     most = max(broken, key=_times_over)
     rule = "at most" if most.bound.at_most else "at least"
     times = _times_over(most)
-    over = f" ({times:,.3g} times)" if 1 < times < math.inf else ""
+    over = f" ({times:,.{0 if times >= _WHOLE else 1}f} times)" if 1 < times < math.inf else ""
     count = "1 bound is broken" if len(broken) == 1 else f"{len(broken)} bounds are broken"
     return f"{count}: {most.bound.metric} = {most.value:.3g}, expected {rule} {most.bound.limit:.3g}{over}"
 

@@ -125,12 +125,12 @@ def _by_elimination(probe: Probe) -> Diagnosis:
     quiet = probe.rms("together") <= _DISTINCT * probe.rms("alone")
     if quiet and alike >= 0.5:  # noqa: PLR2004 - half
         sentence = (
-            "perhaps the weights or an operator of some layers: labels, rows, activation, mask, padding, positions and length "
-            "are not the cause; `driftgate explain` says which module differs first"
+            "perhaps the cause is in the weights or an operator of some layer, for labels, rows, activation, mask, padding, "
+            "positions and length are not it; `driftgate explain` says which module differs first"
         )
         return Diagnosis("weights-or-operator", sentence, certain=False, explained=0.0)
     if quiet and abs(alike) < 0.3:  # noqa: PLR2004
-        sentence = "perhaps other weights altogether: the answers have next to nothing in common with the reference's"
+        sentence = "perhaps these are other weights altogether: the answers have next to nothing in common with the reference's"
         return Diagnosis("other-model", sentence, certain=False, explained=0.0)
     return Diagnosis(
         UNKNOWN, "the cause is unknown; `driftgate explain` compares modules one by one", certain=False, explained=0.0
