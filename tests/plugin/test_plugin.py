@@ -69,7 +69,7 @@ def test_a_broken_bound_fails_with_its_reason_and_the_worst_rows_by_id(make_proj
     (project.folder / "wide.toml").write_text(
         "\n".join(bound("int8-dynamic", metric, 0.0) for metric in METRICS), encoding="utf-8"
     )
-    run = project.pytest()
+    run = project.pytest("-v")
     assert run.code == 1
     assert "max_abs_probability_drift = " in run.output
     assert "[int8-dynamic.max_abs_probability_drift], set 2026-01-31: set by a test" in run.output
@@ -101,7 +101,7 @@ def test_a_perturbed_weight_is_caught_by_the_fp32_bounds(
     )
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 1.01, weight.name))
     onnx.save(model, tmp_path / "perturbed.onnx")
-    run = project.pytest(f"--backends=mine:fp32={tmp_path / 'perturbed.onnx'}")
+    run = project.pytest("-v", f"--backends=mine:fp32={tmp_path / 'perturbed.onnx'}")
     assert run.code == 1
     assert "mine: mean_of_largest_probability_drift" in run.output
 
@@ -109,7 +109,7 @@ def test_a_perturbed_weight_is_caught_by_the_fp32_bounds(
 def test_a_metric_without_a_bound_fails(make_project: Callable[..., Project]) -> None:
     project = make_project()
     (project.folder / "accuracy/bounds.toml").write_text("", encoding="utf-8")
-    run = project.pytest("--backends=onnx-fp32")
+    run = project.pytest("-v", "--backends=onnx-fp32")
     assert run.code == 1
     assert "no bound for 'max_abs_logit_drift' under onnx-fp32 or fp32-cpu or fp32" in run.output
 
