@@ -38,6 +38,10 @@ class CorpusError(DriftgateError):
     """The corpus cannot be read or does not fit the encoder."""
 
 
+class InputChangedError(CorpusError):
+    """A file was written to while a job read it; nothing is published."""
+
+
 class LongTextsError(CorpusError):
     """Long texts cannot be made of the corpus, or would cost too much; a run says so, and judges other lengths."""
 

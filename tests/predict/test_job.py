@@ -20,6 +20,7 @@ from letter_counter import DOUBLE, LABELS, MAX_TOKENS, answer_double, logits_of,
 
 from driftgate.arrays import Logits
 from driftgate.errors import CorpusError, NonFiniteLogitsError, OptionError, OutputError
+from driftgate.files import locked
 from driftgate.inputs.batches import TokenBatch
 from driftgate.predict import outputs
 from driftgate.predict.answerer import Answerer
@@ -248,9 +249,7 @@ def test_pipes_cannot_be_resumed(source: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_write_one_output(source: Path, tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    with FileLock(tmp_path / "out.csv.lock"):
+    with locked(tmp_path / "out.csv.lock"):
         refuse(OptionError, "another process is writing it", source, tmp_path / "out.csv")
 
 
@@ -470,7 +469,7 @@ def test_a_run_killed_between_its_last_steps_is_finished_by_resume(
 def test_a_disk_that_fills_up_keeps_what_was_done(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = outputs._write_all
+    whole = outputs.write_all
     written = 0
 
     def until_full(file: Any, content: bytes) -> None:
@@ -483,7 +482,7 @@ def test_a_disk_that_fills_up_keeps_what_was_done(
 
     heard = Heard()
     with monkeypatch.context() as patch:
-        patch.setattr(outputs, "_write_all", until_full)
+        patch.setattr(outputs, "write_all", until_full)
         with pytest.raises(OutputError, match=r"out\.csv: cannot be written: No space left on device"):
             run_job(make_job(source, tmp_path / "out.csv"), open_model=open_double, progress=heard)
     assert "resume=True continues" in heard.messages[0]

@@ -90,6 +90,8 @@ def predict(
     resume: file_options.Resume = False,
     overwrite: file_options.Overwrite = False,
     workers: file_options.Workers = 1,
+    full_digest: file_options.FullDigest = False,
+    csv_safe: file_options.CsvSafe = False,
 ) -> None:
     """Classify texts that are given as arguments, as lines of standard input, or in a file.
 
@@ -110,7 +112,8 @@ def predict(
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
-    if input_file is None and (any(of_files) or rejects_with_texts or resume or overwrite or workers > 1):
+    ours = rejects_with_texts or resume or overwrite or workers > 1 or full_digest or csv_safe
+    if input_file is None and (any(of_files) or ours):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
         raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
@@ -142,6 +145,8 @@ def predict(
                 resume=resume,
                 overwrite=overwrite,
                 workers=workers,
+                full_digest=full_digest,
+                csv_safe=csv_safe,
                 token_budget=token_budget,
                 top=top or 0,
                 logits=logits,

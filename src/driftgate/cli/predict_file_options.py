@@ -67,3 +67,20 @@ Workers = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
+FullDigest = Annotated[
+    bool,
+    typer.Option(
+        "--full-digest",
+        help="Tell the input from another by all of its bytes. The default reads its head, its tail and blocks between them. "
+        "Size, time and inode count in both cases.",
+        rich_help_panel=_FILES,
+    ),
+]
+CsvSafe = Annotated[
+    bool,
+    typer.Option(
+        "--csv-safe",
+        help="Put an apostrophe before ids and labels that a spreadsheet would take for formulas. For CSV and TSV.",
+        rich_help_panel=_FILES,
+    ),
+]

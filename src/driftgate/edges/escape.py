@@ -32,6 +32,14 @@ def for_markdown(text: object) -> str:
     return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), _reveal(str(text)))
 
 
+def for_spreadsheet(text: str) -> str:
+    """A field of CSV or TSV that no spreadsheet takes for a formula: an apostrophe stands before what could begin one.
+
+    The characters are those of OWASP's page on CSV injection.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}")) else text
+
+
 def _reveal(text: str) -> str:
     if text.isprintable():
         return text

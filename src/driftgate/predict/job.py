@@ -6,17 +6,17 @@ Three stages work at once: one reads, one asks the model, the caller's thread wr
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from driftgate.edges.spelling import option
-from driftgate.errors import CorpusError, DriftgateError, OptionError
+from driftgate.errors import CorpusError, DriftgateError, InputChangedError, OptionError
 from driftgate.inputs.encoder import ProblemType
 from driftgate.predict.answerer import AnsweredWindow, open_answerer
-from driftgate.predict.journal import Counts, Journal, describe_input, require_same
+from driftgate.predict.journal import Counts, Journal, require_same, require_unchanged
 from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Pace, Silent, Summary, Watcher
@@ -43,7 +43,11 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
     """
     progress = progress or Silent()
     source_format = find_format(job.input, job.input_format, "input_format", output=False)
-    find_format(job.output, job.output_format, "output_format", output=True)
+    if (
+        find_format(job.output, job.output_format, "output_format", output=True) not in (Format.CSV, Format.TSV)
+        and job.csv_safe
+    ):
+        raise OptionError(f"{option('csv_safe', True)}: {job.output} is neither CSV nor TSV; leave it out")
     if job.resume and (is_pipe(job.input) or is_pipe(job.output)):
         raise OptionError(
             f"{option('resume', True)}: a pipe cannot be read or written again from the middle; use files"
@@ -55,7 +59,13 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
             "Parquet"
         )
     options = ReadOptions(
-        job.input, job.text_column, job.id_column, job.encoding, job.rejects_with_texts, job.pair_column
+        job.input,
+        job.text_column,
+        job.id_column,
+        job.encoding,
+        job.rejects_with_texts,
+        job.pair_column,
+        job.full_digest,
     )
     source = open_source(job.input, source_format, options)
     try:
@@ -91,7 +101,7 @@ def _score(
     waiting: Iterator[Window],
     team: Team,
 ) -> Summary:
-    identity = _identify(job, team.sha256)
+    identity = _identify(job, team.sha256, source.opened)
     if journal is None:
         journal = Journal(identity)
     else:
@@ -111,7 +121,10 @@ def _score(
                 counts = _count(counts, window)
                 output.append(writer.rows(window), encode_rejected(window.rejected), counts)
                 progress.update(counts.rows, *pace.at(counts.rows, window.position))
+        require_unchanged(job.input, source.opened, source.identity())
         output.finish()
+    except InputChangedError:
+        raise  # what was done belongs to no input that there is
     except BaseException:
         _say_what_is_kept(job, output, progress)
         raise
@@ -173,7 +186,7 @@ def _open_writer(job: PredictionJob, source: Source) -> Writer:
         encoder.gives_score,
     )
     form = find_format(job.output, job.output_format, "output_format", output=True)
-    return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type)
+    return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type, csv_safe=job.csv_safe)
 
 
 def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output:
@@ -182,11 +195,11 @@ def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output
     return FileOutput(job.paths, writer, journal, job.commit_seconds)
 
 
-def _identify(job: PredictionJob, sha256: str) -> dict[str, Any]:
+def _identify(job: PredictionJob, sha256: str, opened: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed run must have in common with the interrupted one."""
     settings = job.settings or RunSettings(1)
     return {
-        "input": {"pipe": job.input} if is_pipe(job.input) else describe_input(Path(job.input)),
+        "input": opened,
         "model": {
             "backend": job.backend,
             "sha256": sha256,
@@ -208,5 +221,6 @@ def _identify(job: PredictionJob, sha256: str) -> dict[str, Any]:
             "logits": job.logits,
             "thresholds": job.thresholds or job.encoder.thresholds,
             "window rows": job.rows_at_once,
+            "safe for spreadsheets": job.csv_safe,
         },
     }

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.edges.spelling import option
-from driftgate.errors import OutputError
+from driftgate.errors import InputChangedError, OutputError
+from driftgate.files import create, rename, reopen, write_all
 
-_SCHEMA = 1
-_HEAD_BYTES = 1 << 20
+_SCHEMA = 2
+_MOST_BYTES = 1 << 20
+"""A journal has some thousand; an encoder with ten thousand labels has as many thresholds in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +61,68 @@ class Journal:
     finished: bool = False
 
 
-def write_journal(path: Path, journal: Journal) -> None:
-    """Replace the journal: after a crash there is the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"schema": _SCHEMA, **asdict(journal)}, file, indent=1)
-        file.flush()
+def write_journal(path: Path, temporary: Path, journal: Journal) -> None:
+    """Replace the journal: after a crash there is the old one or the new one.
+
+    Args:
+        temporary: a name beside it.
+    """
+    content = json.loads(json.dumps({"schema": _SCHEMA, **asdict(journal)}))
+    with create(temporary) as file:
+        write_all(file, json.dumps({**content, "sha256": _digest(content)}, indent=1).encode())
         os.fsync(file.fileno())
-    temporary.replace(path)
+    rename(temporary, path)
 
 
 def read_journal(path: Path) -> Journal | None:
     """The journal at `path`; None where there is none.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: it cannot be read, or somebody edited it.
     """
-    if not path.exists():
-        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content.pop("schema")
-        journal = Journal(**{**content, "counts": Counts(**content["counts"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        with reopen(path) as file:
+            content = json.loads(file.read(_MOST_BYTES))
+        if content["schema"] != _SCHEMA:
+            raise OutputError(
+                f"{path}: written by another version of driftgate; start over with {option('overwrite', True)}"
+            )
+        return _parse(content)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: not a readable journal ({error}); start over with {option('overwrite', True)}"
         ) from error
-    if schema != _SCHEMA:
-        raise OutputError(
-            f"{path}: written by another version of driftgate; start over with {option('overwrite', True)}"
-        )
-    return journal
 
 
-def describe_input(path: Path) -> dict[str, Any]:
-    """What tells one input from another without reading all of it."""
-    found = path.stat()
-    with path.open("rb") as file:
-        head = sha256(file.read(_HEAD_BYTES)).hexdigest()
-    return {"bytes": found.st_size, "modified_ns": found.st_mtime_ns, f"sha256 of the first {_HEAD_BYTES} bytes": head}
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(content: Mapping[str, Any]) -> Journal:
+    """The types are checked although the digest fits: whoever edits a journal may compute that too."""
+    if content["sha256"] != _digest({key: value for key, value in content.items() if key != "sha256"}):
+        raise ValueError("its content is not what its sha256 says: it was edited or damaged")
+    found, identity, rejected = content["counts"], content["identity"], content["counts"]["rejected"]
+    counts = Counts(
+        _natural(found["rows"]),
+        {str(reason): _natural(rows) for reason, rows in rejected.items()},
+        _natural(found["tokens"]),
+        _natural(found["truncated"]),
+    )
+    if counts.all_rejected > counts.rows or counts.truncated > counts.rows:
+        raise ValueError("more rows are rejected or cut than were read")
+    if not isinstance(identity, dict) or not isinstance(content["finished"], bool):
+        raise TypeError("expected an object of identity, and finished as true or false")
+    sizes = _natural(content["output_bytes"]), _natural(content["rejects_bytes"])
+    return Journal(identity, counts, *sizes, finished=content["finished"])
+
+
+def _natural(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise ValueError(f"expected a whole number from 0, found {str(value)[:40]!r}")
+    return value
 
 
 def require_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -111,6 +136,19 @@ def require_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
         raise OutputError(
             f"{path}: the interrupted run cannot be continued: {'; '.join(changed)}; "
             f"repeat its command with {option('resume', True)}, or start over with {option('overwrite', True)}"
+        )
+
+
+def require_unchanged(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to publish scores of an input that was written to while it was read.
+
+    Raises:
+        InputChangedError: with every difference.
+    """
+    if changed := list(_differences(before, now)):
+        raise InputChangedError(
+            f"{name}: it changed while it was read: {'; '.join(changed)}; nothing was published, because some rows may be those "
+            f"of before and others those of now. Start over with {option('overwrite', True)} once nothing writes to it"
         )
 
 

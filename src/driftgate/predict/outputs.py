@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 from driftgate.edges.spelling import option
 from driftgate.errors import OutputError
+from driftgate.files import create, rename, reopen, sync_file, write_all
 from driftgate.predict.journal import Counts, Journal, write_journal
 from driftgate.predict.reading.formats import PIPE
 from driftgate.predict.writers import Writer
@@ -45,14 +46,29 @@ class Paths:
         return self.output.with_name(f"{self.output.name}.journal.json")
 
     @property
-    def lock(self) -> Path:
-        """Held by the process that writes."""
-        return self.output.with_name(f"{self.output.name}.lock")
+    def journal_partial(self) -> Path:
+        """The next journal, until it is whole."""
+        return self.output.with_name(f"{self.journal.name}.new")
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        """Held by the process that writes; two jobs that share one of the two files exclude each other."""
+        return tuple(path.with_name(f"{path.name}.lock") for path in (self.output, self.rejects))
 
     @property
     def unfinished(self) -> tuple[Path, ...]:
         """What an interrupted run leaves."""
         return (self.partial, self.rejects_partial, self.journal)
+
+    @property
+    def temporary(self) -> tuple[Path, ...]:
+        """What a run that was killed within one step may leave as well; nobody goes back to it."""
+        return (self.converted, self.journal_partial)
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file that a job writes, at any time."""
+        return (self.output, self.rejects, *self.unfinished, *self.temporary, *self.locks)
 
 
 class Output(Protocol):
@@ -91,6 +107,7 @@ class FileOutput:
             paths.rejects.parent.mkdir(parents=True, exist_ok=True)
             if not journal.output_bytes:
                 paths.journal.unlink(missing_ok=True)  # of a run that is overwritten
+                sync_file(paths.journal.parent)  # before the rows that it counts
             self._rows = _open_at(paths.partial, journal.output_bytes)
             self._rejected = _open_at(paths.rejects_partial, journal.rejects_bytes)
 
@@ -100,8 +117,8 @@ class FileOutput:
 
     def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:
         with naming(self._paths.output):
-            _write_all(self._rows, rows)
-            _write_all(self._rejected, rejected)
+            write_all(self._rows, rows)
+            write_all(self._rejected, rejected)
             self._journal = replace(
                 self._journal,
                 counts=counts,
@@ -128,13 +145,13 @@ class FileOutput:
         self._rows.close()
         self._rejected.close()
         if not self._kept.counts.rows and not self._kept.finished:  # nothing to go back to
-            for path in self._paths.unfinished:
+            for path in (*self._paths.unfinished, *self._paths.temporary):
                 path.unlink(missing_ok=True)
 
     def _commit(self) -> None:
         os.fsync(self._rows.fileno())
         os.fsync(self._rejected.fileno())
-        write_journal(self._paths.journal, self._journal)
+        write_journal(self._paths.journal, self._paths.journal_partial, self._journal)
         self._kept, self._kept_at = self._journal, time.monotonic()
 
 
@@ -154,7 +171,7 @@ class StreamOutput:
         self._write(rows)
         if self._rejected is not None:
             with naming(self._rejects):
-                _write_all(self._rejected, rejected)
+                write_all(self._rejected, rejected)
 
     def keep(self) -> bool:
         return False
@@ -172,7 +189,7 @@ class StreamOutput:
 
     def _write(self, content: bytes) -> None:
         with naming(self._name):
-            _write_all(self._stream, content)
+            _write_stream(self._stream, content)
             self._stream.flush()
 
 
@@ -187,23 +204,30 @@ def publish(paths: Paths, writer: Writer) -> None:
             f"{paths.partial}: the rows of the finished run are gone; start over with {option('overwrite', True)}"
         )
     if paths.partial.exists():
+        paths.converted.unlink(missing_ok=True)  # of a run that was killed here, or a link that somebody put there
         if writer.convert(paths.partial, paths.converted):
-            paths.converted.replace(paths.output)
+            sync_file(paths.converted)
+            rename(paths.converted, paths.output)
             paths.partial.unlink()
         else:
-            paths.partial.replace(paths.output)
+            rename(paths.partial, paths.output)
     _publish_rejects(paths.rejects_partial, paths.rejects)
-    paths.journal.unlink()
+    for leftover in paths.temporary:
+        leftover.unlink(missing_ok=True)
+    sync_file(paths.output.parent)  # the journal goes last, on the disk too: without it nothing would finish the job
+    paths.journal.unlink(missing_ok=True)
+    sync_file(paths.output.parent)
 
 
 def _publish_rejects(partial: Path, rejects: Path) -> None:
     if not partial.exists():
         return
     if partial.stat().st_size:
-        partial.replace(rejects)
+        rename(partial, rejects)
     else:
-        partial.unlink()
         rejects.unlink(missing_ok=True)  # of a run that is overwritten
+        partial.unlink()
+        sync_file(rejects.parent)
 
 
 def _partial(path: Path) -> Path:
@@ -216,22 +240,31 @@ def _open_at(path: Path, size: int) -> io.FileIO:
     Raises:
         OutputError: it has fewer.
     """
-    file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-    found = file.seek(0, os.SEEK_END)
-    if found < size:
+    if not size:
+        return create(path)
+    try:
+        file = reopen(path)
+    except FileNotFoundError as error:
+        raise _too_short(path, size, 0) from error
+    if (found := file.seek(0, os.SEEK_END)) < size:
         file.close()
-        raise OutputError(
-            f"{path}: expected at least {size} bytes, as its journal says, found {found}; use {option('overwrite', True)}"
-        )
+        raise _too_short(path, size, found)
     file.truncate(size)
     file.seek(size)
     return file
 
 
-def _write_all(file: BinaryIO | io.FileIO, content: bytes) -> None:
+def _too_short(path: Path, size: int, found: int) -> OutputError:
+    return OutputError(
+        f"{path}: expected at least {size} bytes, as its journal says, found {found}; use {option('overwrite', True)}"
+    )
+
+
+def _write_stream(stream: BinaryIO | io.FileIO, content: bytes) -> None:
+    """Standard output may be anything that somebody put in its place, without a descriptor."""
     left = memoryview(content)
     while left:
-        left = left[file.write(left) :]
+        left = left[stream.write(left) :]
 
 
 @contextlib.contextmanager

@@ -42,6 +42,8 @@ class PredictionJob:
             at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
         workers: processes that answer windows at the same time (--workers); 1 for this process alone. What is written is the same
             for any number of them.
+        full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.
+        csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
         commit_seconds: how much work a kill may cost, besides the window at hand.
     """
 
@@ -67,6 +69,8 @@ class PredictionJob:
     commit_seconds: float = 1.0
     pair_column: str = ""
     workers: int = 1
+    full_digest: bool = False
+    csv_safe: bool = False
 
     def __post_init__(self) -> None:
         core_limit("workers").require(self.workers)
@@ -102,4 +106,4 @@ class PredictionJob:
         """Every file that the job writes, at any time."""
         if self.paths is None:
             return [Path(self.rejects)] if self.rejects else []
-        return [self.paths.output, self.paths.rejects, self.paths.converted, *self.paths.unfinished]
+        return list(self.paths.all)

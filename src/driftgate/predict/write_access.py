@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from driftgate import files
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
 from driftgate.predict.journal import Journal, read_journal
@@ -60,17 +61,18 @@ def locked(paths: Paths) -> Iterator[None]:
     Raises:
         OptionError: another one is writing it.
     """
-    from filelock import FileLock, Timeout
-
-    with naming(paths.output):
-        paths.output.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(paths.lock, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise OptionError(f"{paths.output}: another process is writing it; wait, or choose another name") from error
-    try:
+    with contextlib.ExitStack() as held:
+        with naming(paths.output):
+            paths.output.parent.mkdir(parents=True, exist_ok=True)
+            paths.rejects.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(files.locked(*paths.locks))
+            except BlockingIOError as error:
+                raise OptionError(
+                    f"{paths.output}: another process is writing it, or its rejected rows; wait, or choose other names"
+                ) from error
+            except FileExistsError as error:
+                raise OutputError(
+                    f"{error.filename}: {error.strerror}, and driftgate would need that name; choose another output"
+                ) from error
         yield
-    finally:
-        paths.lock.unlink(missing_ok=True)
-        lock.release()

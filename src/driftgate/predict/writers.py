@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from driftgate.edges.escape import for_spreadsheet
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.parquet_output import ParquetWriter
 from driftgate.predict.reading.formats import Format
@@ -35,8 +36,9 @@ class Writer(Protocol):
 class DelimitedWriter:
     """CSV or TSV with a header, quoted where needed, lines ending in a newline."""
 
-    def __init__(self, layout: Layout, *, tabs: bool) -> None:
+    def __init__(self, layout: Layout, *, tabs: bool, safe: bool) -> None:
         self._layout = layout
+        self._safe = safe
         self._delimiter = "\t" if tabs else ","
 
     def head(self) -> bytes:
@@ -61,6 +63,10 @@ class DelimitedWriter:
         return [row.row, *ids, self._layout.separator.join(row.decided), *values]
 
     def _encode(self, records: list[list[Any]]) -> bytes:
+        if self._safe:
+            records = [
+                [for_spreadsheet(value) if isinstance(value, str) else value for value in record] for record in records
+            ]
         text = io.StringIO(newline="")
         csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(records)
         return text.getvalue().encode()
@@ -115,15 +121,17 @@ def _compress(content: bytes) -> bytes:
     return gzip.compress(content, _GZIP_LEVEL, mtime=0) if content else b""
 
 
-def open_writer(form: Format, layout: Layout, *, gzipped: bool, id_type: Any) -> Writer:
+def open_writer(form: Format, layout: Layout, *, gzipped: bool, id_type: Any, csv_safe: bool = False) -> Writer:
     """The writer of a format.
 
     Args:
+        csv_safe: write ids and labels of CSV and TSV so that no spreadsheet takes them for formulas.
         id_type: Arrow's type of the ids, None for strings; only Parquet has types.
     """
     if form is Format.PARQUET:
         return ParquetWriter(layout, id_type)
-    writer = JsonLinesWriter(layout) if form is Format.JSONL else DelimitedWriter(layout, tabs=form is Format.TSV)
+    delimited = DelimitedWriter(layout, tabs=form is Format.TSV, safe=csv_safe)
+    writer = JsonLinesWriter(layout) if form is Format.JSONL else delimited
     return GzipWriter(writer) if gzipped else writer
 
 

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from driftgate.errors import CorpusError, OptionError
+from driftgate.errors import CorpusError, DriftgateError, OptionError
 from driftgate.predict.reading.formats import choose_column
 from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Reason, Rejected, Row
@@ -22,16 +22,24 @@ class ParquetRows(Iterator[Row | Rejected]):
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         parquet = require_pyarrow(options.source).parquet
+        self._opened = path.open("rb")  # by us, so that what is read is what was identified
         try:
-            self._file = parquet.ParquetFile(path)
+            self._file = parquet.ParquetFile(self._opened)
         except (OSError, ValueError) as error:
+            self._opened.close()
             raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error
         names = self._file.schema_arrow.names
         self._options = options
-        self._texts = [
-            choose_column(options.source, names, name, argument) for argument, name in options.text_columns.items()
-        ]
-        self._id = choose_column(options.source, names, options.id_column, "id_column") if options.id_column else None
+        try:
+            self._texts = [
+                choose_column(options.source, names, name, argument) for argument, name in options.text_columns.items()
+            ]
+            self._id = (
+                choose_column(options.source, names, options.id_column, "id_column") if options.id_column else None
+            )
+        except DriftgateError:
+            self._opened.close()
+            raise
         self.total: int = self._file.metadata.num_rows
         self.read = 0
         self._rows = self._read_rows()
@@ -42,10 +50,16 @@ class ParquetRows(Iterator[Row | Rejected]):
         found = self._file.schema_arrow.field(self._id).type if self._id else None
         return getattr(found, "value_type", found) if "dictionary" in str(found) else found
 
+    @property
+    def descriptor(self) -> int:
+        """Of the opened file."""
+        return self._opened.fileno()
+
     def close(self) -> None:
         """Let go of the file."""
         self._rows.close()
         self._file.close()
+        self._opened.close()
 
     def __next__(self) -> Row | Rejected:
         row = next(self._rows)

@@ -27,6 +27,7 @@ class ReadOptions:
         text_column, id_column, pair_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means
             "text", no ids, and no pairs: the pair column holds the second texts.
         keep_texts: whether rejected rows keep what was read of them.
+        full_digest: whether all of the file tells it from another, and not only parts.
     """
 
     source: str
@@ -35,6 +36,7 @@ class ReadOptions:
     encoding: str = "utf-8"
     keep_texts: bool = False
     pair_column: str = ""
+    full_digest: bool = False
 
     @property
     def text_name(self) -> str:

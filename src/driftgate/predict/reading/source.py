@@ -1,12 +1,13 @@
 """An opened input: rows, and how far it is read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from driftgate.errors import CorpusError
-from driftgate.predict.reading.formats import PIPE, Format
+from driftgate.predict.reading.formats import PIPE, Format, is_pipe
+from driftgate.predict.reading.input_identity import identify
 from driftgate.predict.reading.parquet_input import ParquetRows
 from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
 from driftgate.predict.reading.rows import Rejected, Row
@@ -20,12 +21,16 @@ class Source:
     Args:
         total: bytes of a text file as it lies on disk, or rows of a Parquet file; 0 where nobody knows.
         position: how much of `total` is read.
+        opened: what the file was before a row was read, JSON-ready; of a pipe its name.
+        identity: what it is now.
         id_type: Arrow's type of the ids of a Parquet file, else None.
     """
 
     rows: Iterator[Row | Rejected]
     total: int
     position: Callable[[], int]
+    opened: Mapping[str, Any]
+    identity: Callable[[], Mapping[str, Any]]
     close: Callable[[], None]
     id_type: Any = None
 
@@ -42,8 +47,18 @@ def open_source(name: str, form: Format, options: ReadOptions) -> Source:
         raise CorpusError(f"{name}: expected a file, found a folder")
     if form is Format.PARQUET:
         parquet_rows = ParquetRows(Path(name), options)
+
+        def identity() -> Mapping[str, Any]:
+            return identify(parquet_rows.descriptor, whole=options.full_digest)
+
         return Source(
-            parquet_rows, parquet_rows.total, lambda: parquet_rows.read, parquet_rows.close, parquet_rows.id_type
+            parquet_rows,
+            parquet_rows.total,
+            lambda: parquet_rows.read,
+            identity(),
+            identity,
+            parquet_rows.close,
+            parquet_rows.id_type,
         )
     delimited = form in (Format.CSV, Format.TSV)
     lines = Lines(name, options.encoding, newline="" if delimited else "\n")
@@ -51,4 +66,10 @@ def open_source(name: str, form: Format, options: ReadOptions) -> Source:
         rows = read_delimited(lines, options, tabs=form is Format.TSV)
     else:
         rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, options)
-    return Source(rows, lines.total_bytes, lambda: lines.bytes_read, lines.close)
+
+    def identity_of_lines() -> Mapping[str, Any]:
+        return {"pipe": name} if is_pipe(name) else identify(lines.descriptor, whole=options.full_digest)
+
+    return Source(
+        rows, lines.total_bytes, lambda: lines.bytes_read, identity_of_lines(), identity_of_lines, lines.close
+    )

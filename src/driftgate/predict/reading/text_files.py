@@ -51,6 +51,11 @@ class Lines(Iterator[str]):
         """How far the file is read; 0 for a pipe."""
         return self._raw.tell() if self.total_bytes else 0
 
+    @property
+    def descriptor(self) -> int:
+        """Of the opened file."""
+        return self._raw.fileno()
+
     def close(self) -> None:
         """Let go of the file; a pipe is the caller's."""
         if not self._is_pipe:  # another thread may wait for a pipe, and closing its buffer would wait for that
