@@ -95,9 +95,11 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()  # before it is released: nobody can hold it by then
-        os.close(descriptor)
+        try:
+            with suppress(OSError):  # what stays behind is empty, and nobody holds it
+                path.unlink()  # before it is released: nobody can hold it by then
+        finally:
+            os.close(descriptor)
 
 
 def _acquire(path: Path) -> int:

@@ -62,7 +62,7 @@ def test_a_pull_request_without_a_kept_baseline_builds_its_base_commit(tmp_path:
 def test_a_pull_request_never_keeps_a_baseline(tmp_path: Path) -> None:
     _, calls = run_script(gate_step("Gate")["run"], tmp_path, BASE="abc", ACCEPT="true")
     assert "--gate-accept" not in calls[0]
-    assert "refs/heads/main" in gate_step("actions/cache/save")["if"]
+    assert "refs/heads/main" in gate_step("Keep the baseline")["if"]
 
 
 @pytest.mark.parametrize(("kept", "accept", "compares"), [(True, "", True), (True, "true", False), (False, "", False)])
@@ -81,11 +81,11 @@ def test_main_compares_and_keeps_unless_there_is_nothing_or_someone_accepts_by_h
 def test_a_gate_that_does_not_pass_fails_its_step_and_keeps_no_baseline(tmp_path: Path, code: int) -> None:
     keep_baseline(tmp_path)
     assert run_script(gate_step("Gate")["run"], tmp_path, code=code, BASE="", ACCEPT="")[0] == code
-    assert "success()" in gate_step("actions/cache/save")["if"]
+    assert "success()" in gate_step("Keep the baseline")["if"]
 
 
 def test_the_baseline_is_restored_from_where_main_keeps_it() -> None:
-    kept, restored = gate_step("actions/cache/save")["with"], gate_step("actions/cache/restore")["with"]
+    kept, restored = gate_step("Keep the baseline")["with"], gate_step("Restore the baseline")["with"]
     assert kept["path"] == restored["path"]
     assert kept["key"].startswith(restored["restore-keys"])
     assert restored["key"].startswith(restored["restore-keys"])
@@ -134,3 +134,30 @@ def test_nightly_compares_with_the_last_release(tmp_path: Path) -> None:
     assert run_script(script, tmp_path)[1] == [
         "benchmarks/test_gate.py --gate --gate-baseline git:v1 --gate-report report.md"
     ]
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(WORKFLOWS.glob("*.yml"))])
+def test_actions_are_pinned_by_commit_and_say_which_release_that_is(name: str) -> None:
+    text = (WORKFLOWS / name).read_text(encoding="utf-8")
+    used = re.findall(r"uses: *(\S.*)", text)
+    assert used
+    for action in used:
+        assert action.startswith("./") or re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(WORKFLOWS.glob("*.yml"))])
+def test_only_main_writes_what_later_runs_restore(name: str) -> None:
+    for job in read_workflow(name)["jobs"].values():
+        for step in job["steps"]:
+            action = str(step.get("uses"))
+            assert not action.startswith("actions/cache@"), "it saves what a pull request built"
+            if action.startswith("actions/cache/save@"):
+                assert step["if"] == "success() && github.ref == 'refs/heads/main'"
+
+
+def test_a_committed_baseline_is_removed_before_the_kept_one_is_restored(tmp_path: Path) -> None:
+    keep_baseline(tmp_path)
+    run_script(gate_step("Remove a committed baseline")["run"], tmp_path)
+    assert not (tmp_path / ACCEPTED).exists()
+    steps = [step.get("name") for step in read_workflow("gate.yml")["jobs"]["gate"]["steps"]]
+    assert steps.index("Remove a committed baseline") < steps.index("Restore the baseline") < steps.index("Gate")

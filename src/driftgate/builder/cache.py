@@ -7,6 +7,7 @@ that parallel jobs build once and a killed build leaves nothing that could be ta
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def cached(
         rebuild: fill again even where a good entry exists. Nothing is lost if that fails.
 
     Raises:
-        CacheError: the cache folder cannot be written.
+        CacheError: the cache folder cannot be written, or everybody can write to it.
         BuildError: the disk is full, or `fill` failed.
     """
     from filelock import FileLock
@@ -71,11 +72,16 @@ def _writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            mode = folder.stat().st_mode
     except OSError as error:
         raise CacheError(
             f"cache folder {folder}: cannot be written ({error.strerror}); make it writable or set {ENVIRONMENT_VARIABLE}"
         ) from error
+    if mode & stat.S_IWOTH:
+        raise CacheError(
+            f"cache folder {folder}: every user of this machine may write to it, and models are loaded from it; take that "
+            f"permission away (chmod o-w) or set {ENVIRONMENT_VARIABLE} to another folder"
+        )
     return folder
 
 

@@ -17,6 +17,9 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "se
 _TOKENIZER_FILES = (
     *VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 )  # fmt: skip
+# What the classes of transformers read besides: tokenizer.model, bpe.codes, source.spm and so on. Listed by kind, since every
+# family has names of its own.
+_OTHER_VOCABULARIES = ("[!.]*.model", "[!.]*.spm", "[!.]*.codes", "[!.]*.bpe", "[!.]*.vocab")
 
 _CHAT_TEMPLATES = "additional_chat_templates"  # the only folder below an encoder's that transformers looks into
 
@@ -63,9 +66,10 @@ def require_own_files(folder: Path) -> None:
 
 
 def find_tokenizer(folder: Path) -> list[Path]:
-    """The files that its tokenizer is loaded from: those of the usual names, and those that its configurations name."""
+    """The files that its tokenizer is loaded from: of the usual names and kinds, and those that its configurations name."""
     usual = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
-    return list(dict.fromkeys([*usual, *name_tokenizer_files(folder).values()]))
+    others = own_files(folder, *_OTHER_VOCABULARIES)
+    return list(dict.fromkeys([*usual, *others, *name_tokenizer_files(folder).values()]))
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -109,7 +109,11 @@ class FileOutput:
                 paths.journal.unlink(missing_ok=True)  # of a run that is overwritten
                 sync_file(paths.journal.parent)  # before the rows that it counts
             self._rows = _open_at(paths.partial, journal.output_bytes)
-            self._rejected = _open_at(paths.rejects_partial, journal.rejects_bytes)
+            try:
+                self._rejected = _open_at(paths.rejects_partial, journal.rejects_bytes)
+            except BaseException:
+                self._rows.close()
+                raise
 
     def begin(self) -> None:
         if not self._journal.output_bytes:

@@ -21,11 +21,12 @@ class ParquetRows(Iterator[Row | Rejected]):
     """
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
-        parquet = require_pyarrow(options.source).parquet
+        pa = require_pyarrow(options.source)
+        self._damage = (OSError, pa.ArrowException)
         self._opened = path.open("rb")  # by us, so that what is read is what was identified
         try:
-            self._file = parquet.ParquetFile(self._opened)
-        except (OSError, ValueError) as error:
+            self._file = pa.parquet.ParquetFile(self._opened)
+        except (ValueError, *self._damage) as error:
             self._opened.close()
             raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error
         names = self._file.schema_arrow.names
@@ -80,7 +81,7 @@ class ParquetRows(Iterator[Row | Rejected]):
                     else:
                         yield self._options.judge(number, values, row_id, None, None)
                     number += 1
-        except OSError as error:
+        except self._damage as error:
             raise CorpusError(f"{self._options.source}: damaged Parquet data behind row {number} ({error})") from error
 
     def _batch_rows(self) -> int:
