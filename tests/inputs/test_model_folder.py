@@ -448,3 +448,14 @@ def test_the_folder_of_a_model_is_where_its_configuration_is(published: Path, tm
     assert folder_of(published / "onnx/model.onnx") == published
     assert folder_of(published / "model.onnx") == published
     assert folder_of(tmp_path / "model.onnx") == tmp_path
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "bpe.codes", "source.spm"])
+def test_a_vocabulary_of_any_name_is_in_the_digest_of_its_encoder(name: str, copy_encoder: CopyEncoder) -> None:
+    folder = copy_encoder()
+    (folder / name).write_bytes(b"pieces")
+    before = load_encoder(folder)
+    (folder / name).write_bytes(b"others")
+    after = load_encoder(folder)
+    assert folder / name in after.tokenizer_files
+    assert before.sha256 != after.sha256
