@@ -19,6 +19,7 @@ from driftgate.cli.ledger_command import ledger
 from driftgate.cli.plot_command import plot
 from driftgate.cli.predict_command import predict
 from driftgate.cli.publish_command import publish
+from driftgate.cli.shard_command import merge, shard
 from driftgate.cli.sizes_command import sizes
 from driftgate.cli.tune_command import tune
 from driftgate.cli.verify_command import verify
@@ -161,5 +162,21 @@ def _main(
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
 
 
-for _command in (build, publish, sizes, ledger, explain, tune, bounds, verify, predict, bench, grid, plot, doctor):
+for _command in (
+    build,
+    publish,
+    sizes,
+    ledger,
+    explain,
+    tune,
+    bounds,
+    verify,
+    predict,
+    shard,
+    merge,
+    bench,
+    grid,
+    plot,
+    doctor,
+):
     app.command(cls=_Command)(_command)

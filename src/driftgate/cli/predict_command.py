@@ -9,6 +9,7 @@ import typer
 from driftgate.builder.models import Model, find_model
 from driftgate.cli import predict_file_options as file_options
 from driftgate.cli import shared_options as shared
+from driftgate.cli.predict_shards import score_plan
 from driftgate.cli.predict_texts import (
     read_standard_input,
     refuse_label_options,
@@ -92,6 +93,8 @@ def predict(
     workers: file_options.Workers = 1,
     full_digest: file_options.FullDigest = False,
     csv_safe: file_options.CsvSafe = False,
+    plan_file: file_options.Plan = None,
+    shard: file_options.Share = "1/1",
 ) -> None:
     """Classify texts that are given as arguments, as lines of standard input, or in a file.
 
@@ -105,6 +108,8 @@ def predict(
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --input comments.csv.gz --text-column body --output scores.jsonl`
 
+    `driftgate predict fixtures/encoders/goemotions-roberta-mini --plan run/plan.json --shard 3/64`
+
     `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
     core_limit("workers").require(workers)
@@ -112,11 +117,29 @@ def predict(
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
-    ours = rejects_with_texts or resume or overwrite or workers > 1 or full_digest or csv_safe
-    if input_file is None and (any(of_files) or ours):
+    of_one_file = any(of_files) or rejects_with_texts or resume or overwrite or full_digest or csv_safe
+    if input_file is None and plan_file is None and (of_one_file or workers > 1):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
         raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
+    if plan_file is not None:
+        if texts or as_json or compare is not None or input_file is not None or of_one_file:
+            raise OptionError(
+                "--plan PLAN: it says what is read, how, and where outputs go; leave out texts, --input, --output and their "
+                "options, and give options of reading to `driftgate shard`"
+            )
+        score_plan(
+            plan_file,
+            shard,
+            lambda pairs: _used_as(
+                find_model(model, backend, revision=revision, allow_pickle=allow_pickle), max_tokens, pairs=pairs
+            ),
+            settings,
+            workers=workers,
+            top=top or 0,
+            logits=logits,
+            thresholds=lambda found: read_thresholds(thresholds, found.encoder) if thresholds is not None else None,
+        )
     if input_file is not None:
         if output_file is None or texts or as_json:
             raise OptionError(

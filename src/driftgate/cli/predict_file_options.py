@@ -1,5 +1,6 @@
 """Options of `driftgate predict` for a file of texts, declared once for `--help` and the reference page."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,6 +59,19 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)]
+Plan = Annotated[
+    Path | None,
+    typer.Option("--plan", help="Score shards of this plan, which `driftgate shard` wrote.", rich_help_panel=_FILES),
+]
+Share = Annotated[
+    str,
+    typer.Option(
+        "--shard",
+        help="Which shards of the plan: of N processes, counted from 1, the I-th takes every N-th one.",
+        metavar="I/N",
+        rich_help_panel=_FILES,
+    ),
+]
 Workers = Annotated[
     int,
     typer.Option(

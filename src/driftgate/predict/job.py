@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from driftgate.predict.progress import Pace, Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
 from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Window, make_windows
-from driftgate.predict.reading.source import Source, open_source
+from driftgate.predict.reading.source import Source, open_source, take_part
 from driftgate.predict.score_layout import Layout
 from driftgate.predict.team import OpenModel, Team, open_team
 from driftgate.predict.write_access import find_journal, locked, require_apart, require_free
@@ -67,7 +68,7 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
         job.pair_column,
         job.full_digest,
     )
-    source = open_source(job.input, source_format, options)
+    source = take_part(open_source(job.input, source_format, options, job.part), job.part)
     try:
         if job.paths is None:
             if job.rejects and not job.overwrite:
@@ -110,7 +111,7 @@ def _score(
     writer = _open_writer(job, source)
     if job.paths is not None and journal.finished:
         publish(job.paths, writer)
-        return _sum_up(job, journal.counts, journal.counts, started)
+        return _sum_up(job, journal.counts, journal.counts, started, identity, len(writer.head()))
     output = _open_output(job, writer, journal)
     before = counts = journal.counts
     pace = Pace(before.rows, source.total)
@@ -130,7 +131,7 @@ def _score(
         raise
     finally:
         output.close()
-    return _sum_up(job, before, counts, started)
+    return _sum_up(job, before, counts, started, identity, len(writer.head()))
 
 
 def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> None:
@@ -144,11 +145,13 @@ def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> 
         progress.say(f"the rows done so far are kept beside {job.output}; {again} continues")
 
 
-def _sum_up(job: PredictionJob, before: Counts, counts: Counts, started: float) -> Summary:
+def _sum_up(
+    job: PredictionJob, before: Counts, counts: Counts, started: float, identity: Mapping[str, Any], head_bytes: int
+) -> Summary:
     rejects = str(job.paths.rejects) if job.paths and not job.rejects else job.rejects
     seconds = time.monotonic() - started
     shown = rejects if counts.all_rejected else ""
-    return Summary(counts, before.rows, seconds, job.output, shown, pairs=bool(job.pair_column))
+    return Summary(counts, before.rows, seconds, job.output, shown, bool(job.pair_column), identity, head_bytes)
 
 
 def _count(counts: Counts, window: AnsweredWindow) -> Counts:
@@ -200,6 +203,7 @@ def _identify(job: PredictionJob, sha256: str, opened: Mapping[str, Any]) -> dic
     settings = job.settings or RunSettings(1)
     return {
         "input": opened,
+        **({"part": asdict(job.part)} if job.part else {}),
         "model": {
             "backend": job.backend,
             "sha256": sha256,

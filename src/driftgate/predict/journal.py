@@ -131,7 +131,7 @@ def require_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
     Raises:
         OutputError: with every difference.
     """
-    changed = list(_differences(before, json.loads(json.dumps(now))))
+    changed = list(differences(before, json.loads(json.dumps(now))))
     if changed:
         raise OutputError(
             f"{path}: the interrupted run cannot be continued: {'; '.join(changed)}; "
@@ -145,16 +145,17 @@ def require_unchanged(name: str, before: Mapping[str, Any], now: Mapping[str, An
     Raises:
         InputChangedError: with every difference.
     """
-    if changed := list(_differences(before, now)):
+    if changed := list(differences(before, now)):
         raise InputChangedError(
             f"{name}: it changed while it was read: {'; '.join(changed)}; nothing was published, because some rows may be those "
             f"of before and others those of now. Start over with {option('overwrite', True)} once nothing writes to it"
         )
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What was and is, for each entry of two JSON objects that differs."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
-            yield from _differences(before.get(key), now.get(key), f"{name}, {key}" if name else key)
+            yield from differences(before.get(key), now.get(key), f"{name}, {key}" if name else key)
     elif before != now:
         yield f"{name} was {str(before)[:60]}, is {str(now)[:60]}"

@@ -11,9 +11,15 @@ from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
 from driftgate.predict.outputs import Paths
 from driftgate.predict.reading.formats import is_pipe
+from driftgate.predict.reading.part import Part
 from driftgate.run.device import RunSettings, core_limit
 
 _MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
+
+
+def choose_window_rows(token_budget: int) -> int:
+    """Rows held and sorted at once, where nobody says how many."""
+    return min(max(2 * token_budget, _MIN_WINDOW_ROWS), _MAX_WINDOW_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class PredictionJob:
             for any number of them.
         full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.
         csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
+        part: the rows of the input to score; None for all of them.
         commit_seconds: how much work a kill may cost, besides the window at hand.
     """
 
@@ -71,6 +78,7 @@ class PredictionJob:
     workers: int = 1
     full_digest: bool = False
     csv_safe: bool = False
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         core_limit("workers").require(self.workers)
@@ -99,7 +107,7 @@ class PredictionJob:
     @property
     def rows_at_once(self) -> int:
         """Rows of a window."""
-        return self.window_rows or min(max(2 * self.token_budget, _MIN_WINDOW_ROWS), _MAX_WINDOW_ROWS)
+        return self.window_rows or choose_window_rows(self.token_budget)
 
     @property
     def written(self) -> list[Path]:

@@ -1,10 +1,10 @@
 """How far a job is and what it did, for people: a bar on a terminal, a line now and then elsewhere, a few lines at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -131,6 +131,7 @@ class Summary:
         output: where the scores are.
         rejects: where the rejected rows are; empty where there are none, or no file was named for those of a pipe.
         pairs: whether rows are pairs of texts.
+        identity: input, model and options, as a resumed run must have them. `head_bytes`: of the output, before its first row.
     """
 
     counts: Counts
@@ -139,6 +140,8 @@ class Summary:
     output: str
     rejects: str
     pairs: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    head_bytes: int = 0
 
     @property
     def rows_per_second(self) -> float:

@@ -26,6 +26,7 @@ class ReadOptions:
         source: what error messages call the input.
         text_column, id_column, pair_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means
             "text", no ids, and no pairs: the pair column holds the second texts.
+        columns_are_known: the text column was found when all of the file was read; a part of it need not have one.
         keep_texts: whether rejected rows keep what was read of them.
         full_digest: whether all of the file tells it from another, and not only parts.
     """
@@ -37,6 +38,7 @@ class ReadOptions:
     keep_texts: bool = False
     pair_column: str = ""
     full_digest: bool = False
+    columns_are_known: bool = False
 
     @property
     def text_name(self) -> str:
@@ -96,7 +98,9 @@ def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
         CorpusError: the text column, or that of second texts, is in none of the first rows.
     """
     text_names, id_name = list(options.text_columns.values()), options.id_column
-    names: dict[str, None] | None = {}  # of the rows so far, until one has the text columns
+    names: dict[str, None] | None = (
+        None if options.columns_are_known else {}
+    )  # of the rows so far, until one has the text columns
     number = 0
     for line in _each(lines):
         at = lines.number

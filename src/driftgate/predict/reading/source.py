@@ -1,7 +1,7 @@
 """An opened input: rows, and how far it is read."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from driftgate.errors import CorpusError
 from driftgate.predict.reading.formats import PIPE, Format, is_pipe
 from driftgate.predict.reading.input_identity import identify
 from driftgate.predict.reading.parquet_input import ParquetRows
+from driftgate.predict.reading.part import Part, PartLines, PartRows
 from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
 from driftgate.predict.reading.rows import Rejected, Row
 from driftgate.predict.reading.text_files import Lines
@@ -35,8 +36,8 @@ class Source:
     id_type: Any = None
 
 
-def open_source(name: str, form: Format, options: ReadOptions) -> Source:
-    """Open a file, or standard input as "-".
+def open_source(name: str, form: Format, options: ReadOptions, part: Part | None = None) -> Source:
+    """Open a file, or standard input as "-"; of a text file, from where the part begins.
 
     Raises:
         CorpusError: no such file, or content that is not what its name says. OptionError: an unknown encoding.
@@ -61,7 +62,12 @@ def open_source(name: str, form: Format, options: ReadOptions) -> Source:
             parquet_rows.id_type,
         )
     delimited = form in (Format.CSV, Format.TSV)
-    lines = Lines(name, options.encoding, newline="" if delimited else "\n")
+    newline = "" if delimited else "\n"
+    cut = part is not None and not part.is_whole_file
+    lines = (
+        PartLines(name, newline=newline, part=part) if cut and part else Lines(name, options.encoding, newline=newline)
+    )
+    options = replace(options, columns_are_known=cut)
     if delimited:
         rows = read_delimited(lines, options, tabs=form is Format.TSV)
     else:
@@ -73,3 +79,11 @@ def open_source(name: str, form: Format, options: ReadOptions) -> Source:
     return Source(
         rows, lines.total_bytes, lambda: lines.bytes_read, identity_of_lines(), identity_of_lines, lines.close
     )
+
+
+def take_part(source: Source, part: Part | None) -> Source:
+    """The rows of the part alone, numbered as it says; all of them for None."""
+    if part is None:
+        return source
+    rows = PartRows(source.rows, part)
+    return replace(source, rows=rows, total=part.rows, position=lambda: rows.read)

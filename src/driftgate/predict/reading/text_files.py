@@ -1,5 +1,6 @@
 """Text from files and pipes, gzip or not, line by line, with how far the file is read."""
 
+import codecs
 import gzip
 import io
 import os
@@ -29,16 +30,26 @@ class Lines(Iterator[str]):
 
     `number` is the number of the last line read, from 1. A line over `MAX_ROW_CHARS` raises RowTooLargeError and is passed
     over; reading goes on behind it.
+
+    Args:
+        first_byte: where in a file reading begins; a line begins there.
     """
 
-    def __init__(self, name: str, encoding: str, *, newline: str) -> None:
+    def __init__(self, name: str, encoding: str, *, newline: str, first_byte: int = 0) -> None:
         self._name = name
         self._is_pipe = is_pipe(name)
         self._encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
         _require_encoding(encoding)
         self._raw = _open_raw(name)
+        self.mark_bytes = 0
+        """Of UTF-8's byte-order mark, where the text begins with one."""
+        if first_byte:
+            self._raw.seek(first_byte)
+            self._encoding = encoding  # a mark stands at the beginning only
         try:
-            self._text = io.TextIOWrapper(self._unpack(), self._encoding, errors="surrogateescape", newline=newline)
+            self._text = io.TextIOWrapper(
+                self._unpack(from_start=not first_byte), self._encoding, errors="surrogateescape", newline=newline
+            )
         except CorpusError:
             self._raw.close()
             raise
@@ -86,10 +97,11 @@ class Lines(Iterator[str]):
                 f"{option('encoding')}"
             ) from error
 
-    def _unpack(self) -> BinaryIO:
+    def _unpack(self, *, from_start: bool) -> BinaryIO:
         buffered = io.BufferedReader(cast("io.RawIOBase", self._raw), _BUFFER_BYTES)
-        head = buffered.peek(4)[:4]
+        head = buffered.peek(4)[:4] if from_start else b""  # the middle of a file does not say what it is
         content: BinaryIO = buffered
+        self.mark_bytes = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
         if head.startswith(_GZIP_MAGIC):
             content = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=buffered, mode="rb")), _BUFFER_BYTES)
         elif head and is_gzip_name(self._name):
