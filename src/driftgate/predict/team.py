@@ -61,7 +61,8 @@ def open_team(job: PredictionJob, open_model: OpenModel) -> Team:
     settings = job.settings or RunSettings(max(available_threads() // job.workers, 1))
     if job.workers == 1:
         return Alone(job, open_model(job.encoder, job.backend, settings))
-    from driftgate.predict.workers.crew import Crew, Opening
+    from driftgate.predict.workers.crew import Crew
+    from driftgate.predict.workers.started_host import Opening
 
     opener = f"{open_model.__module__}:{open_model.__qualname__}"
     return Crew(Opening(job.encoder, job.backend, opener, settings.threads, job.token_budget), job.workers)

@@ -76,7 +76,7 @@ def _explain(word: str, entry: BackendResults, tests: FailedTests) -> str:
     rows = max((verdict.rows_needed or 0 for verdict in unshown), default=0)
     needs = f", which would take about {rows:,} rows" if rows else ""
     others = f", {len(unshown)} not shown{needs}" if unshown else ""
-    checks = f", {entry.checks} checks passed" if entry.checks and word == PASS else ""
+    checks = f", {entry.checks} check{'s' * (entry.checks != 1)} passed" if entry.checks and word == PASS else ""
     return f"{kept} bound{'s' * (kept != 1)} kept{checks}{others}"
 
 

@@ -19,9 +19,10 @@ from driftgate.errors import NonFiniteLogitsError, OptionError, WorkerError
 from driftgate.predict.job import run_job
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Silent
-from driftgate.predict.workers import crew
-from driftgate.predict.workers.crew import Crew, Opening
+from driftgate.predict.workers import started_host
+from driftgate.predict.workers.crew import Crew
 from driftgate.predict.workers.frames import decode_encoder, encode_encoder
+from driftgate.predict.workers.started_host import Opening
 from driftgate.run.device import Device, RunSettings
 
 FORMATS = ("csv", "jsonl.gz", "parquet")
@@ -199,6 +200,6 @@ def test_workers_that_cannot_be_are_refused(workers: int, settings: RunSettings 
 
 
 def test_an_unknown_error_of_a_worker_names_its_kind() -> None:
-    error = crew.raised({"error": "MemoryError", "message": "none left", "own": False})
+    error = started_host.raised({"error": "MemoryError", "message": "none left", "own": False})
     assert isinstance(error, WorkerError)
     assert "MemoryError: none left" in str(error)

@@ -125,8 +125,8 @@ def _by_elimination(probe: Probe) -> Diagnosis:
     quiet = probe.rms("together") <= _DISTINCT * probe.rms("alone")
     if quiet and alike >= 0.5:  # noqa: PLR2004 - half
         sentence = (
-            "perhaps the cause is in the weights or an operator of some layer, for labels, rows, activation, mask, padding, "
-            "positions and length are not it; `driftgate explain` says which module differs first"
+            "perhaps the weights or an operator of some layer: the differences fit no fault of labels, rows, activation, mask, "
+            "padding, positions or length; `driftgate explain` says which module differs first"
         )
         return Diagnosis("weights-or-operator", sentence, certain=False, explained=0.0)
     if quiet and abs(alike) < 0.3:  # noqa: PLR2004

@@ -1,146 +1,21 @@
 """The workers of a job, as the job sees them: windows go out, answers come back in order, and who dies is replaced."""
 
-import os
 import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Condition, Lock, Thread
-from typing import Any
 
 import numpy as np
 
-from driftgate import errors
 from driftgate.arrays import Logits
-from driftgate.edges.processes import start_python_with_socket
-from driftgate.errors import DriftgateError, WorkerError
-from driftgate.inputs.encoder import Encoder
+from driftgate.errors import WorkerError
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.rows import Window
-from driftgate.predict.workers.frames import encode_encoder, receive, send
-from driftgate.predict.workers.host import FORK
+from driftgate.predict.workers.frames import receive, send
+from driftgate.predict.workers.started_host import DEATHS_BEFORE_GIVING_UP, Host, Opening, raised
 
-DEATHS_OF_A_WINDOW = 3
 _POLL_SECONDS = 0.1
 _JOIN_SECONDS = 10.0
-_HOST = "driftgate.predict.workers.host"
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What every worker opens.
-
-    Args:
-        opener: the function that opens the model, as "module:name".
-        threads: of each worker.
-    """
-
-    encoder: Encoder
-    backend: str
-    opener: str
-    threads: int
-    token_budget: int
-
-
-class Host:
-    """The process that loads the model and is copied for each worker."""
-
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
-        self._lock = Lock()
-        self._start()
-
-    def connect(self) -> tuple[socket.socket, dict[str, Any]]:
-        """A new worker: the socket to it, and what it says of itself.
-
-        Raises:
-            DriftgateError: the model does not load.
-            WorkerError: processes cannot be started.
-        """
-        for _ in range(DEATHS_OF_A_WINDOW):
-            connection = self._fork()
-            if connection is None:
-                continue
-            try:
-                hello, _ = receive(connection)
-            except EOFError:
-                connection.close()
-                continue
-            if "error" in hello:
-                connection.close()
-                raise raised(hello)
-            return connection, hello
-        raise WorkerError(
-            f"a worker process ended {DEATHS_OF_A_WINDOW} times before it had loaded the model; is there enough memory? "
-            "Use fewer workers"
-        )
-
-    def _fork(self) -> socket.socket | None:
-        """A socket to a new copy of the host; None, and a new host, where the host itself was killed."""
-        mine, theirs = socket.socketpair()
-        with self._lock, theirs:
-            try:
-                self._await_ready()
-                socket.send_fds(self._control, [FORK], [theirs.fileno()])
-            except (OSError, EOFError):
-                mine.close()
-                self._stop()
-                self._start()
-                return None
-            except BaseException:
-                mine.close()
-                raise
-        return mine
-
-    def close(self) -> None:
-        """End the process; workers end when their sockets are closed."""
-        with self._lock:
-            self._stop()
-
-    def _start(self) -> None:
-        self._control, theirs = socket.socketpair()
-        environment = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": "1",  # a process of several threads cannot be copied
-            "OMP_NUM_THREADS": str(self._opening.threads),
-            "RAYON_NUM_THREADS": str(self._opening.threads),
-            "TOKENIZERS_PARALLELISM": "false" if self._opening.threads == 1 else "true",
-        }
-        self._process = start_python_with_socket(_HOST, "workers", theirs.fileno(), environment)
-        theirs.close()
-        self._ready = False
-        opening = self._opening
-        send(
-            self._control,
-            {
-                "encoder": encode_encoder(opening.encoder),
-                "backend": opening.backend,
-                "opener": opening.opener,
-                "threads": opening.threads,
-                "token_budget": opening.token_budget,
-            },
-        )
-
-    def _await_ready(self) -> None:
-        if self._ready:
-            return
-        said, _ = receive(self._control)
-        if "error" in said:
-            raise raised(said)
-        self._ready = True
-
-    def _stop(self) -> None:
-        self._control.close()
-        self._process.kill()
-        self._process.wait()
-
-
-def raised(said: dict[str, Any]) -> Exception:
-    """The error that a worker met, as one of ours where it was one."""
-    kind = getattr(errors, said["error"], None) if said["own"] else None
-    if isinstance(kind, type) and issubclass(kind, DriftgateError):
-        return kind(said["message"])
-    return WorkerError(f"a worker process failed: {said['error']}: {said['message']}")
 
 
 class Crew:
@@ -251,7 +126,7 @@ class Crew:
     def _ask(self, slot: int, window: Window) -> AnsweredWindow:
         numbers = tuple(row.number for row in window.rows)
         asked = {"numbers": numbers, "texts": [row.text for row in window.rows]}
-        for _ in range(DEATHS_OF_A_WINDOW):
+        for _ in range(DEATHS_BEFORE_GIVING_UP):
             connection = self._connection(slot)
             try:
                 send(connection, asked)
@@ -276,8 +151,8 @@ class Crew:
             )
         rows = f"rows {numbers[0]} to {numbers[-1]}" if numbers else "a window without texts"
         raise WorkerError(
-            f"{rows} of the input, counted from 0, ended {DEATHS_OF_A_WINDOW} worker processes one after the other; is there "
-            "enough memory for them? What was done before is kept"
+            f"{rows} of the input, counted from 0, ended {DEATHS_BEFORE_GIVING_UP} worker processes one after the other; is "
+            "there enough memory for them? What was done before is kept"
         )
 
     def _connection(self, slot: int) -> socket.socket:
