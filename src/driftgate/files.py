@@ -7,11 +7,13 @@ these operations fail.
 
 import fcntl
 import io
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # the open of a pipe would wait for its other end
@@ -27,6 +29,18 @@ def replacing(path: Path) -> Iterator[Path]:
         rename(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def parse_json(content: str | bytes) -> Any:
+    """What a JSON text of anybody's says.
+
+    Raises:
+        ValueError: no JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("expected JSON, found lists or objects that are nested too deeply") from error
 
 
 def write_whole(path: Path, text: str) -> None:

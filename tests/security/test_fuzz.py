@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from driftgate.builder.artifact import read_manifest
 from driftgate.errors import DriftgateError
+from driftgate.files import parse_json
 from driftgate.inputs.named_files import read_json
 from driftgate.predict.journal import Journal, read_journal, write_journal
 from driftgate.predict.reading.formats import Format
@@ -178,3 +179,10 @@ def test_a_reader_answers_or_refuses(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_answers_or_refuses_100_000_inputs(name: str, tmp_path: Path) -> None:
     search(name, tmp_path, 12_500)
+
+
+def test_json_that_is_nested_too_deeply_is_no_json() -> None:
+    for content in ("[" * 100_000, '{"a":' * 100_000, b"[" * 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_json(content)
+    assert parse_json('{"a": [1]}') == {"a": [1]}

@@ -1,6 +1,5 @@
 """Throughputs from anywhere, side by side: this machine's, other machines', the encoder-optimization guide's."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -12,6 +11,7 @@ from rich.table import Table
 from driftgate.bench.plots import Point, Series
 from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.errors import ResultsError
+from driftgate.files import parse_json
 from driftgate.measure.timings import Configuration
 from driftgate.results.tables import make_table
 
@@ -71,7 +71,7 @@ def _read_bench(path: Path) -> list[Series]:
     from driftgate.bench.bench_results import SCHEMA, table_name  # scikit-learn is slow to import
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise ResultsError(
                 f"{path}: schema {content['schema']!r}, expected {SCHEMA}; another version of driftgate wrote it"

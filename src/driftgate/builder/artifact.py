@@ -9,6 +9,7 @@ from typing import Any
 
 from driftgate.backends import Precision
 from driftgate.errors import ArtifactError
+from driftgate.files import parse_json
 from driftgate.onnx_graph.onnx_file import find_external
 
 MANIFEST = "manifest.json"
@@ -91,7 +92,7 @@ def read_manifest(place: Path) -> Manifest:
     """
     path = _manifest_file(place)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         return Manifest(**{**content, "steps": tuple(content["steps"]), "files": dict(content["files"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"{path}: no readable manifest ({error}); build it again") from error

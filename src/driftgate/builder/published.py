@@ -1,6 +1,5 @@
 """Files that someone else published: an ONNX graph, looked into before its name is believed, or another checkpoint."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.builder.artifact import Artifact, open_artifact
 from driftgate.errors import ArtifactError
+from driftgate.files import parse_json
 from driftgate.inputs.backend_names import name_promises
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
@@ -94,7 +94,7 @@ def _check_labels(path: Path, graph: Any, encoder: Encoder) -> None:
     config = path.parent / "config.json"
     if is_own_file(config, folder_of(path)):
         try:
-            id2label = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
+            id2label = parse_json(config.read_text(encoding="utf-8")).get("id2label") or {}
             labels = tuple(id2label[index] for index in sorted(id2label, key=int))
         except (ValueError, TypeError, AttributeError) as error:
             raise ArtifactError(f"{config}: its labels cannot be read ({error}); correct or remove the file") from error

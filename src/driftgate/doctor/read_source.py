@@ -1,6 +1,5 @@
 """Reading the files around a model: configuration, tokenizer, weights."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftgate.doctor.model_facts import Source
 from driftgate.errors import UnsafeFileError
+from driftgate.files import parse_json
 from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
 
 _TOKENIZERS = (
@@ -52,7 +52,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str | None]:
     if not is_own_file(path, path.parent):
         return {}, None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return {}, str(error)
     return (content, None) if isinstance(content, dict) else ({}, f"a JSON {type(content).__name__}, not an object")
@@ -88,7 +88,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
         pass
     content: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-    for name, entry in json.loads(content[8:start].tobytes()).items():
+    for name, entry in parse_json(content[8:start].tobytes()).items():
         if name != "__metadata__":
             first, last = entry["data_offsets"]
             yield name, str(entry["dtype"]), content[start + first : start + last]

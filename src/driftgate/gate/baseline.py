@@ -18,7 +18,7 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, BaselineError
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.inputs.model_folder import is_own_file, own_files
 
 FILE_NAME = "baseline.json"
@@ -119,7 +119,7 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
         there = "no such folder" if not folder.exists() else f"no {FILE_NAME} in it"
         raise BaselineError(f"gate baseline {folder}: {there}; save one with: {_ACCEPT}")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         schema = document["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error

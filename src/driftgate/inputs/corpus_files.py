@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, OptionError
+from driftgate.files import parse_json
 
 USUAL_TEXT_COLUMN = "text"
 _USUAL_LABEL_COLUMNS = ("labels", "label")
@@ -181,7 +181,7 @@ def _json_lines(path: Path, content: str) -> Iterator[tuple[str, Mapping[str, An
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError as error:
             raise CorpusError(f"corpus {path}, line {number}: not valid JSON ({error})") from error
         if not isinstance(record, dict):

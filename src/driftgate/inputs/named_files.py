@@ -4,12 +4,12 @@ What transformers opens was read in its source and tried out, in 4.57.6 and 5.23
 because of an adapter_config.json, are not looked for: driftgate does not install PEFT.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from driftgate.errors import EncoderError, UnsafeFileError
+from driftgate.files import parse_json
 from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
@@ -110,7 +110,7 @@ def read_json(path: Path) -> dict[str, Any]:
         EncoderError: it is something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise EncoderError(f"{path}: not valid JSON ({error}); restore the file") from error
     if not isinstance(content, dict):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.edges.cache_folder import cache_folder
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import CONFIG
 from driftgate.inputs.texts import Text
@@ -142,7 +142,7 @@ def _read(path: Path) -> RecordedTokenizer | None:
     from tokenizers import Tokenizer
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         state = content["tokenizer"]
         if hashlib.sha256(state.encode()).hexdigest() != content["sha256"]:
             return None

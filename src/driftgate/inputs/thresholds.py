@@ -1,6 +1,5 @@
 """What a user sets on an encoder: decision thresholds, and a limit of tokens below its own."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from driftgate.edges.limits import MAX_TOKENS
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
+from driftgate.files import parse_json
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.named_files import read_max_tokens
 from driftgate.inputs.recorded_tokenizer import open_tokenizer
@@ -45,7 +45,7 @@ def read_thresholds(given: str, encoder: Encoder) -> tuple[float, ...]:
 
 def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(
             f"{option('thresholds')} {path}: expected a probability from 0 to 1 or a JSON file ({error.strerror})"

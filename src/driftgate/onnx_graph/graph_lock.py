@@ -8,7 +8,7 @@ from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.onnx_graph.graph_facts import GraphFacts
 
 SCHEMA = 1
@@ -84,7 +84,7 @@ def read_graph_lock(path: Path) -> GraphLock | None:
     if not path.exists():
         return None
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BaselineError(
             f"{path}: not a readable graph lock ({type(error).__name__}: {error}); restore it from version control, or "

@@ -1,12 +1,12 @@
 """Which part of a text classifier its weights belong to: where the bytes of a file are."""
 
-import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from driftgate.files import parse_json
 from driftgate.onnx_graph.graph import readers
 from driftgate.onnx_graph.graph_constants import count_bytes
 from driftgate.onnx_graph.onnx_file import read_model
@@ -63,7 +63,7 @@ def _stored(path: Path) -> Iterator[tuple[str, int]]:
     """Name and bytes of every tensor in a file of weights."""
     if path.suffix == ".safetensors":
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")))
         for name, entry in header.items():
             if name != "__metadata__":
                 start, end = entry["data_offsets"]

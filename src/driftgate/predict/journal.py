@@ -10,7 +10,7 @@ from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import InputChangedError, OutputError
-from driftgate.files import create, rename, reopen, write_all
+from driftgate.files import create, parse_json, rename, reopen, write_all
 
 _SCHEMA = 2
 _MOST_BYTES = 1 << 20
@@ -82,7 +82,7 @@ def read_journal(path: Path) -> Journal | None:
     """
     try:
         with reopen(path) as file:
-            content = json.loads(file.read(_MOST_BYTES))
+            content = parse_json(file.read(_MOST_BYTES))
         if content["schema"] != _SCHEMA:
             raise OutputError(
                 f"{path}: written by another version of driftgate; start over with {option('overwrite', True)}"

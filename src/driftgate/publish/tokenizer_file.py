@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from driftgate.files import parse_json
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import load_tokenizer
 
@@ -23,7 +24,7 @@ def write_tokenizer(encoder: Encoder, folder: Path) -> None:
         shutil.copy2(path, folder)
     _state_limit(folder / "tokenizer_config.json", encoder.max_tokens)
     target = folder / _NAME
-    content = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else _convert(encoder)
+    content = parse_json(target.read_text(encoding="utf-8")) if target.is_file() else _convert(encoder)
     if content is None:
         return
     told = {**content, "truncation": _truncation(content, encoder), "padding": _padding(content, encoder)}
@@ -32,7 +33,7 @@ def write_tokenizer(encoder: Encoder, folder: Path) -> None:
 
 
 def _state_limit(path: Path, max_tokens: int) -> None:
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content = parse_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if content.get("model_max_length") != max_tokens:
         told = {**content, "model_max_length": max_tokens}
         path.write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8")

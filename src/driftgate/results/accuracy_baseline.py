@@ -1,6 +1,5 @@
 """An accuracy baseline: the logits of one accepted run, with what they were taken on."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.edges.spelling import option
 from driftgate.errors import BaselineError
+from driftgate.files import parse_json
 from driftgate.results.predictions import write_predictions
 
 FILE_NAME = "baseline.npz"
@@ -55,7 +55,7 @@ def read_baseline(folder: Path) -> AccuracyBaseline | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            about = json.loads(str(content["about"]))
+            about = parse_json(str(content["about"]))
             logits = dict(zip(content["backends"].tolist(), map(Logits, content["logits"]), strict=True))
             _ = logits["reference"], about["environment"]["instruction_sets"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftgate.errors import ResultsError
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
@@ -43,7 +43,7 @@ def read_results(path: Path) -> dict[str, Any]:
         ResultsError: no such file, not JSON, or not of this schema.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         schema = content["schema"]
     except OSError as error:
         raise ResultsError(f"results {path}: {str(error.strerror).lower()}; a run of the suites writes it") from error

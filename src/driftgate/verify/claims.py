@@ -3,7 +3,6 @@
 Nothing is judged here. A claim is one stated fact in the words of its document.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from driftgate.builder.artifact import CARD, manifest_path, read_manifest
 from driftgate.builder.model_file import MODEL_NOTE, Port, parse_port
 from driftgate.errors import ArtifactError
+from driftgate.files import parse_json
 
 ZOO_MANIFEST = "ONNX_HUB_MANIFEST.json"
 
@@ -81,7 +81,7 @@ def read_claims(document: Path, model: Path, archive: Path | None = None) -> tup
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: expected a manifest in JSON, it cannot be read ({error})") from error
 

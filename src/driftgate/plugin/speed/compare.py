@@ -1,10 +1,11 @@
 """What pytest-benchmark's comparison lets pass in silence, for cells of ours: vanished, renamed or incomparable ones."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from driftgate.files import parse_json
 
 KEY = "driftgate"
 """Under which a saved run says what became of it."""
@@ -83,7 +84,7 @@ def newest_accepted(files: Iterable[Path]) -> Path | None:
     """The last of pytest-benchmark's files, in their order, that was not rejected; None where there is none."""
     for path in reversed(list(files)):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # pytest-benchmark warns of it
         if document.get(KEY, {}).get("status") != "rejected":

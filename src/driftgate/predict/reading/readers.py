@@ -1,13 +1,13 @@
 """Rows out of CSV, TSV, JSONL and plain text. A row that cannot be read is rejected; the next one is read."""
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
+from driftgate.files import parse_json
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
 from driftgate.predict.reading.formats import choose_column
 from driftgate.predict.reading.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
@@ -139,7 +139,7 @@ def _parse_json(line: str | RowTooLargeError, encoding: str) -> tuple[dict[str, 
     if undecodable is not None:
         return None, undecodable
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except (ValueError, RecursionError) as error:
         return None, (Reason.BROKEN_JSON, str(error))
     if not isinstance(record, dict):

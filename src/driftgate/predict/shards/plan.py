@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.errors import OptionError
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.predict.reading.part import Part
 
 SCHEMA = 1
@@ -64,7 +64,7 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parse_json(text)
         schema = content["schema"]
         if schema == SCHEMA:
             shards = tuple(Shard(**{**shard, "part": Part(**shard["part"])}) for shard in content["shards"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.builder.artifact import file_sha256
-from driftgate.files import write_whole
+from driftgate.files import parse_json, write_whole
 from driftgate.predict.shards.plan import Plan, Shard
 
 SCHEMA = 1
@@ -64,7 +64,7 @@ def write_seal(files: ShardFiles, seal: Seal) -> None:
 def read_seal(files: ShardFiles) -> Seal | None:
     """The seal; None where there is none that can be read."""
     try:
-        seal = Seal(**json.loads(files.seal.read_text(encoding="utf-8")))
+        seal = Seal(**parse_json(files.seal.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return seal if seal.schema == SCHEMA else None
