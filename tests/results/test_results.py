@@ -14,6 +14,7 @@ import cpuinfo
 import numpy as np
 import pytest
 
+from driftgate import files
 from driftgate.arrays import Decisions, LabelMatrix, Logits
 from driftgate.errors import ResultsError
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
@@ -25,7 +26,6 @@ from driftgate.judge.quality import measure_quality
 from driftgate.measure.timings import Ratio
 from driftgate.report.terminal import render_table, render_worst_rows
 from driftgate.report.verdict_lines import list_verdicts
-from driftgate.results import results_file
 from driftgate.results.environment import Environment, describe_environment
 from driftgate.results.record import About, CellThroughput, EncoderFacts, Header, Results, RunOptions
 from driftgate.results.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
@@ -311,18 +311,17 @@ def test_what_json_cannot_say_is_refused_and_the_old_file_stays(
     assert (tmp_path / FILE_NAME).read_bytes() == old
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["write_all", "sync_file", "rename"])
 def test_a_full_disk_leaves_the_old_file_and_no_other(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     old = write_results(results, tmp_path, 0).read_bytes()
 
-    def fail(self: Path, *args: object, **keywords: object) -> None:
-        self.touch()
+    def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(results_file.Path, step, fail)
+        patch.setattr(files, step, fail)
         with pytest.raises(OSError, match="no space left"):
             write_results(results, tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
