@@ -60,6 +60,10 @@ def test_shared_options_are_shared() -> None:
     }
 
 
-@pytest.mark.parametrize("former", ["--rows", "--grid", "--quick", "--report", "--ledger", "--no-verify"])
+@pytest.mark.parametrize("former", ["--grid", "--quick", "--report", "--ledger", "--no-verify"])
 def test_no_command_has_the_option_of_another_job(former: str) -> None:
     assert former not in options()
+
+
+def test_rows_are_those_of_a_shard() -> None:
+    assert set(options()["--rows"]) == {"shard"}

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,10 +50,7 @@ def publish(
     pair_column: shared.PairColumn = "",
     label_column: shared.LabelColumn = "",
     label_separator: shared.LabelSeparator = ",",
-    bounds: Annotated[
-        Path | None,
-        typer.Option(help="A file with bounds of your own. They take precedence over those of the accuracy suite."),
-    ] = None,
+    bounds: shared.OwnBounds = None,
     not_shown: Annotated[
         NotShown,
         typer.Option(

@@ -43,6 +43,10 @@ MaxTokens = Annotated[
     ),
 ]
 
+OwnBounds = Annotated[
+    Path | None,
+    typer.Option(help="A file with bounds of your own. They take precedence over those of the accuracy suite."),
+]
 Device = Annotated[
     str, typer.Option(help="The device to run on and to build for: cpu, cuda or cuda:N.", metavar="DEVICE")
 ]

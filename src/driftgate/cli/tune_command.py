@@ -49,13 +49,7 @@ def tune(
             rich_help_panel=_TARGET,
         ),
     ] = None,
-    bounds: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file with bounds that the recipe is to keep; they take precedence over those of the accuracy suite.",
-            rich_help_panel=_TARGET,
-        ),
-    ] = None,
+    bounds: shared.OwnBounds = None,
     cost: Annotated[
         str, typer.Option(help="What a recipe is to cost little of: speed or size.", rich_help_panel=_SEARCH)
     ] = "speed",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
 from driftgate.files import replacing
 from driftgate.predict.journal import differences
@@ -38,7 +39,7 @@ def merge(plan_path: Path, plan: Plan, output: Path, *, overwrite: bool = False)
     rejects = output.with_name(f"{output.name}.rejects.jsonl")
     for path in (output, rejects):
         if path.exists() and not overwrite:
-            raise OutputError(f"{path}: it exists; --overwrite replaces it")
+            raise OutputError(f"{path}: it exists; {option('overwrite', True)} replaces it")
     seals = _require_whole(plan_path, plan)
     _require_alike(plan, seals)
     outputs = [files_of(plan_path, shard) for shard in plan.shards]
@@ -75,7 +76,7 @@ def _require_whole(plan_path: Path, plan: Plan) -> list[Seal]:
         more = f"; and {len(faults) - _NAMED:,} more" if len(faults) > _NAMED else ""
         raise OutputError(
             f"{len(faults):,} of {len(plan.shards):,} shards cannot be merged: {'; '.join(faults[:_NAMED])}{more}. Score them "
-            f"with `driftgate predict MODEL --plan {plan_path.name} --shard 1/1`, which leaves the others alone"
+            "with `driftgate predict MODEL --plan PLAN --shard 1/1`, which leaves the others alone"
         )
     return seals
 
