@@ -60,7 +60,8 @@ def test_the_passing_gate_passes(run: Run, checkout: Path) -> None:
 def test_the_failing_gate_fails_although_no_decision_flips(run: Run, checkout: Path) -> None:
     done = run("examples/failing-gate", "-m", "pytest")
     assert done.returncode == 1, done.stdout
-    assert "mean_of_largest_probability_drift" in done.stdout
+    assert "FAIL        onnx-scaled: " in done.stdout
+    assert "driftgate explain" in done.stdout
     found = backends(checkout / "examples/failing-gate")["onnx-scaled"]
     assert found["verdict"] == "fail"
     assert found["flips"]["at 0.5"]["total"] == 0  # type: ignore[index]
