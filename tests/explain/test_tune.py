@@ -11,10 +11,11 @@ from command_line import run_driftgate
 
 from driftgate.backends import REGISTRY
 from driftgate.errors import CorpusError
+from driftgate.explain.halves import Halves
 from driftgate.explain.ranking import rank_products
 from driftgate.explain.tune import Cost, Limits, find_front
 from driftgate.explain.tune_words import render_front
-from driftgate.explain.tuned import Halves, Target, Tuned, tune
+from driftgate.explain.tuned import Target, Tuned, tune
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.recipe import Form, Recipe, read_recipe, write_recipe

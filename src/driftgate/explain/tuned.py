@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from driftgate.assessor import assess
 from driftgate.backends import BackendSpec
-from driftgate.errors import CorpusError
+from driftgate.explain.halves import Halves
 from driftgate.explain.ranking import rank_products
 from driftgate.explain.tune import Announce, Cost, Limits, Search, find_front
 from driftgate.explain.workshop import Answered, Candidate, Workshop
@@ -25,36 +23,7 @@ from driftgate.judge.confidence.mean_limits import mean_limits
 from driftgate.pipeline import OpenBackends
 
 _LEVELS = levels.Levels(0.05, 0.05)
-_SEARCHED_ROWS = 1000
 _SHOWN = 8
-_SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Halves:
-    """Rows of a corpus: those that a search sees, and those that its results are judged on."""
-
-    searched: list[int]
-    judged: list[int]
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> "Halves":
-        """At random, with a fixed seed; equal texts are in the same half.
-
-        Raises:
-            CorpusError: too few different texts to judge drift on either half.
-        """
-        different = sorted(set(corpus.texts), key=repr)
-        if len(different) < 2 * levels.DRIFT_ROWS:
-            raise CorpusError(
-                f"corpus {corpus.name}: expected at least {2 * levels.DRIFT_ROWS} different texts, {levels.DRIFT_ROWS} to search "
-                f"on and as many to judge on, found {len(different)}; give more"
-            )
-        order = np.random.default_rng(_SEED).permutation(len(different))
-        first = {different[place] for place in order[: len(different) // 2].tolist()}
-        sides = [text in first for text in corpus.texts]
-        searched = [row for row, inside in enumerate(sides) if inside]
-        return cls(searched[:_SEARCHED_ROWS], [row for row, inside in enumerate(sides) if not inside])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from driftgate.errors import OptionError
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
-from driftgate.predict.outputs import Paths
+from driftgate.predict.output_paths import Paths
 from driftgate.predict.reading.formats import is_pipe
 from driftgate.predict.reading.part import Part
 from driftgate.run.device import RunSettings, core_limit

@@ -8,7 +8,8 @@ from driftgate import files
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
 from driftgate.predict.journal import Journal, read_journal
-from driftgate.predict.outputs import Paths, naming
+from driftgate.predict.output_paths import Paths
+from driftgate.predict.outputs import naming
 
 
 def require_apart(source: str, written: Iterable[Path]) -> None:
