@@ -10,6 +10,7 @@ from rich.table import Table
 from driftgate.results.console import Console
 
 _MIN_WIDTH = 140
+_UNLIMITED = 10_000
 
 
 def make_table(*columns: str | Sequence[str], title: Any = None, wrapped: Container[str] = ()) -> Table:
@@ -32,8 +33,14 @@ def make_table(*columns: str | Sequence[str], title: Any = None, wrapped: Contai
 
 
 def render(content: Any, width: int, least: int = _MIN_WIDTH) -> str:
-    """Whatever rich can print, as lines of text, in `width` columns or in the `least` that a table needs not to be cut."""
+    """Whatever rich can print, as lines of text, in `width` columns or in the `least` that a table needs not to be cut.
+
+    The columns of a table that would be wider stand closer to each other, before anything is folded or cut.
+    """
     console = Console(file=io.StringIO(), width=max(width, least))
+    if isinstance(content, Table):
+        unlimited = console.options.update(width=_UNLIMITED)
+        content.collapse_padding = console.measure(content, options=unlimited).maximum > console.width
     with console.capture() as capture:
         console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()) + "\n"
