@@ -446,6 +446,20 @@ def test_the_digest_changes_with_every_file_that_shapes_an_answer(copy_encoder: 
     assert load_encoder(folder).sha256 != before
 
 
+@pytest.mark.parametrize("name", ["thresholds.json", "tokenizer.model", "bpe.codes", "model.safetensors.index.json"])
+def test_the_digest_changes_with_a_file_that_is_there_for_some_encoders_only(
+    copy_encoder: CopyEncoder, name: str
+) -> None:
+    folder = copy_encoder()
+    labels = load_encoder(folder).labels
+    digests = [load_encoder(folder).sha256]
+    for value in (0.25, 0.5):
+        content = {"thresholds": dict.fromkeys(labels, value)}
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+        digests.append(load_encoder(folder).sha256)
+    assert len(set(digests)) == 3
+
+
 def test_the_digest_changes_with_one_bit_of_the_weights(copy_encoder: CopyEncoder) -> None:
     path = copy_encoder() / "model.safetensors"
     before = load_encoder(path.parent).sha256

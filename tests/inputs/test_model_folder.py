@@ -162,6 +162,17 @@ def test_what_could_be_read_for_ever_is_refused(
         load_encoder(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "bpe.codes"])
+def test_what_is_too_large_to_be_a_configuration_is_refused_unread(name: str, copy_encoder: CopyEncoder) -> None:
+    folder = copy_encoder()
+    with (folder / name).open("ab") as file:
+        file.truncate(1 << 40)  # a tebibyte, none of which is on the disk
+    with pytest.raises(
+        UnsafeFileError, match=f"{name}: expected a configuration or a vocabulary, found 1,099,511,627,776"
+    ):
+        load_encoder(folder)
+
+
 def test_a_device_is_refused_wherever_it_lies() -> None:
     with pytest.raises(UnsafeFileError, match="expected a regular file, found a device"):
         is_own_file(Path("/dev/null"), Path("/dev"))

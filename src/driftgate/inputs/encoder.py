@@ -10,7 +10,7 @@ from typing import Any
 from driftgate.edges.escape import for_terminal
 from driftgate.edges.spelling import option
 from driftgate.errors import EncoderError, UnsafeFileError
-from driftgate.inputs.encoder_labels import read_labels, read_own_thresholds
+from driftgate.inputs.encoder_labels import THRESHOLDS, read_labels, read_own_thresholds
 from driftgate.inputs.encoder_scores import CROSS_ENCODER_CONFIG, read_score_type
 from driftgate.inputs.hub import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
@@ -49,7 +49,7 @@ class Encoder:
         max_tokens: where texts are cut, special tokens included: the longest input it takes, unless `limit_tokens` made it less.
         vocab_size: rows of the token embedding table.
         thresholds: decision threshold of each label, or None where the encoder ships none.
-        sha256: digest over the names and contents of its files.
+        sha256: digest over the names and contents of its files: weights, configuration, tokenizer, thresholds.
         attends_in_windows: in some layer a token attends only to those near it. Padding that is further from the text than
             that attends to nothing, and what torch computes for it depends on its attention kernel.
         revision: commit of the hub's repository that it was fetched from; None for a folder of the user's own.
@@ -139,9 +139,7 @@ def load_encoder(
         max_tokens=read_max_tokens(folder, config),
         vocab_size=int(config["vocab_size"]),
         thresholds=read_own_thresholds(folder, labels),
-        sha256=_digest(
-            folder, [*weights, *code, folder / CONFIG, folder / CROSS_ENCODER_CONFIG, *find_tokenizer(folder)]
-        ),
+        sha256=_digest(folder, [*weights, *code, *_find_settings(folder, weights), *find_tokenizer(folder)]),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
         attends_in_windows="local_attention" in config or "sliding_attention" in config.get("layer_types", ()),
@@ -231,6 +229,12 @@ def _require_tokenizer(folder: Path) -> None:
             f"{folder}: expected tokenizer files (tokenizer.json), found none, nor {', '.join(VOCABULARIES[1:])}; "
             f"there is {found}; save the tokenizer beside the model, with its save_pretrained()"
         )
+
+
+def _find_settings(folder: Path, weights: list[Path]) -> list[Path]:
+    """What decides, beside weights and tokenizer, how the encoder answers: also which of several weight files has a tensor."""
+    indexes = folder.glob("*.index.json") if weights else ()
+    return [folder / CONFIG, folder / CROSS_ENCODER_CONFIG, folder / THRESHOLDS, *indexes]
 
 
 def _digest(folder: Path, paths: Iterable[Path]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 from driftgate.errors import EncoderError
 from driftgate.inputs.named_files import read_json
 
+THRESHOLDS = "thresholds.json"
+
 _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 
 
@@ -61,7 +63,7 @@ def read_own_thresholds(folder: Path, labels: tuple[str, ...]) -> tuple[float, .
     Raises:
         EncoderError: they are not one probability for each label.
     """
-    path = folder / "thresholds.json"
+    path = folder / THRESHOLDS
     if not path.is_file():
         return None
     thresholds = read_json(path).get("thresholds")

@@ -21,6 +21,9 @@ _TOKENIZER_FILES = (
 # family has names of its own.
 _OTHER_VOCABULARIES = ("[!.]*.model", "[!.]*.spm", "[!.]*.codes", "[!.]*.bpe", "[!.]*.vocab")
 
+MOST_BYTES = 1 << 30
+"""Configurations and tokenizers are read as a whole; the largest ones known have some 40 MB."""
+
 _CHAT_TEMPLATES = "additional_chat_templates"  # the only folder below an encoder's that transformers looks into
 
 # Every key of these two becomes an argument of the tokenizer's class, and the class opens what these arguments name: all of
@@ -50,7 +53,8 @@ def require_own_files(folder: Path) -> None:
     that a configuration names.
 
     Raises:
-        UnsafeFileError: names the first such file, or the key that names one.
+        UnsafeFileError: names the first such file, or the key that names one, or a file that is too large to be what it
+            is called.
         EncoderError: a configuration is no JSON object.
     """
     own_files(folder, "[!.]*", f"{_CHAT_TEMPLATES}/*")
@@ -63,6 +67,8 @@ def require_own_files(folder: Path) -> None:
         for key in _NAMES_FILES_BESIDE_IT:
             _check_names(path, key, read_json(path).get(key))
     name_tokenizer_files(folder)
+    for path in find_tokenizer(folder):
+        _require_readable(path)
 
 
 def find_tokenizer(folder: Path) -> list[Path]:
@@ -107,8 +113,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        EncoderError: it is something else.
+        EncoderError: it is something else. UnsafeFileError: it is too large to be read.
     """
+    _require_readable(path)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -116,6 +123,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise EncoderError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
+
+
+def _require_readable(path: Path) -> None:
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise UnsafeFileError(
+            f"{path}: expected a configuration or a vocabulary, found {size:,} bytes, and all would be read; the limit is "
+            f"{MOST_BYTES:,} bytes. Fetch the file again, or take it out of the encoder's folder"
+        )
 
 
 def _has_fast_tokenizer(folder: Path, content: dict[str, Any]) -> bool:
