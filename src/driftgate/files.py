@@ -84,6 +84,12 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have all files of a folder, and of those in it, on the disk when this returns, with their names."""
+    for path in (*folder.rglob("*"), folder):
+        sync_file(path)
+
+
 def rename(source: Path, target: Path) -> None:
     """Give a file or folder another name in the same folder, over a file that has it; on the disk when this returns."""
     source.replace(target)

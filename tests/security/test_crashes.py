@@ -8,87 +8,22 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disk_faults import Faults, attempt
 from letter_counter import DOUBLE, open_double
 
 from driftgate import files
 from driftgate.builder.artifact import Manifest
 from driftgate.builder.cache import cached
-from driftgate.errors import DriftgateError
 from driftgate.files import create, locked, write_whole
 from driftgate.predict.job import PredictionJob, run_job
 
 ROWS = 16
-CHANGING = ("write", "fsync", "replace", "rename", "unlink", "open", "ftruncate")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-
-
-class Killed(BaseException):
-    """The process is gone: nothing that it would do afterwards happens."""
-
-
-class Faults:
-    """Counts the steps within `folder`; the `at`-th ends as `kind` says.
-
-    Args:
-        kind: an errno, "short" for half a write, "kill", "none".
-    """
-
-    def __init__(self, folder: Path, kind: int | str = "none", at: int = 0) -> None:
-        self.folder, self.kind, self.at = str(folder), kind, at
-        self.steps: list[str] = []
-        self.dead = False
-
-    def step(self, name: str, real: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        if self.dead:
-            raise Killed
-        if not self._concerns(name, arguments):
-            return real(*arguments, **options)
-        self.steps.append(name)
-        if len(self.steps) != self.at:
-            return real(*arguments, **options)
-        if self.kind == "short" and name == "write":
-            return real(arguments[0], bytes(arguments[1])[: max(1, len(arguments[1]) // 2)])
-        if self.kind == "kill":
-            if name == "write":  # a part of it may have arrived
-                real(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
-            self.dead = True
-            raise Killed
-        if isinstance(self.kind, int):
-            raise OSError(self.kind, os.strerror(self.kind), *map(str, arguments[:1]))
-        return real(*arguments, **options)
-
-    def _concerns(self, name: str, arguments: tuple[Any, ...]) -> bool:
-        if name == "open" and not arguments[1] & os.O_CREAT:
-            return False
-        where = arguments[0]
-        if isinstance(where, int):
-            where = Path(f"/proc/self/fd/{where}").readlink()
-        return str(where).startswith(self.folder)
-
-
-@contextmanager
-def injected(faults: Faults) -> Iterator[Faults]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in CHANGING:
-            real = getattr(os, name)
-            patch.setattr(
-                os,
-                name,
-                lambda *arguments, _name=name, _real=real, **options: faults.step(_name, _real, *arguments, **options),
-            )
-        yield faults
-
-
-def attempt(act: Callable[[], Any], folder: Path, kind: int | str, at: int) -> Faults:
-    with injected(Faults(folder, kind, at)) as faults, suppress(DriftgateError, OSError, Killed):
-        act()
-    return faults
 
 
 def visible(folder: Path) -> dict[str, bytes]:

@@ -111,12 +111,19 @@ COMMANDS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-def test_no_command_runs_a_planted_file(model: Path, marker: Path, tmp_path: Path) -> None:
-    done = run(RUN_EACH, list(COMMANDS.values()), model, plant(tmp_path / "cache", marker))
+SOME_AND_ALL = [
+    pytest.param(["predict", "predict-workers"], id="predict"),
+    pytest.param(list(COMMANDS), id="every-command", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("names", SOME_AND_ALL)
+def test_no_command_runs_a_planted_file(names: list[str], model: Path, marker: Path, tmp_path: Path) -> None:
+    commands = [COMMANDS[name] for name in names]
+    done = run(RUN_EACH, commands, model, plant(tmp_path / "cache", marker))
     assert not marker.exists(), marker.read_text(encoding="utf-8")
     ends = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ended ")]
-    assert [end[0] for end in ends] == [arguments[0] for arguments in COMMANDS.values()], done.stderr
+    assert [end[0] for end in ends] == [arguments[0] for arguments in commands], done.stderr
     # A run that stopped at its options would have imported nothing: 4 and 2 are refusals.
     assert {code for _, code in ends} <= {"0", "1", "7", "None"}, done.stdout + done.stderr
 

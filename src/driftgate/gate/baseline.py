@@ -2,11 +2,11 @@
 
 A folder: `baseline.json` says what was accepted; `artifacts/SHA256/` holds each model under the digest of its files, and
 `tokenizer/SHA256/` the tokenizer. `baseline.json` is replaced last, in one step, and what only the old one named is removed
-after that: a run that is killed leaves the old baseline or the new one, whole.
+after that: a run that is killed, or a machine that loses power, leaves the old baseline or the new one, whole. Runs that accept
+at the same time wait for one another; the last one's baseline stays.
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,15 @@ from driftgate.backends import Precision
 from driftgate.builder.artifact import Artifact, digest_files, model_files, open_artifact
 from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, BaselineError
-from driftgate.files import parse_json, write_whole
+from driftgate.files import parse_json, rename, sync_folder, write_whole
 from driftgate.inputs.model_folder import is_own_file, own_files
 
 FILE_NAME = "baseline.json"
 SCHEMA = 2
 _ACCEPT = "pytest --pyargs driftgate.suites.benchmarks --gate-accept"
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ARTIFACTS, _TOKENIZER = "artifacts", "tokenizer"
+_ARTIFACTS, _TOKENIZER, _LOCK = "artifacts", "tokenizer", ".lock"
+_LOCK_SECONDS = 300.0  # copying some gigabytes takes less
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,27 @@ def write_gate_baseline(
     Raises:
         BaselineError: the folder cannot be written, or has files that are not a baseline's.
     """
+    from filelock import FileLock, Timeout
+
     require_baseline_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / _LOCK, timeout=_LOCK_SECONDS):
+            _write(folder, backends, tokenizer_files, about)
+    except Timeout as error:
+        raise BaselineError(
+            f"{folder}: another run has been saving a baseline there for {_LOCK_SECONDS:.0f} s; wait for it, or give another "
+            f"folder with {option('gate_baseline')}"
+        ) from error
+    except OSError as error:
+        raise BaselineError(
+            f"{folder}: the baseline cannot be written ({error.strerror or error}); the one before, if any, is kept"
+        ) from error
+
+
+def _write(
+    folder: Path, backends: Mapping[str, BaselineBackend], tokenizer_files: Sequence[Path], about: Mapping[str, Any]
+) -> None:
     tokenizer_sha256 = digest_files(tokenizer_files)
     document = {
         "schema": SCHEMA,
@@ -91,20 +112,14 @@ def write_gate_baseline(
             for name, backend in backends.items()
         },
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        for backend in backends.values():
-            model = backend.artifact.model
-            files = {path.relative_to(model.parent).as_posix(): path for path in model_files(model)}
-            _store(folder / _ARTIFACTS / backend.artifact.sha256, files)
-        _store(folder / _TOKENIZER / tokenizer_sha256, {path.name: path for path in tokenizer_files})
-        write_whole(folder / FILE_NAME, json.dumps(document, indent=2, allow_nan=False) + "\n")
-    except OSError as error:
-        raise BaselineError(
-            f"{folder}: the baseline cannot be written ({error.strerror or error}); the one before, if any, is kept"
-        ) from error
+    if not (folder / ".gitignore").exists():
+        write_whole(folder / ".gitignore", "*\n")
+    for backend in backends.values():
+        model = backend.artifact.model
+        files = {path.relative_to(model.parent).as_posix(): path for path in model_files(model)}
+        _store(folder / _ARTIFACTS / backend.artifact.sha256, files)
+    _store(folder / _TOKENIZER / tokenizer_sha256, {path.name: path for path in tokenizer_files})
+    write_whole(folder / FILE_NAME, json.dumps(document, indent=2, allow_nan=False) + "\n")
     _prune(folder, {tokenizer_sha256, *(backend.artifact.sha256 for backend in backends.values())})
 
 
@@ -186,21 +201,23 @@ def _store(home: Path, files: Mapping[str, Path]) -> None:
     """
     if home.exists() and digest_files(own_files(home, "**/*"), home) == home.name:
         return
-    partial = home.with_name(f"{home.name}.{os.getpid()}.partial")
+    partial = home.with_name(f"{home.name}.partial")
     try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed: under the lock nobody is filling one
         partial.mkdir(parents=True)
         for name, path in files.items():
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, partial / name)
+        sync_folder(partial)
         shutil.rmtree(home, ignore_errors=True)
-        partial.rename(home)
+        rename(partial, home)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _prune(folder: Path, named: set[str]) -> None:
     """Remove what only the baseline before named, and what a run that was killed left."""
-    for partial in folder.glob(f".{FILE_NAME}.*.partial"):
+    for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)
     for home in (*(folder / _ARTIFACTS).glob("*"), *(folder / _TOKENIZER).glob("*")):
         if home.name not in named:
@@ -208,5 +225,5 @@ def _prune(folder: Path, named: set[str]) -> None:
 
 
 def _foreign(folder: Path) -> Iterable[Path]:
-    ours = {".gitignore", _ARTIFACTS, _TOKENIZER}
+    ours = {".gitignore", _LOCK, _ARTIFACTS, _TOKENIZER}
     return (path for path in folder.iterdir() if path.name not in ours and not path.name.endswith(".partial"))

@@ -23,6 +23,7 @@ from driftgate.builder.model_file import MODEL_NOTE, read_model_file
 from driftgate.builder.vectors import SET_PREFIX, Feed, embedded_feeds, vectors_folder, write_vectors
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import BuildError
+from driftgate.files import rename, sync_folder
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.encoder_scores import CROSS_ENCODER_CONFIG
 from driftgate.onnx_graph.onnx_file import find_external, locations, normalize, read_model
@@ -91,6 +92,7 @@ def fill_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
+        sync_folder(partial)
         _move(partial, target)
         done = True
     except OSError as error:
@@ -105,7 +107,7 @@ def fill_folder(target: Path) -> Iterator[Path]:
 
 def _move(partial: Path, target: Path) -> None:
     if not target.exists():
-        partial.rename(target)
+        rename(partial, target)
         return
     moved: list[Path] = []
     try:
