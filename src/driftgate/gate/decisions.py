@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from driftgate.arrays import FloatArray
 from driftgate.gate.rule import SpeedRule, Verdict
-from driftgate.gate.sequential import expected_spread, growth, log_evidence, sharpness_at
+from driftgate.gate.sequential import expected_spread, growth, log_evidence, median, sharpness_at
 
 Round = Mapping[str, float]
 """Log ratios of one round, by the ids of the cells that were timed in it."""
@@ -56,7 +56,7 @@ class Referee:
             if cell in self._decided or not series.ratios:
                 continue
             slower = adjusted[cell] >= -np.log(self._rule.alpha)
-            if slower and float(np.median(series.ratios)) >= self._rule.least_effect:
+            if slower and median(np.asarray(series.ratios)) >= self._rule.least_effect:
                 self._decided[cell] = Decision(Verdict.REGRESSION, len(series.ratios))
             elif series.log_faster >= -np.log(self._rule.beta):
                 self._decided[cell] = Decision(Verdict.PASS, len(series.ratios))
@@ -96,7 +96,7 @@ class Referee:
 
     def _expect(self, series: _Series, log_adjusted: float) -> float:
         rule, ratios = self._rule, series.ratios
-        middle = float(np.median(ratios)) if ratios else 0.0
+        middle = median(np.asarray(ratios)) if ratios else 0.0
         spread = expected_spread(ratios)
         sharpness = sharpness_at(spread, rule.log_detect)
         ways = (
@@ -119,10 +119,9 @@ def adjust_log_evidence(logs: ArrayLike) -> FloatArray:
     shift = float(values.max())
     evidence = np.exp(values - shift)
     rising = np.sort(evidence)
-    adjusted = np.empty_like(evidence)
-    for index, own in enumerate(evidence):
-        others = np.delete(rising, np.searchsorted(rising, own))
-        sums = own + np.concatenate([[0.0], np.cumsum(others)])
-        adjusted[index] = (sums / np.arange(1, len(sums) + 1)).min()
+    own_places, places = np.searchsorted(rising, evidence), np.arange(len(rising) - 1)
+    others = rising[places + (places >= own_places[:, None])]  # (hypotheses, hypotheses - 1): all but its own, rising
+    sums = evidence[:, None] + np.concatenate([np.zeros((len(rising), 1)), np.cumsum(others, axis=1)], axis=1)
+    adjusted = (sums / np.arange(1, len(rising) + 1)).min(axis=1)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(adjusted) + shift, dtype=np.float64)

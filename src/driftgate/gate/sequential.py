@@ -22,11 +22,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log, log1p
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from driftgate.arrays import FloatArray
 
@@ -37,6 +36,7 @@ LARGEST_BET = 0.95
 PRIOR_SPREAD, PRIOR_ROUNDS = 0.04, 4
 """What is assumed of a round's spread before there is one, and how many rounds' worth that is."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
+_NORMAL = NormalDist()
 _NORMAL_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _NORMAL_MEAN_DEVIATION = float(np.sqrt(2 / np.pi))
 """Mean absolute deviation of a normal value of variance 1."""
@@ -77,7 +77,7 @@ def expected_spread(log_ratios: Sequence[float]) -> float:
     """
     rounds = len(log_ratios)
     values = np.asarray(log_ratios, dtype=np.float64)
-    deviations = float(np.abs(values - np.median(values)).sum()) if rounds else 0.0
+    deviations = float(np.abs(values - median(values)).sum()) if rounds else 0.0
     # The median lies closer to its own few values than to others.
     found = deviations / _NORMAL_MEAN_DEVIATION * (np.sqrt(rounds / (rounds - 1)) if rounds > 1 else 1.0)
     return float((PRIOR_ROUNDS * PRIOR_SPREAD + found) / (PRIOR_ROUNDS + rounds))
@@ -106,6 +106,8 @@ def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float
         raise ValueError(f"expected finite log ratios, found {list(log_ratios)}")
     if len(values) < fewest_rounds(level):
         return LogInterval(-np.inf, np.inf)
+    from scipy.optimize import brentq  # slow to import, and every run of pytest imports the rule
+
     sharpness, needed = sharpen(log_ratios, effect), -np.log(level)
     # So far outside that every bet is all but the largest.
     far = 20 / float(sharpness.min())
@@ -148,7 +150,7 @@ def rounds_needed(spread: float, excess: float, level: float, power: float, effe
     if mean <= 0:
         return None
     # Rounds r with r * mean - quantile * sqrt(r) * deviation = log(1 / level).
-    noise = float(norm.ppf(power)) * deviation
+    noise = _NORMAL.inv_cdf(power) * deviation
     root = (noise + np.sqrt(noise**2 + 4 * mean * -np.log(level))) / (2 * mean)
     rounds = max(ceil(root**2), fewest_rounds(level))
     return rounds if rounds <= MAX_ROUNDS else None
@@ -172,4 +174,13 @@ def detectable_effect(spread: float, rounds: int, level: float, power: float, ef
 def robust_spread(log_ratios: Sequence[float]) -> float:
     """Standard deviation by the median absolute deviation: a burst on one round does not count; 0 for a single round."""
     values = np.asarray(log_ratios, dtype=np.float64)
-    return float(np.median(np.abs(values - np.median(values))) / norm.ppf(0.75))
+    return float(median(np.abs(values - median(values))) / _NORMAL.inv_cdf(0.75))
+
+
+def median(values: FloatArray) -> float:
+    """NumPy's, which takes longer to look at its arguments than to sort a few dozen values; NaN where one is NaN."""
+    ordered = np.sort(values)
+    if np.isnan(ordered[-1]):
+        return float("nan")
+    low, high = (len(ordered) - 1) // 2, len(ordered) // 2
+    return float(ordered[low]) if low == high else float((ordered[low] + ordered[high]) / 2)

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
-from scipy.stats import binomtest
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Logits
-from driftgate.judge.confidence.counted_limits import clopper_pearson, holm
+from driftgate.judge.confidence.counted_limits import clopper_pearson, holm, mcnemar_exact, mcnemar_one_sided
 from driftgate.judge.probabilities import decide, require_comparable, require_same_shape, to_probabilities
 from driftgate.judge.quality import MIN_SUPPORT
 
@@ -94,7 +93,7 @@ def count_flips(
         rate=total / decisions,
         gained=gained,
         lost=lost,
-        asymmetry_p=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+        asymmetry_p=mcnemar_exact(lost, gained),
         rows=rows,
         row_rate=rows / len(changed),
         row_rate_upper_limit=clopper_pearson(rows, len(changed), confidence=0.9).high,
@@ -115,24 +114,18 @@ def _judge(
         gained = int((is_right.all(axis=1) & ~was_right.all(axis=1)).sum())
     by_label = _by_label(labels, negative), _by_label(labels, positive)
     supported = [label for label, support in zip(labels, truth.sum(axis=0), strict=True) if support >= MIN_SUPPORT]
-    adjusted = holm([_worse(by_label[0][label], by_label[1][label]) for label in supported])
+    adjusted = holm([mcnemar_one_sided(by_label[0][label], by_label[1][label]) for label in supported])
     per_label_p = dict(zip(supported, adjusted, strict=True))
     return NegativeFlips(
         negative=lost,
         positive=gained,
-        p=_worse(lost, gained),
+        p=mcnemar_one_sided(lost, gained),
         per_label_negative=by_label[0],
         per_label_positive=by_label[1],
         per_label_p=per_label_p,
         significantly_worse=tuple(label for label, p in per_label_p.items() if p < SIGNIFICANT),
         largest_loss=max(((by_label[0][label] - by_label[1][label]) / len(truth) for label in supported), default=None),
     )
-
-
-def _worse(negative: int, positive: int) -> float:
-    """One-sided p that a flip is more likely to be negative."""
-    flips = negative + positive
-    return float(binomtest(negative, flips, alternative="greater").pvalue) if flips else 1.0
 
 
 def _by_label(labels: tuple[str, ...], cells: BoolArray) -> dict[str, int]:

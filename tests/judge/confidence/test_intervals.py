@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest, norm
 
-from driftgate.judge.confidence.counted_limits import clopper_pearson, holm, mcnemar_exact, paired_difference
+from driftgate.judge.confidence.counted_limits import (
+    clopper_pearson,
+    holm,
+    mcnemar_exact,
+    mcnemar_one_sided,
+    paired_difference,
+)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (1, 5427)])
@@ -31,6 +37,19 @@ def test_no_flips_in_1000_rows_leave_three_in_a_thousand() -> None:
 @pytest.mark.parametrize(("lost", "gained", "p"), [(0, 0, 1.0), (1, 1, 1.0), (5, 0, 2 / 32), (0, 5, 2 / 32)])
 def test_mcnemar_is_the_binomial_test_of_discordant_rows(lost: int, gained: int, p: float) -> None:
     assert mcnemar_exact(lost, gained) == pytest.approx(p)
+
+
+@given(counts=st.tuples(st.integers(0, 400), st.integers(0, 400)), confidence=st.sampled_from((0.5, 0.95, 1 - 1e-9)))
+@settings(max_examples=40)
+def test_binomial_tests_and_limits_are_scipys(counts: tuple[int, int], confidence: float) -> None:
+    lost, trials = counts[0], sum(counts)
+    if not trials:
+        assert mcnemar_one_sided(0, 0) == 1
+        return
+    assert mcnemar_exact(*counts) == pytest.approx(binomtest(lost, trials).pvalue, rel=1e-9)
+    assert mcnemar_one_sided(*counts) == pytest.approx(binomtest(lost, trials, alternative="greater").pvalue, rel=1e-9)
+    found, theirs = clopper_pearson(lost, trials, confidence), binomtest(lost, trials).proportion_ci(confidence)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 def test_holm_steps_down_and_keeps_the_order_given() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from driftgate.arrays import Decisions, FloatArray, LabelMatrix
 from driftgate.judge.confidence.counted_quality import (
@@ -87,7 +87,7 @@ def paired_losses(
         for name in METRICS:
             drawn[name].append(ours[name] - theirs[name])
     resolution = _resolution(sides[0], metrics, points[0], multi_label=multi_label)
-    factor = float(norm.ppf(CONFIDENCE) + norm.ppf(POWER))
+    factor = float(ndtri(CONFIDENCE) + ndtri(POWER))
     losses = {}
     for name in METRICS:
         values = np.concatenate(drawn[name])

@@ -20,8 +20,7 @@ import math
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from driftgate.arrays import FloatArray, IntArray
 from driftgate.judge.confidence.levels import LEAST_ROWS, Levels, Limits, require_finite
@@ -29,6 +28,7 @@ from driftgate.judge.confidence.levels import LEAST_ROWS, Levels, Limits, requir
 BEYOND_SEEN = 2.0
 """How many times the largest row seen a row may be, where nothing else is known."""
 
+_ROOT_OF_TWO_PI = math.sqrt(2 * math.pi)
 _GROUPS = 2048
 """More rows than these are taken together with those next in size."""
 
@@ -92,7 +92,8 @@ def upper_limit(values: FloatArray, largest: float, level: float) -> float:
         deviation = s * math.sqrt(float(sizes @ ((x - mean) / factors) ** 2))
         if root < 1e-3:  # noqa: PLR2004 - at the mean, both terms below grow without end
             return 0.5 - level
-        return float(norm.sf(root) + norm.pdf(root) * (1 / deviation - 1 / root)) - level
+        density = math.exp(-(root**2) / 2) / _ROOT_OF_TWO_PI
+        return float(ndtr(-root)) + density * (1 / deviation - 1 / root) - level
 
     log_tilt = brentq(excess, math.log(1e-9), math.log(30.0), xtol=1e-5)
     return bottom + scale * mean_at(-math.expm1(-math.exp(log_tilt)))[0]
@@ -111,7 +112,7 @@ def lower_limit(values: FloatArray, smallest: float, level: float) -> float:
 
     def evidence(m: float) -> float:
         gains = np.log1p(bets * (above / m - 1)) @ sizes
-        return float(logsumexp(gains)) - math.log(len(bets)) + math.log(level)
+        return float(np.logaddexp.reduce(gains)) - math.log(len(bets)) + math.log(level)
 
     return smallest + (float(brentq(evidence, least, mean, xtol=least)) if evidence(least) > 0 else 0.0)
 
