@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from tiny_encoders import make_encoder
 
+from driftgate.edges.cache_folder import cache_folder
+
 pytest_plugins = ["pytester"]
 
 os.environ.pop("DRIFTGATE_DEBUG", None)  # a test that wants stacks sets it
@@ -49,9 +51,13 @@ def make_tiny_encoder() -> MakeEncoder:
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for every test that only needs artifacts to be there."""
-    return tmp_path_factory.mktemp("shared-cache")
+def shared_cache() -> Path:
+    """One cache for every test that only needs artifacts to be there, kept from run to run.
+
+    An entry is named by all that it is made from, the code of its build steps included, and is verified before it is used; tiny
+    encoders are the same bytes every time. Tests of building itself use `empty_cache`.
+    """
+    return cache_folder() / "tests"
 
 
 @pytest.fixture

@@ -420,7 +420,9 @@ def test_a_full_disk_is_refused_where_output_goes() -> None:
 
 
 def test_ctrl_c_ends_a_command_with_one_line(tiny_encoder: Path) -> None:
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background are started deaf to it
     process = run_script("predict", tiny_encoder, stdin=subprocess.PIPE)
+    signal.signal(signal.SIGINT, heard)
     assert process.stdin is not None
     process.stdin.write(b"a line\n" * 100_000)  # more than a pipe holds: once this returns, the command is reading
     process.stdin.flush()

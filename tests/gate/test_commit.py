@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,7 +66,7 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Tagged `bare`: a driftgate that cannot do anything. `whole`: all of it, an encoder, a backend of its own."""
     folder = tmp_path_factory.mktemp("repository")
     git(folder, "init", "--quiet")
@@ -89,7 +90,10 @@ def project(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.Tem
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message=whole")
     git(folder, "tag", "whole")
-    return Project(folder, shared_cache)
+    yield Project(folder, shared_cache)
+    for tag in ("bare", "whole"):
+        for built in (shared_cache / "gate-baselines").glob(f"{git(folder, 'rev-parse', tag)[:12]}-*"):
+            shutil.rmtree(built) if built.is_dir() else built.unlink()
 
 
 def worktrees(project: Project) -> list[str]:

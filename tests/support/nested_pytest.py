@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.assertion.rewrite import AssertionRewritingHook
 
 _REPOSITORY = Path(__file__).parents[2]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
@@ -22,12 +23,16 @@ def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Seq
     printed = io.StringIO()
     # The session around this one may have modules of the same names; they would be taken for those in `folder`.
     outer = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in _SUITES}
+    finders = list(sys.meta_path)
     try:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
             patch.chdir(folder)
             patch.setenv("DRIFTGATE_CACHE", str(cache))
+            # The outer session's would rewrite the asserts of the suites that this one imports.
+            sys.meta_path[:] = [finder for finder in finders if not isinstance(finder, AssertionRewritingHook)]
             code = pytest.main([*arguments, *_PLAIN], plugins=list(plugins))
     finally:
+        sys.meta_path[:] = finders
         # The next project's modules have the same names too, and take their settings when they are imported.
         for name, imported in list(sys.modules.items()):
             if str(folder) in str(getattr(imported, "__file__", "")):
