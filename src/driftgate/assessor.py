@@ -29,6 +29,7 @@ from driftgate.judge.diagnosis.records import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
+from driftgate.measure.phases import CAUSES, REFERENCE
 from driftgate.pipeline import (
     OpenBackends,
     answer_exactly,
@@ -74,6 +75,7 @@ class Assessor:
         self._levels = levels_of_run(judged)
         self._past = past or {}
         self._announce = announce
+        self._phases = backends.phases
         self._logits: dict[str, Logits] = {}
         self._judgements: dict[str, Judgement] = {}
 
@@ -88,12 +90,14 @@ class Assessor:
         from driftgate.run.torch_backend import open_reference
 
         self._announce(f"reference: torch on {len(self.corpus)} rows")
-        return predict(open_reference(self.encoder, self.backends.settings), self.tokens, self.plan)
+        with self._phases.during(REFERENCE):
+            return self._pass(REFERENCE, open_reference(self.encoder, self.backends.settings), self.tokens)
 
     @cached_property
     def exact(self) -> tuple[list[int], FloatArray]:
         """A few rows of every length, and the reference's logits for them in float64, (those rows, labels)."""
-        return answer_exactly(self.encoder, self.tokens, self.plan)
+        with self._phases.during(REFERENCE):
+            return answer_exactly(self.encoder, self.tokens, self.plan)
 
     @cached_property
     def slices(self) -> dict[str, BoolArray]:
@@ -115,8 +119,9 @@ class Assessor:
         self._announce(
             f"reference: torch on texts of up to {max(int(rows.lengths.max()) for rows in made.values()):,} tokens"
         )
-        reference = open_reference(self.encoder, self.backends.settings)
-        return {name: (rows, predict(reference, rows, self.plan)) for name, rows in made.items()}, left_out
+        with self._phases.during(REFERENCE):
+            reference = open_reference(self.encoder, self.backends.settings)
+        return {name: (rows, self._pass(REFERENCE, reference, rows)) for name, rows in made.items()}, left_out
 
     @property
     def answered(self) -> dict[str, Logits]:
@@ -128,7 +133,7 @@ class Assessor:
         if spec.name not in self._logits:
             backend = self.backends.open(spec)
             self._announce(f"{spec.name}: judged on {len(self.corpus)} rows")
-            self._logits[spec.name] = predict(backend, self.tokens, self.plan)
+            self._logits[spec.name] = self._pass(spec.name, backend, self.tokens)
         return self._logits[spec.name]
 
     def diagnose(self, spec: BackendSpec) -> Diagnosis:
@@ -142,8 +147,10 @@ class Assessor:
             moved = np.abs(self.logits(spec).astype(np.float64) - self.reference).max(axis=1)
             worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
             rows = list(dict.fromkeys([*worst, *spread_sample(self.tokens, ASKED_ROWS)]))
-            reference = open_reference(self.encoder, self.backends.settings)
-            return find_cause(self.encoder, reference, backend, self.tokens, rows, multi_label=self.head.multi_label)
+            with self._phases.during(CAUSES):
+                reference = open_reference(self.encoder, self.backends.settings)
+                multi_label = self.head.multi_label
+                return find_cause(self.encoder, reference, backend, self.tokens, rows, multi_label=multi_label)
         except NonFiniteLogitsError as error:
             return diagnose_non_finite(str(spec.precision), str(error))
 
@@ -170,7 +177,7 @@ class Assessor:
     def _answer_long_texts(self, backend: Backend) -> tuple[list[LengthAnswers], list[str]]:
         found, left_out = self.long_texts
         answers = [
-            LengthAnswers(name, int(rows.lengths[0]), reference, predict(backend, rows, self.plan))
+            LengthAnswers(name, int(rows.lengths[0]), reference, self._pass(backend.spec.name, backend, rows))
             for name, (rows, reference) in found.items()
         ]
         return answers, left_out
@@ -181,10 +188,16 @@ class Assessor:
 
         mates = self.tokens.take(spread_sample(self.tokens, NOISE_ROWS))
         alone = self.tokens.take(spread_sample(self.tokens, PADDED_ROWS))
-        return {
-            "batch": answer_in_random_batches(backend, mates),
-            "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
-        }
+        with self._phases.during(backend.spec.name):
+            return {
+                "batch": answer_in_random_batches(backend, mates),
+                "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
+            }
+
+    def _pass(self, phase: str, backend: Backend, tokens: TokenizedTexts) -> Logits:
+        """All rows once: what no judgement can do without."""
+        with self._phases.during(phase, needed=True):
+            return predict(backend, tokens, self.plan)
 
 
 def assess(

@@ -18,6 +18,7 @@ from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.evidence import Head, Thresholds
 from driftgate.judge.metric_types import POLICIES
+from driftgate.measure.phases import BUILD, LOAD, Phases
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
 from driftgate.run.open import open_backend as _open
@@ -92,6 +93,7 @@ class OpenBackends:
         settings: threads and device of all of them.
         calibration: texts for calibrated build steps of backends that name none themselves; None for the embedded ones.
         rebuild: build even what is in the cache.
+        phases: where the time that is taken counts.
     """
 
     def __init__(
@@ -102,9 +104,11 @@ class OpenBackends:
         calibration: Corpus | None = None,
         rebuild: bool = False,
         announce: Announce = lambda message: None,  # noqa: ARG005
+        phases: Phases | None = None,
     ) -> None:
         self.encoder = encoder
         self.settings = settings
+        self.phases = phases or Phases()
         self._calibration = calibration
         self._rebuild = rebuild
         self._announce = announce
@@ -119,9 +123,10 @@ class OpenBackends:
         """
         if spec.name not in self._built:
             calibrated = replace(spec, calibration=spec.calibration or self._calibration)
-            self._built[spec.name] = prepare_backend(
-                self.encoder, calibrated, rebuild=self._rebuild, announce=self._announce
-            )
+            with self.phases.during(BUILD):
+                self._built[spec.name] = prepare_backend(
+                    self.encoder, calibrated, rebuild=self._rebuild, announce=self._announce
+                )
         return self._built[spec.name]
 
     def open(self, spec: BackendSpec) -> Backend:
@@ -134,7 +139,8 @@ class OpenBackends:
             built = self.built(spec)
             if not built.artifact:
                 self._announce(f"{spec.name}: loading")
-            self._opened[spec.name] = open_built(built, self.settings)
+            with self.phases.during(LOAD):
+                self._opened[spec.name] = open_built(built, self.settings)
         return self._opened[spec.name]
 
 

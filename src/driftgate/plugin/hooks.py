@@ -12,6 +12,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
+from driftgate.measure.phases import PROPERTIES
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin import folding_hooks, hookspecs, suite_hooks
 from driftgate.plugin.fixtures import (
@@ -171,8 +172,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """What our tests are refused is said in the spelling of this run's options."""
-    with spelled_as_pytest(item.config) if "driftgate" in getattr(item, "fixturenames", ()) else nullcontext():
+    """What our tests are refused is said in the spelling of this run's options; what properties take is counted apart."""
+    ours = "driftgate" in getattr(item, "fixturenames", ())
+    searches = ours and item.get_closest_marker("property")
+    phases = item.config.stash[SESSION].phases
+    with (
+        spelled_as_pytest(item.config) if ours else nullcontext(),
+        phases.during(PROPERTIES) if searches else nullcontext(),
+    ):
         return (yield)
 
 
@@ -204,6 +211,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     run = session.config.stash[SESSION]
     if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         folding_hooks.diagnose_failures(session.config)
+    run.results.time = run.results.time or run.phases.taken()  # what the processes of pytest-xdist took has come in
     worker_output = getattr(session.config, "workeroutput", None)
     if worker_output is not None:
         worker_output["driftgate"] = pickle.dumps(run.results)

@@ -20,6 +20,7 @@ from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
+from driftgate.measure.phases import Phases
 from driftgate.pipeline import Built, OpenBackends, known_keys
 from driftgate.plugin.keeping import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
@@ -43,6 +44,7 @@ class DriftgateSession:
         self.config = config
         self.options = options
         self.results = Results()
+        self.phases = Phases()
         self.said: list[str] = []
         self._say: Announce = lambda message: None  # noqa: ARG005
         self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
@@ -139,6 +141,7 @@ class DriftgateSession:
             calibration=self.calibration,
             rebuild=options.rebuild,
             announce=self._tell,
+            phases=self.phases,
         )
 
     @cached_property

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from driftgate.judge.diagnosis.records import Diagnosis
+    from driftgate.measure.phases import RunTime
     from driftgate.measure.timings import Ratio
     from driftgate.results.stages import Stage
 
@@ -196,6 +197,8 @@ class Results:
     """What the speed gate says of the run, JSON-ready."""
     backends: dict[str, BackendResults] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    time: "RunTime | None" = None
+    """Where the time of the run went; of the processes of pytest-xdist together."""
 
     def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
         """The worst of the backends that were judged."""
@@ -233,6 +236,7 @@ class Results:
         for name, theirs in other.backends.items():
             self.of(name).merge(theirs)
         self.violations.extend(other.violations)
+        self.time = self.time + other.time if self.time and other.time else self.time or other.time
 
 
 def _unite(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from driftgate.results.record import BackendResults, Results
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from driftgate.measure.phases import RunTime
+
 SCHEMA = 2
 FILE_NAME = "results.json"
 
@@ -64,7 +66,7 @@ def describe_results(results: Results, exit_code: int, not_shown: NotShown = Not
     verdict = _verdict_of_run(results, exit_code, not_shown)
     head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, "verdict": str(verdict), **gate}
     backends = {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()}
-    return {**head, "backends": backends, "violations": results.violations}
+    return {**head, "backends": backends, "violations": results.violations, "time": _describe_time(results.time)}
 
 
 def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Outcome:
@@ -73,6 +75,10 @@ def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Ou
         return Outcome.FAIL
     found = results.verdict(not_shown)
     return found if exit_code == PASSED or found is Outcome.FAIL else Outcome.NOT_SHOWN
+
+
+def _describe_time(taken: "RunTime | None") -> dict[str, Any]:
+    return {} if taken is None else {**asdict(taken), "ratio": taken.ratio}
 
 
 def _describe_verdict(verdict: MetricVerdict) -> dict[str, Any]:

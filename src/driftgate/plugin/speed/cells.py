@@ -16,6 +16,7 @@ from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure.leak import Growth, measure_memory_over_shapes, memory_growth
+from driftgate.measure.phases import RATIOS
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.timings import Ratio, speed_ratio
 from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload, time_blocks
@@ -41,18 +42,25 @@ class Cell:
     workload: Workload
     session: DriftgateSession
 
+    @property
+    def phase(self) -> str:
+        """What its time is counted for."""
+        return f"cells {self.spec.plan.name}"
+
     def time(self, benchmark: Any) -> None:
         """Time the run alone, then require that the timed answers are the untimed ones.
 
         Fails, and keeps the measurement out of every saved file, where they differ.
         """
-        started = time.perf_counter()
-        expected = self.workload.logits(self.workload.run())
-        seconds = time.perf_counter() - started
+        with self.session.phases.during(self.phase):
+            started = time.perf_counter()
+            expected = self.workload.logits(self.workload.run())
+            seconds = time.perf_counter() - started
         rounds = int(np.clip(round(CELL_SECONDS / seconds), MIN_ROUNDS, MAX_ROUNDS))
         timed: list[Answers] = []
         benchmark.group = self.corpus_name
-        benchmark.pedantic(lambda: timed.append(self.workload.run()), rounds=rounds)
+        with self.session.phases.during(self.phase, needed=True):
+            benchmark.pedantic(lambda: timed.append(self.workload.run()), rounds=rounds)
         self._require_same(expected, self.workload.logits(timed[-1]))
         self._record(benchmark)
 
@@ -158,7 +166,9 @@ def side_by_side(driftgate: DriftgateSession, request: pytest.FixtureRequest) ->
                 cells[name] = prepare_cell(driftgate, CellSpec(spec, plan, driftgate.options.throughput_corpus))
         if len(cells) < 2:  # noqa: PLR2004 - one beside torch
             pytest.skip("this machine can run no backend but torch: nothing to relate to it")
-        seconds = time_blocks({name: cell.workload for name, cell in cells.items()})
+        with driftgate.phases.during(RATIOS):
+            seconds = time_blocks({name: cell.workload for name, cell in cells.items()})
+        driftgate.phases.count_inference(sum(map(sum, seconds.values())))
     ratios = {name: speed_ratio(seconds["torch"], own) for name, own in seconds.items()}
     corpus = cells["torch"].corpus_name
     for name, ratio in ratios.items():
@@ -172,7 +182,7 @@ def fresh_process(driftgate: DriftgateSession, backend_spec: BackendSpec, built:
     if backend_spec.open_with is not None:
         pytest.skip(f"{backend_spec.name} is opened by a function of this run; a fresh process does not have it")
     texts = sample_texts(driftgate, driftgate.options.throughput_corpus)
-    with reported():
+    with reported(), driftgate.phases.during("fresh processes"):
         measured = measure_in_fresh_process(
             built.encoder, built.spec, built.artifact, texts, driftgate.options.settings
         )
@@ -191,7 +201,7 @@ def growth(driftgate: DriftgateSession, built: Built) -> Growth:
             f"{built.spec.name} is opened by {opener.__qualname__}; a fresh process finds only functions at a file's top"
         )
     texts, options = sample_texts(driftgate, "normal"), driftgate.options
-    with reported():
+    with reported(), driftgate.phases.during("fresh processes"):
         seen = measure_memory_over_shapes(
             built.encoder, built.spec, built.artifact, texts, options.settings, options.token_budget
         )

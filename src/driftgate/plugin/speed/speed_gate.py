@@ -84,7 +84,7 @@ class SpeedGate:
             cells = state.comparison.cells
             built = {cell.backend.name: session.built(cell.backend) for cell in cells}
             terms = Terms(sample_tokens(session, session.options.throughput_corpus), session.options.settings)
-            with session.announce() as announce:
+            with session.announce() as announce, session.phases.during("speed gate"):
                 state.outcome = compare(
                     state.comparison, built, terms, self.options, announce=announce, seed=state.seed, clock=CLOCK
                 )
