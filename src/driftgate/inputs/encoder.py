@@ -22,6 +22,7 @@ from driftgate.inputs.named_files import (
     read_json,
     read_max_tokens,
     require_own_files,
+    require_types,
 )
 
 
@@ -156,7 +157,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"tokenizer.json), found {found}; save it with save_pretrained()"
         )
     config = read_json(path)
-    if "model_type" not in config or "vocab_size" not in config:
+    require_types(path, config)
+    if config.get("model_type") is None or config.get("vocab_size") is None:
         raise EncoderError(
             f"{path}: expected model_type and vocab_size, found {sorted(config)}; is it a transformers model?"
         )

@@ -5,7 +5,9 @@ because of an adapter_config.json, are not looked for: driftgate does not instal
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from driftgate.errors import EncoderError, UnsafeFileError
@@ -21,6 +23,7 @@ _TOKENIZER_FILES = (
 # family has names of its own.
 _OTHER_VOCABULARIES = ("[!.]*.model", "[!.]*.spm", "[!.]*.codes", "[!.]*.bpe", "[!.]*.vocab")
 
+_USUAL_POSITIONS = 512
 MOST_BYTES = 1 << 30
 """Configurations and tokenizers are read as a whole; the largest ones known have some 40 MB."""
 
@@ -179,6 +182,32 @@ POSITIONS_AFTER_PADDING = frozenset(
 )
 
 
+_READ_AS: Mapping[str, type | UnionType] = {
+    "model_type": str, "architectures": list, "layer_types": list, "vocab_size": int, "num_labels": int,
+    "max_position_embeddings": int, "pad_token_id": int, "model_max_length": int | float,
+}  # fmt: skip
+
+
+def require_types(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a configuration in which one of the entries that driftgate itself reads is of another type.
+
+    Raises:
+        EncoderError: names the first such entry.
+    """
+    for key, expected in _READ_AS.items():
+        value = content.get(key)
+        wrong = (
+            isinstance(value, bool) or not isinstance(value, expected) or (expected is list and not _all_names(value))
+        )
+        if value is not None and (wrong or value != value):  # noqa: PLR0124 - NaN, which JSON may say
+            name = "names" if expected is list else getattr(expected, "__name__", "number")
+            raise EncoderError(f"{path}: {key} is {value!r:.60}; expected {name}; restore the file")
+
+
+def _all_names(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 def read_max_tokens(folder: Path, config: dict[str, Any] | None = None) -> int:
     """The longest input that the encoder in `folder` takes, special tokens included.
 
@@ -186,9 +215,12 @@ def read_max_tokens(folder: Path, config: dict[str, Any] | None = None) -> int:
         config: of config.json, where it is read already.
     """
     config = config or read_json(folder / CONFIG)
-    positions = int(config.get("max_position_embeddings", 512))
+    positions = int(config.get("max_position_embeddings") or _USUAL_POSITIONS)
     if config["model_type"] in POSITIONS_AFTER_PADDING:
-        positions -= int(config.get("pad_token_id", 1)) + 1
-    tokenizer_config = folder / "tokenizer_config.json"
-    stated = read_json(tokenizer_config).get("model_max_length") if tokenizer_config.is_file() else None
-    return min(positions, int(stated)) if stated else positions
+        padding = config.get("pad_token_id")
+        positions -= (1 if padding is None else int(padding)) + 1
+    path = folder / _TOKENIZER_CONFIG
+    tokenizer_config = read_json(path) if path.is_file() else {}
+    require_types(path, tokenizer_config)
+    stated = tokenizer_config.get("model_max_length")
+    return int(min(positions, stated)) if stated else positions
