@@ -67,6 +67,22 @@ def slow_double(encoder: Encoder, backend: str, settings: RunSettings) -> Answer
     return Answerer("slow", tokenize_double, answer)
 
 
+def open_for_ever(encoder: Encoder, backend: str, settings: RunSettings) -> Answerer:
+    """A model that takes longer to load than anybody waits."""
+    time.sleep(600)
+    raise AssertionError
+
+
+def answer_for_ever(encoder: Encoder, backend: str, settings: RunSettings) -> Answerer:
+    """A model that loads, and then takes longer than anybody waits."""
+
+    def answer(batch: TokenBatch) -> Logits:
+        time.sleep(600)
+        raise AssertionError
+
+    return Answerer("for ever", tokenize_double, answer)
+
+
 def work(source: str, target: str) -> None:
     """One attempt at a job, for a process that may be killed at any time."""
     job = PredictionJob(

@@ -6,6 +6,7 @@ starting programs anywhere else.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -22,6 +23,7 @@ TimeoutExpired = subprocess.TimeoutExpired
 Finished = subprocess.CompletedProcess[str]
 
 _PROBE_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 
 
 def start_python(
@@ -94,14 +96,16 @@ def run_python(
 def start_python_with_socket(
     module: str, asker: str, descriptor: int, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m module DESCRIPTOR` of this interpreter, which inherits that open file and standard error.
+    """Start `python -m module DESCRIPTOR PARENT` of this interpreter, which inherits that open file and standard error.
+
+    PARENT is the number of this process, for `end_with_parent`.
 
     Raises:
         WorkerError: it cannot be started.
     """
     try:
         return subprocess.Popen(
-            [*_command(sys.executable, module), str(descriptor)],
+            [*_command(sys.executable, module), str(descriptor), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(descriptor,),
@@ -109,6 +113,21 @@ def start_python_with_socket(
         )
     except OSError as error:
         raise WorkerError(f"{asker}: a process cannot be started ({error.strerror}); use fewer") from error
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process soon after its parent did, whatever it is doing in Python by then.
+
+    A socket to the parent tells as much, but only a process that is reading it.
+    """
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
+    look()
 
 
 def fork(work: Callable[[], None]) -> int:

@@ -1,4 +1,4 @@
-"""`python -m driftgate.predict.workers.host DESCRIPTOR`: load a model once, and copy this process for each worker.
+"""`python -m driftgate.predict.workers.host DESCRIPTOR PARENT`: load a model once, and copy this process for each worker.
 
 A copy shares the memory of what was loaded, weights packed for the processor included, which no file can share: ONNX Runtime
 packs them anew in each process that loads the model. A copy is also there at once, so that a worker that died is replaced in
@@ -9,13 +9,14 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module
 from threading import Event
 from typing import Any
 
 import numpy as np
 
-from driftgate.edges.processes import fork
+from driftgate.edges.processes import end_with_parent, fork
 from driftgate.errors import DriftgateError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.texts import Text
@@ -29,6 +30,7 @@ FORK = b"+"
 
 def main() -> None:
     """Serve until the job at the other end of the socket is gone."""
+    end_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process of the terminal; the job decides
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for workers
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -47,9 +49,11 @@ def main() -> None:
             return
         connection = socket.socket(fileno=descriptors[0])
 
-        def work(connection: socket.socket = connection) -> None:
+        def work(connection: socket.socket = connection, host: int = os.getpid()) -> None:
+            end_with_parent(host)
             control.close()
-            serve(connection, order, answerer)
+            with suppress(OSError):  # the job has hung up: it ended, or was ended
+                serve(connection, order, answerer)
 
         fork(work)
         connection.close()
@@ -105,4 +109,5 @@ def _open(order: dict[str, Any]) -> Answerer:
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(OSError):
+        main()
