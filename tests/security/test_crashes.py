@@ -183,11 +183,7 @@ def test_predict_goes_on_after_the_power_was_lost_at_any_step(
 
 def lose_power(act: Callable[[], Any], disk: Disk, at: int, monkeypatch: pytest.MonkeyPatch) -> Faults:
     """Stop at that step; `disk` knows what arrived by then."""
-    real_fsync, real_open = os.fsync, os.open
-
-    def fsync(descriptor: int) -> None:
-        real_fsync(descriptor)
-        disk.synced(descriptor)
+    real_open = os.open
 
     def opened(path: Any, flags: int, *rest: Any, **options: Any) -> int:
         descriptor = real_open(path, flags, *rest, **options)
@@ -196,9 +192,8 @@ def lose_power(act: Callable[[], Any], disk: Disk, at: int, monkeypatch: pytest.
         return descriptor
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "open", opened)
-        faults = attempt(act, disk.folder, "kill", at)
+        faults = attempt(act, disk.folder, "kill", at, disk.synced)
     for descriptor in disk.kept:
         os.close(descriptor)
     return faults

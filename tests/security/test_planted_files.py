@@ -112,7 +112,7 @@ COMMANDS = {
 
 
 SOME_AND_ALL = [
-    pytest.param(["predict", "predict-workers"], id="predict"),
+    pytest.param(["predict-with-torch", "doctor"], id="some"),
     pytest.param(list(COMMANDS), id="every-command", marks=pytest.mark.slow),
 ]
 

@@ -67,10 +67,11 @@ class Faults:
 
 
 @contextmanager
-def injected(faults: Faults) -> Iterator[Faults]:
+def injected(faults: Faults, synced: Callable[[int], None]) -> Iterator[Faults]:
     with pytest.MonkeyPatch.context() as patch:
         for name in CHANGING:
-            real = getattr(os, name)
+            # Waiting for the disk itself would be most of the time that a run takes.
+            real = synced if name == "fsync" else getattr(os, name)
             patch.setattr(
                 os,
                 name,
@@ -105,8 +106,18 @@ class _Raw(io.FileIO):
         return os.write(self.fileno(), content)
 
 
-def attempt(act: Callable[[], Any], folder: Path, kind: int | str, at: int) -> Faults:
-    """Do it with that fault in `folder`; the errors that a fault may end in are over with this."""
-    with injected(Faults(folder, kind, at)) as faults, suppress(DriftgateError, OSError, Killed):
+def attempt(
+    act: Callable[[], Any],
+    folder: Path,
+    kind: int | str,
+    at: int,
+    synced: Callable[[int], None] = lambda descriptor: None,
+) -> Faults:
+    """Do it with that fault in `folder`; the errors that a fault may end in are over with this.
+
+    Args:
+        synced: told each descriptor that is to be on the disk.
+    """
+    with injected(Faults(folder, kind, at), synced) as faults, suppress(DriftgateError, OSError, Killed):
         act()
     return faults

@@ -23,6 +23,7 @@ from driftgate.cli.shard_command import merge, shard
 from driftgate.cli.sizes_command import sizes
 from driftgate.cli.tune_command import tune
 from driftgate.cli.verify_command import verify
+from driftgate.edges.interrupts import merged_interrupts
 from driftgate.edges.processes import shielded
 from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import DriftgateError
@@ -61,7 +62,7 @@ class _Commands(typer.core.TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
-            with shielded():
+            with shielded(), merged_interrupts():
                 return super().main(*args, **options)
         except SystemExit as end:
             # Typer and rich each turn a closed pipe into exit code 1, which is a broken bound's.

@@ -195,17 +195,12 @@ def require_types(path: Path, content: Mapping[str, Any]) -> None:
         EncoderError: names the first such entry.
     """
     for key, expected in _READ_AS.items():
-        value = content.get(key)
-        wrong = (
-            isinstance(value, bool) or not isinstance(value, expected) or (expected is list and not _all_names(value))
-        )
+        value: Any = content.get(key)
+        wrong = isinstance(value, bool) or not isinstance(value, expected)
+        wrong = wrong or (expected is list and not all(isinstance(name, str) for name in value))
         if value is not None and (wrong or value != value):  # noqa: PLR0124 - NaN, which JSON may say
             name = "names" if expected is list else getattr(expected, "__name__", "number")
             raise EncoderError(f"{path}: {key} is {value!r:.60}; expected {name}; restore the file")
-
-
-def _all_names(values: list[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 def read_max_tokens(folder: Path, config: dict[str, Any] | None = None) -> int:
