@@ -1,6 +1,6 @@
 """Train two small classifiers of text pairs, so that pairs can be judged on weights that mean something.
 
-    python studies/pairs/train.py DATA OUT bert|roberta [--threads 2]
+    python studies/pairs/train.py DATA OUT bert|roberta [--threads 2] [--minutes 5]
 
 Which of two comments sounds happier: the first, the second, or neither? Both texts decide, and so does their order. DATA is laid
 out as `studies/zoo/tasks.py` says; OUT gets a folder of the name, and `unseen.jsonl` with the pairs that nothing was trained on
@@ -9,6 +9,8 @@ out as `studies/zoo/tasks.py` says; OUT gets a folder of the name, and `unseen.j
 `bert` is trained from scratch, with word pieces of its own and segments that tell the texts apart. `roberta` starts from the
 embedded encoder, whose tokenizer tells them apart by two closing tokens and gives no segments: from scratch, so small an encoder
 does not learn from so few pairs which text a token is of.
+
+With `--minutes`, training pauses after so long and exits with code 3; the same command continues it, to the same weights.
 """
 
 import argparse
@@ -57,6 +59,14 @@ class Recipe:
     most_characters: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Where a training that has to stop is kept, and when it has to, by the monotonic clock in seconds."""
+
+    path: Path
+    stop_at: float
+
+
 RECIPES = {"bert": Recipe(40_000, 2, 48, 8e-4, 10_000), "roberta": Recipe(7_500, 1, 16, 2e-4, 80)}
 
 
@@ -66,6 +76,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
@@ -79,14 +90,14 @@ def main() -> None:
     started = time.monotonic()
     tokenizer = make_words(task.train.texts) if given.name == "bert" else load_embedded()
     model = make_bert(len(tokenizer)) if given.name == "bert" else start_from_embedded()
-    loss = fit(model, tokenizer, trained, targets, recipe)
-    seconds = round(time.monotonic() - started)
+    pause = Pause(folder / "paused.pt", started + 60 * given.minutes)
+    loss, seconds = fit(model, tokenizer, trained, targets, recipe, pause)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     log = {
         "pairs": len(trained),
         "epochs": recipe.epochs,
-        "seconds": seconds,
+        "seconds": round(seconds),
         "last_loss": round(loss, 4),
         "accuracy": score(model, tokenizer, unseen, truth),
         "accuracy of the most frequent label": round(float(np.bincount(truth).max() / len(truth)), 4),
@@ -154,33 +165,66 @@ def head() -> dict[str, Any]:
     }
 
 
-def fit(model: Any, tokenizer: Any, pairs: Sequence[Pair], targets: np.ndarray, recipe: Recipe) -> float:
-    """Train in place; the mean loss of the last fifty batches."""
+def fit(
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], targets: np.ndarray, recipe: Recipe, pause: Pause
+) -> tuple[float, float]:
+    """Train in place; the mean loss of the last fifty batches, and the seconds it took in all."""
+    started = time.monotonic()
     encoded = tokenizer(list(pairs), truncation=True, max_length=TRAINED_TOKENS)
     lengths = np.array([len(ids) for ids in encoded["input_ids"]])
     truth = torch.from_numpy(targets.astype(np.int64))
-    generator = np.random.default_rng(0)
+    batches = plan_batches(lengths, recipe)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, weight_decay=0.01)
-    steps = recipe.epochs * -(-len(pairs) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.peak_rate, total_steps=steps, pct_start=0.1)
-    losses: list[float] = []
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=recipe.peak_rate, total_steps=len(batches), pct_start=0.1
+    )
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    losses, before = resume(pause.path, parts)
     model.train()
+    while len(losses) < len(batches):
+        rows = batches[len(losses)]
+        feed = tokenizer.pad({name: [part[row] for row in rows] for name, part in encoded.items()}, return_tensors="pt")
+        loss = model(**feed, labels=truth[rows]).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if time.monotonic() > pause.stop_at:
+            keep(pause.path, parts, losses, before + time.monotonic() - started)
+            print(f"paused after {len(losses):,} of {len(batches):,} batches, loss {np.mean(losses[-50:]):.4f}")
+            raise SystemExit(3)
+    pause.path.unlink(missing_ok=True)
+    return float(np.mean(losses[-50:])), before + time.monotonic() - started
+
+
+def plan_batches(lengths: np.ndarray, recipe: Recipe) -> list[np.ndarray]:
+    """Rows of each batch, of similar length, in random order, epoch after epoch."""
+    generator = np.random.default_rng(0)
+    planned: list[np.ndarray] = []
     for _ in range(recipe.epochs):
         order = np.lexsort([generator.random(len(lengths)), lengths])
         batches = [order[start : start + recipe.batch] for start in range(0, len(order), recipe.batch)]
-        for place in generator.permutation(len(batches)):
-            rows = batches[place]
-            feed = tokenizer.pad(
-                {name: [part[row] for row in rows] for name, part in encoded.items()}, return_tensors="pt"
-            )
-            loss = model(**feed, labels=truth[rows]).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-    return float(np.mean(losses[-50:]))
+        planned += [batches[place] for place in generator.permutation(len(batches))]
+    return planned
+
+
+def keep(path: Path, parts: dict[str, Any], losses: list[float], seconds: float) -> None:
+    """The state of a training that pauses, its dropout included."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({**states, "losses": losses, "seconds": seconds, "dropout": torch.get_rng_state()}, path)
+
+
+def resume(path: Path, parts: dict[str, Any]) -> tuple[list[float], float]:
+    """Put back what was kept, if anything was: the losses so far, and the seconds they took."""
+    if not path.is_file():
+        return [], 0.0
+    kept = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(kept[name])
+    torch.set_rng_state(kept["dropout"])
+    return kept["losses"], kept["seconds"]
 
 
 def score(model: Any, tokenizer: Any, texts: Sequence[Pair | str], truth: np.ndarray) -> float:
