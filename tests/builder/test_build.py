@@ -17,6 +17,7 @@ from tiny_encoders import make_encoder
 
 from driftgate.backends import DEFAULT_BACKENDS, REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import build as build_module
+from driftgate.builder import export
 from driftgate.builder import steps as code_digest
 from driftgate.builder.artifact import open_artifact, read_manifest
 from driftgate.builder.build import build_artifact
@@ -46,6 +47,15 @@ SETTINGS = RunSettings(threads=1)
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder: Path) -> Encoder:
     return load_encoder(tiny_encoder)
+
+
+@pytest.fixture
+def quick_export(encoder: Encoder, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of the encoder are copies of one: what is tested is which steps run when, and what they leave."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
+        exported = build_artifact(encoder, with_steps("export")).model
+    monkeypatch.setattr(export, "export_onnx", lambda encoder, target, *, opset: shutil.copyfile(exported, target))
 
 
 def copy_step(name: str = "copy", version: str = "1") -> Step:
@@ -210,7 +220,7 @@ def test_an_artifact_carries_its_precision_class(backend: str, encoder: Encoder,
 # Steps are shared
 
 
-def test_a_second_backend_runs_only_its_own_step(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_second_backend_runs_only_its_own_step(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     announced: list[str] = []
     build_artifact(encoder, REGISTRY["onnx-fp32"], announce=announced.append)
     assert announced == ["onnx-fp32: export", "onnx-fp32: optimize-basic"]
@@ -226,7 +236,7 @@ def test_a_backend_whose_files_are_there_runs_nothing(encoder: Encoder, warm_cac
     assert announced == []
 
 
-def test_an_artifact_does_not_need_the_steps_before_it(encoder: Encoder, empty_cache: Path) -> None:
+def test_an_artifact_does_not_need_the_steps_before_it(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     build_artifact(encoder, REGISTRY["onnx-fp16"])
     for path in empty_cache.glob("export-*/"):
         shutil.rmtree(path)
@@ -235,14 +245,14 @@ def test_an_artifact_does_not_need_the_steps_before_it(encoder: Encoder, empty_c
     assert announced == []
 
 
-def test_a_rebuild_runs_every_step_again(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_rebuild_runs_every_step_again(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     build_artifact(encoder, REGISTRY["onnx-fp16"])
     announced: list[str] = []
     build_artifact(encoder, REGISTRY["onnx-fp16"], rebuild=True, announce=announced.append)
     assert [message.partition(": ")[2] for message in announced] == ["export", "optimize-basic", "float16"]
 
 
-def test_a_step_leaves_its_source_alone(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_step_leaves_its_source_alone(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     source = build_artifact(encoder, REGISTRY["onnx-fp32"])
     for backend in ("onnx-fp16", *INT8_BACKENDS):
         build_artifact(encoder, REGISTRY[backend])
@@ -318,7 +328,7 @@ def test_another_release_of_a_library_is_a_new_artifact(
 # Steps of someone else
 
 
-def test_a_custom_step_writes_the_artifact(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_custom_step_writes_the_artifact(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     def mark(source: Path, target: Path) -> None:
         model = onnx.load(source)
         model.producer_name = "my step"
@@ -357,7 +367,7 @@ def test_a_step_that_writes_nothing_is_named(encoder: Encoder, warm_cache: Path)
         build_artifact(encoder, with_steps("export", idle))
 
 
-def test_a_failed_step_leaves_the_earlier_ones(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_failed_step_leaves_the_earlier_ones(encoder: Encoder, quick_export: None, empty_cache: Path) -> None:
     with pytest.raises(BuildError):
         build_artifact(encoder, with_steps("export", Step("idle", "1", lambda source, target: None)))
     assert entries(empty_cache) == {"export"}

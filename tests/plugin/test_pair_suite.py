@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from faulty_backends import FaultyBackends, names
+from hypothesis import settings
 from nested_pytest import copy_suite, read_results, run_pytest
 from pair_faults import PAIR_FAULTS
 from tiny_encoders import SENTENCES, TRANSFORMERS_5
@@ -50,11 +51,20 @@ def run(encoders: dict[str, Path], shared_cache: Path, tmp_path_factory: pytest.
     return run_files
 
 
+@pytest.fixture
+def few_examples() -> Iterator[str]:
+    """A profile of Hypothesis: a tokenizer property tries 25 of them, and one of a model what it always tries and 3 more."""
+    current = settings.get_current_profile_name()
+    settings.register_profile("few", max_examples=25, derandomize=True, database=None)
+    yield "--hypothesis-profile=few"
+    settings.load_profile(current)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_good_backend_of_pairs_passes(run: Run, family: str) -> None:
+def test_a_good_backend_of_pairs_passes(run: Run, family: str, few_examples: str) -> None:
     files = ("test_pairs.py", "test_drift.py", "test_invariance.py", "test_length.py")
     chosen = "test_pairs or test_drift or test_length or batch_mates or shuffled or any_shape or segments_of_zeros"
-    code, output, folder = run(family, files, "--backends=onnx-fp32", "-k", chosen)
+    code, output, folder = run(family, files, "--backends=onnx-fp32", "-k", chosen, few_examples)
     assert code == 0, output
     results = read_results(folder)
     assert results["corpus"]["pairs"] is True
