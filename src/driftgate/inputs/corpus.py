@@ -30,6 +30,7 @@ class Corpus:
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
         private: the texts are a user's: reports show row ids unless asked for texts.
         pinned: of a hub corpus, what loads the same rows again, with commit, configuration and split.
+        drawn_from: how many rows the corpus had that these were drawn from at random; None where it is whole.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Corpus:
     labels: LabelMatrix | None
     private: bool = True
     pinned: str | None = None
+    drawn_from: int | None = None
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -83,6 +85,7 @@ class Corpus:
             texts=tuple(self.texts[row] for row in chosen),
             row_ids=tuple(self.row_ids[row] for row in chosen),
             labels=None if self.labels is None else LabelMatrix(self.labels[chosen]),
+            drawn_from=self.drawn_from or len(self),
         )
 
 

@@ -35,6 +35,7 @@ from driftgate.plugin.fixtures import (
 from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
 from driftgate.plugin.keeping import keep_logits
 from driftgate.plugin.options import SESSION, add_options, read_options, spelled_as_pytest, usage_errors
+from driftgate.plugin.progress import live_hooks
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
@@ -68,6 +69,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.register(suite_hooks, "driftgate-suites")
     pluginmanager.register(folding_hooks, "driftgate-folding")
     pluginmanager.register(compare_hooks, "driftgate-compare")
+    pluginmanager.register(live_hooks, "driftgate-live")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -39,7 +39,7 @@ def describe_header(run: "DriftgateSession") -> Header:
         ),
         corpus=None
         if corpus is None
-        else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned, corpus.has_pairs),
+        else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned, corpus.has_pairs, corpus.drawn_from),
     )
 
 

@@ -25,6 +25,7 @@ from driftgate.pipeline import Built, OpenBackends, known_keys
 from driftgate.plugin.keeping import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
+from driftgate.plugin.progress.live_hooks import progress
 from driftgate.plugin.run_bounds import RunBounds
 from driftgate.results.accuracy_baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.results.console import Console, plain
@@ -43,8 +44,7 @@ class DriftgateSession:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.results = Results()
-        self.phases = Phases()
+        self.results, self.phases = Results(), Phases()
         self.said: list[str] = []
         self._say: Announce = lambda message: None  # noqa: ARG005
         self._tokens: dict[Corpus, TokenizedTexts] = {}  # by identity: two corpora may share a name
@@ -235,7 +235,7 @@ class DriftgateSession:
         def say(message: str) -> None:
             with capture.global_and_fixture_disabled():
                 if console.is_terminal:
-                    status.update(plain(f"driftgate: {message}"))
+                    status.update(plain(f"driftgate: {message}{progress(self.config)}"))
                     status.start()
                 else:
                     console.print(f"driftgate: {message}", soft_wrap=True)

@@ -12,6 +12,7 @@ from driftgate.judge.bounds import Outcome
 from driftgate.plugin.options import SESSION
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.gate_hooks import GATE
+from driftgate.results.enough import count_enough
 from driftgate.results.unshown import describe_outcome, list_unshown
 from driftgate.suites import FOLDER, PACKAGE, SUITES
 
@@ -201,8 +202,30 @@ def list_notes(run: DriftgateSession, *, brief: bool = False) -> list[str]:
             f"{', '.join(widened)}: float16 weights, but computed in float32 on this CPU: its drift is a lower bound"
         )
     notes.extend(run.said)
+    notes.extend(_list_rows(run))
     notes.append(f"results: {run.options.results / 'results.json'}")
     return notes
+
+
+def _list_rows(run: DriftgateSession) -> list[str]:
+    corpus = run.results.header.corpus if run.results.header else None
+    if corpus is None:
+        return []
+    drawn = (
+        f"corpus: {corpus.rows:,} of {corpus.drawn_from:,} rows, drawn at random with seed 0"
+        if corpus.drawn_from
+        else ""
+    )
+    enough = count_enough(
+        (verdict for entry in run.results.backends.values() for verdict in entry.verdicts), corpus.rows
+    )
+    said = (
+        f"rows: about {enough:,} of these {corpus.rows:,} would have been enough for the same verdicts; "
+        f"--driftgate-corpus-rows {enough} draws as many"
+        if enough
+        else ""
+    )
+    return [line for line in (drawn, said) if line]
 
 
 def _list_unshown(run: DriftgateSession) -> list[str]:

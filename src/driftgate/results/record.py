@@ -49,13 +49,19 @@ class EncoderFacts:
 
 @dataclass(frozen=True, slots=True)
 class CorpusFacts:
-    """The corpus of a run: `pinned` loads the same rows of a hub data set again; `pairs` says whether they are pairs of texts."""
+    """The corpus of a run.
+
+    Args:
+        pinned: what loads the same rows of a hub data set again. `pairs`: whether they are pairs of texts.
+        drawn_from: how many rows these were drawn from at random; None where the corpus is whole.
+    """
 
     name: str
     rows: int
     sha256: str
     pinned: str | None
     pairs: bool = False
+    drawn_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ import pytest
 from scipy.stats import beta, binom
 
 from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
-from driftgate.judge.confidence.levels import Levels, exact_limits, largest_limits, rows_needed, unknown_limits
+from driftgate.judge.confidence.levels import (
+    Levels,
+    exact_limits,
+    largest_limits,
+    rows_enough,
+    rows_needed,
+    unknown_limits,
+)
 
 TINY = 5e-5
 LEVELS = Levels(low=TINY)
@@ -119,3 +126,25 @@ def test_levels_that_no_limit_can_have_are_refused(low: float) -> None:
 def test_the_largest_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one part"):
         largest_limits([])
+
+
+@pytest.mark.parametrize(("successes", "bound"), [(0, 0.02), (10, 0.02), (20, 0.05)])
+def test_as_many_rows_as_would_have_been_enough_show_the_same_share_and_far_fewer_do_not(
+    successes: int, bound: float
+) -> None:
+    found = proportion_limits(successes, 4000, LEVELS)
+    enough = rows_enough(found, bound)
+    assert enough is not None
+    assert enough < 4000
+    share = successes / 4000
+    again, fewer = (
+        proportion_limits(round(share * rows), rows, LEVELS).high for rows in (int(1.2 * enough), int(0.6 * enough))
+    )
+    assert again <= bound < fewer
+
+
+def test_what_is_not_shown_or_needs_no_rows_tells_nothing_of_how_many_are_enough() -> None:
+    assert rows_enough(proportion_limits(20, 100, LEVELS), 0.21) is None
+    assert rows_enough(exact_limits(0.1), 0.2) is None
+    assert rows_enough(unknown_limits(10, LEVELS), 0.2) is None
+    assert rows_enough(proportion_limits(0, 100, LEVELS), math.inf) is None

@@ -112,11 +112,26 @@ def rows_needed(limits: Limits, bound: float) -> int | None:
     """
     if math.isnan(limits.value):
         return _round_up(limits.least_rows) if limits.least_rows > limits.rows else None
+    return _rows_showing(limits, bound, max(limits.least_rows, limits.rows + 1))
+
+
+def rows_enough(limits: Limits, bound: float) -> int | None:
+    """How many of these rows would have shown as much of the same value and spread; rounded up to two significant digits.
+
+    Returns:
+        None where the value needs no inference, or these rows do not show it.
+    """
+    if not limits.rows or not limits.high_level or math.isinf(bound) or not limits.high <= bound:
+        return None
+    found = _rows_showing(limits, bound, limits.least_rows)
+    return None if found is None else min(found, limits.rows)
+
+
+def _rows_showing(limits: Limits, bound: float, least: int) -> int | None:
     settled = limits.value if limits.tends_to is None else limits.tends_to
     margin = bound - settled
     if not margin > 0 or math.isinf(margin):
         return None
-    least = max(limits.least_rows, limits.rows + 1)
     if math.isinf(limits.high):
         return _round_up(least)
     distance = limits.high - settled

@@ -1,0 +1,92 @@
+"""How far a run is: a line each half minute in a log, the share beside what is being done on a terminal."""
+
+import time
+
+import pytest
+
+from driftgate.edges.escape import for_terminal
+from driftgate.measure.forecast import Forecast, TimedTest
+from driftgate.report.run_time import say_seconds
+
+SECONDS_APART = 30.0
+"""Between two lines."""
+CLOCK = time.monotonic
+_SURE_SECONDS = 20.0
+"""How long a run without an earlier one has to go on before it says how long the rest takes."""
+_LEAST_SHARE = 0.02
+_KEY = "driftgate/seconds"
+
+
+class Live:
+    """What is known of the progress of one run."""
+
+    def __init__(self, config: pytest.Config, tests: list[TimedTest]) -> None:
+        cache = getattr(config, "cache", None)  # -p no:cacheprovider leaves none
+        self.forecast = Forecast(tests, dict(cache.get(_KEY, None) or {}) if cache else {})
+        self.said = CLOCK()
+        self._cache = cache
+
+    def describe(self) -> str:
+        """As "42% done, about 3 min 10 s left"; "" while there is nothing to say."""
+        share, left, forecast = self.forecast.share_done, self.forecast.seconds_left, self.forecast
+        if share is None or left is None or not forecast.taken:
+            return ""
+        done = f"{int(100 * share)}% done"
+        sure = forecast.past or (sum(forecast.taken.values()) >= _SURE_SECONDS and share >= _LEAST_SHARE)
+        return f"{done}, about {say_seconds(left)} left" if sure else done
+
+    def keep(self) -> None:
+        """For the next run; tests of other runs stay."""
+        if self._cache and self.forecast.taken:
+            self._cache.set(_KEY, {**self.forecast.past, **self.forecast.taken})
+
+
+LIVE: "pytest.StashKey[Live]" = pytest.StashKey()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    ours = [item for item in session.items if "driftgate" in getattr(item, "fixturenames", ())]
+    if ours and not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[LIVE] = Live(
+            config, [TimedTest(item.nodeid, getattr(item, "originalname", item.name)) for item in ours]
+        )
+
+
+class _Reporter:
+    """Reports come without the session that they are of."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)  # once the terminal has its dot
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        live = self._config.stash.get(LIVE, None)
+        if live is None:
+            return
+        live.forecast.add(report.nodeid, report.duration)
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.when != "teardown" or terminal is None or CLOCK() - live.said < SECONDS_APART:
+            return
+        live.said = CLOCK()
+        said = live.describe()
+        if said and not terminal.isatty:
+            terminal.ensure_newline()
+            terminal.write_line(for_terminal(f"driftgate: {said}; last: {report.nodeid.rpartition('::')[2]}"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Reporter(config), "driftgate-live-reports")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    live = session.config.stash.get(LIVE, None)
+    if live is not None:
+        live.keep()
+
+
+def progress(config: pytest.Config) -> str:
+    """What a terminal shows beside what is being done: " (42% done, about 3 min 10 s left)", or ""."""
+    live = config.stash.get(LIVE, None)
+    said = live.describe() if live is not None else ""
+    return f" ({said})" if said else ""
