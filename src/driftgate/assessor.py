@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from driftgate.judge.diagnosis.records import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
+from driftgate.measure.kept_answers import keep_answers
 from driftgate.measure.phases import CAUSES, REFERENCE
 from driftgate.pipeline import (
     OpenBackends,
@@ -42,9 +44,7 @@ from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
-NOISE_ROWS = 48
-ASKED_ROWS, MOVED_ROWS = 12, 4
-PADDED_ROWS = 4
+ASKED_ROWS, MOVED_ROWS, NOISE_ROWS, PADDED_ROWS = 12, 4, 48, 4
 
 
 class Assessor:
@@ -72,8 +72,7 @@ class Assessor:
         self.corpus = corpus
         self.plan: BatchPlan = plan or BudgetPlan()
         self.head = describe_head(self.encoder)
-        self._levels = levels_of_run(judged)
-        self._past = past or {}
+        self._levels, self._past = levels_of_run(judged), past or {}
         self._announce = announce
         self._phases = backends.phases
         self._logits: dict[str, Logits] = {}
@@ -87,11 +86,8 @@ class Assessor:
     @cached_property
     def reference(self) -> Logits:
         """The reference's logits on the corpus, float32, (rows, labels)."""
-        from driftgate.run.torch_backend import open_reference
-
         self._announce(f"reference: torch on {len(self.corpus)} rows")
-        with self._phases.during(REFERENCE):
-            return self._pass(REFERENCE, open_reference(self.encoder, self.backends.settings), self.tokens)
+        return self._ask_reference(self.tokens)
 
     @cached_property
     def exact(self) -> tuple[list[int], FloatArray]:
@@ -109,19 +105,14 @@ class Assessor:
     @cached_property
     def long_texts(self) -> tuple[dict[str, tuple[TokenizedTexts, Logits]], list[str]]:
         """Texts joined to lengths up to the encoder's limit, with the reference's logits, and why other lengths are left out."""
-        from driftgate.run.torch_backend import open_reference
-
         made, left_out = make_lengths(self.encoder, self.corpus, int(self.tokens.lengths.sum()))
         for reason in left_out:
             self._announce(reason)
         if not made:
             return {}, left_out
-        self._announce(
-            f"reference: torch on texts of up to {max(int(rows.lengths.max()) for rows in made.values()):,} tokens"
-        )
-        with self._phases.during(REFERENCE):
-            reference = open_reference(self.encoder, self.backends.settings)
-        return {name: (rows, self._pass(REFERENCE, reference, rows)) for name, rows in made.items()}, left_out
+        longest = max(int(rows.lengths.max()) for rows in made.values())
+        self._announce(f"reference: torch on texts of up to {longest:,} tokens")
+        return {name: (rows, self._ask_reference(rows)) for name, rows in made.items()}, left_out
 
     @property
     def answered(self) -> dict[str, Logits]:
@@ -139,7 +130,6 @@ class Assessor:
     def diagnose(self, spec: BackendSpec) -> Diagnosis:
         """The likely cause of a failure: both sides are asked again, about the rows that moved most and others."""
         from driftgate.probing.ask import find_cause
-        from driftgate.run.torch_backend import open_reference
 
         self._announce(f"{spec.name}: looking for the cause")
         backend = self.backends.open(spec)
@@ -148,9 +138,8 @@ class Assessor:
             worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
             rows = list(dict.fromkeys([*worst, *spread_sample(self.tokens, ASKED_ROWS)]))
             with self._phases.during(CAUSES):
-                reference = open_reference(self.encoder, self.backends.settings)
                 multi_label = self.head.multi_label
-                return find_cause(self.encoder, reference, backend, self.tokens, rows, multi_label=multi_label)
+                return find_cause(self.encoder, self._opened, backend, self.tokens, rows, multi_label=multi_label)
         except NonFiniteLogitsError as error:
             return diagnose_non_finite(str(spec.precision), str(error))
 
@@ -193,6 +182,19 @@ class Assessor:
                 "batch": answer_in_random_batches(backend, mates),
                 "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
             }
+
+    @cached_property
+    def _opened(self) -> Any:
+        from driftgate.run.torch_backend import open_reference
+
+        return open_reference(self.encoder, self.backends.settings)
+
+    def _ask_reference(self, tokens: TokenizedTexts) -> Logits:
+        """All rows once, or what it answered in an earlier run, where that was kept."""
+        backends = self.backends
+        with self._phases.during(REFERENCE):
+            ask = lambda: self._pass(REFERENCE, self._opened, tokens)  # noqa: E731 - it may not have to be opened
+            return keep_answers(self.encoder, tokens, self.plan, backends.settings, ask, anew=backends.rebuild)
 
     def _pass(self, phase: str, backend: Backend, tokens: TokenizedTexts) -> Logits:
         """All rows once: what no judgement can do without."""

@@ -110,7 +110,7 @@ class OpenBackends:
         self.settings = settings
         self.phases = phases or Phases()
         self._calibration = calibration
-        self._rebuild = rebuild
+        self.rebuild = rebuild
         self._announce = announce
         self._built: dict[str, Built] = {}
         self._opened: dict[str, Backend] = {}
@@ -125,7 +125,7 @@ class OpenBackends:
             calibrated = replace(spec, calibration=spec.calibration or self._calibration)
             with self.phases.during(BUILD):
                 self._built[spec.name] = prepare_backend(
-                    self.encoder, calibrated, rebuild=self._rebuild, announce=self._announce
+                    self.encoder, calibrated, rebuild=self.rebuild, announce=self._announce
                 )
         return self._built[spec.name]
 
