@@ -1,6 +1,7 @@
 """pytest inside pytest: the suites on a tiny encoder, and proof that their gates bite."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,15 @@ def test_every_saved_cell_says_how_it_was_measured(passing: Run) -> None:
         assert facts["padding_share"] == pytest.approx(1 - facts["real_tokens"] / facts["padded_tokens"])
         assert facts["texts_per_second"] > 0
         assert {"threads", "provider", "artifact_sha256", "backend", "plan"} <= set(facts)
+
+
+def test_a_run_says_where_its_time_went(passing: Run) -> None:
+    taken = passing.results["time"]
+    assert {"build", "load", "reference", *BACKENDS.split(","), "cells b1", "cells budget"} <= set(taken["phases"])
+    assert sum(taken["phases"].values()) == pytest.approx(taken["seconds"])
+    assert 0 < taken["inference_seconds"] < taken["seconds"]
+    assert taken["ratio"] == pytest.approx(taken["seconds"] / taken["inference_seconds"])
+    assert re.search(r"^time: .* times the .* of inference that its verdicts need: ", passing.output, re.MULTILINE)
 
 
 def test_opt_in_benchmarks_stay_out_unless_named(passing: Run) -> None:

@@ -25,7 +25,7 @@ from driftgate.pipeline import Built, OpenBackends, known_keys
 from driftgate.plugin.keeping import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
 from driftgate.plugin.options import Options
-from driftgate.plugin.progress.live_hooks import progress
+from driftgate.plugin.progress.live_hooks import begin_line, progress
 from driftgate.plugin.run_bounds import RunBounds
 from driftgate.results.accuracy_baseline import AccuracyBaseline, read_baseline, require_comparable
 from driftgate.results.console import Console, plain
@@ -229,8 +229,7 @@ class DriftgateSession:
     @contextmanager
     def announce(self) -> Iterator[Announce]:
         """Say what is being built or loaded, past pytest's capture: a spinner on a terminal, plain lines elsewhere."""
-        capture = self.config.pluginmanager.getplugin("capturemanager")
-        console = Console(stderr=True)
+        capture, console = self.config.pluginmanager.getplugin("capturemanager"), Console(stderr=True)
 
         def say(message: str) -> None:
             with capture.global_and_fixture_disabled():
@@ -238,6 +237,7 @@ class DriftgateSession:
                     status.update(plain(f"driftgate: {message}{progress(self.config)}"))
                     status.start()
                 else:
+                    begin_line(self.config)
                     console.print(f"driftgate: {message}", soft_wrap=True)
 
         status = console.status("driftgate")

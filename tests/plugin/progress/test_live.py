@@ -43,6 +43,12 @@ def test_the_dots_go_on_after_the_line(chatty: Run) -> None:
     assert any(re.match(r"accuracy/test_\w+\.py [.s]", line) for line in after), after
 
 
+def test_what_is_being_done_is_said_on_lines_of_its_own(chatty: Run) -> None:
+    said = [line for line in chatty.output.splitlines() if "driftgate: reference: " in line]
+    assert said
+    assert all(line.startswith("driftgate: ") for line in said), said
+
+
 def test_a_short_run_says_nothing(make_project: Callable[..., Project]) -> None:
     assert "% done" not in make_project().pytest("--backends=onnx-fp32", "-k", "drift_stays").output
 

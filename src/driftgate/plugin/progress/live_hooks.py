@@ -71,7 +71,7 @@ class _Reporter:
         live.said = CLOCK()
         said = live.describe()
         if said and not terminal.isatty:
-            terminal.ensure_newline()
+            begin_line(self._config)
             terminal.write_line(for_terminal(f"driftgate: {said}; last: {report.nodeid.rpartition('::')[2]}"))
 
 
@@ -83,6 +83,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     live = session.config.stash.get(LIVE, None)
     if live is not None:
         live.keep()
+
+
+def begin_line(config: pytest.Config) -> None:
+    """End the line of dots that pytest is at, before something else is said in a log."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:  # a worker of pytest-xdist has none
+        return
+    writer = terminal._tw  # noqa: SLF001 - `ensure_newline` does not know of a letter behind the last line that it ended
+    if writer.width_of_current_line:
+        writer.line()
+        terminal.currentfspath = None  # so that the file is named again
+    terminal.flush()
 
 
 def progress(config: pytest.Config) -> str:
