@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import typer
 import typer.models
 
-from driftgate.cli.main import app
+from driftgate.cli.main import HOMES, load_function
 from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.option_record import Decides, Option
 from driftgate.plugin.option_table import OPTIONS
@@ -120,7 +120,7 @@ class Parameter:
 
 def render_commands() -> str:
     """The page of commands, as Markdown."""
-    commands = {found.name or found.callback.__name__: found.callback for found in app.registered_commands}
+    commands = {name: load_function(name) for name in HOMES}
     listed = [f"- [`driftgate {name}`](#driftgate-{name}): {_paragraphs(found)[0]}" for name, found in commands.items()]
     return "\n".join([_COMMANDS_HEAD, *listed, "", *(_command(name, found) for name, found in commands.items())])
 

@@ -13,6 +13,7 @@ from command_line import run_driftgate
 
 from driftgate.backends import REGISTRY
 from driftgate.builder.artifact import verify_manifest
+from driftgate.cli.main import HOMES, load_function
 
 REFUSED = 4
 TEXTS = ("thank you so much, this made my day", "the bus was late again")
@@ -246,3 +247,22 @@ def test_build_does_not_write_over_files(driftgate: Command, tiny_encoder: Path,
     result = driftgate("build", tiny_encoder, "--backends", "onnx-fp32", "--out", tmp_path)
     assert_refused(result, "expected a new or empty folder, found files")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+def test_only_the_command_that_is_asked_for_is_imported() -> None:
+    """All of them take as long to import as a sentence to score."""
+    code = (
+        "import sys; from driftgate.cli.main import app\n"
+        "try:\n    app(['verify', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "print(*[name for name in sys.modules if name.startswith('driftgate.cli.') and name.endswith('_command')])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "driftgate.cli.verify_command"
+
+
+def test_every_command_is_in_the_help_and_says_what_it_does() -> None:
+    shown = run_driftgate("--help").stdout
+    for name in HOMES:
+        assert load_function(name).__doc__
+        assert re.search(rf"│ {name} +\w", shown), name

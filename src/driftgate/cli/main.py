@@ -4,25 +4,13 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from driftgate.cli.bench_command import bench
-from driftgate.cli.bounds_command import bounds
-from driftgate.cli.build_command import build
-from driftgate.cli.doctor_command import doctor
-from driftgate.cli.explain_command import explain
-from driftgate.cli.grid_command import grid
-from driftgate.cli.ledger_command import ledger
-from driftgate.cli.plot_command import plot
-from driftgate.cli.predict_command import predict
-from driftgate.cli.publish_command import publish
-from driftgate.cli.shard_command import merge, shard
-from driftgate.cli.sizes_command import sizes
-from driftgate.cli.tune_command import tune
-from driftgate.cli.verify_command import verify
 from driftgate.edges.interrupts import merged_interrupts
 from driftgate.edges.processes import shielded
 from driftgate.edges.spelling import spell_flag, spelled_by
@@ -57,8 +45,60 @@ app = typer.Typer(
 )
 
 
+HOMES = {
+    "build": "build_command",
+    "publish": "publish_command",
+    "sizes": "sizes_command",
+    "ledger": "ledger_command",
+    "explain": "explain_command",
+    "tune": "tune_command",
+    "bounds": "bounds_command",
+    "verify": "verify_command",
+    "predict": "predict_command",
+    "shard": "shard_command",
+    "merge": "shard_command",
+    "bench": "bench_command",
+    "grid": "grid_command",
+    "plot": "plot_command",
+    "doctor": "doctor_command",
+}
+"""Modules of the commands, in the order of the help."""
+
+
+def load_function(command: str) -> Callable[..., Any]:
+    """The function of a command, imported now."""
+    function: Callable[..., Any] = getattr(import_module(f"driftgate.cli.{HOMES[command]}"), command)
+    return function
+
+
+class _Loaded(Mapping[str, Any]):
+    """Commands by name, each imported when it is asked for: importing all of them takes as long as scoring a sentence."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in HOMES:
+            raise KeyError(name)
+        if name not in self._made:
+            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+            alone.command(cls=_Command)(load_function(name))
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HOMES)
+
+    def __len__(self) -> int:
+        return len(HOMES)
+
+
 class _Commands(typer.core.TyperGroup):
     """Whatever ends a command early is one message and an exit code, not a stack."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Loaded()  # type: ignore[assignment]
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
@@ -161,23 +201,3 @@ def _main(
     ] = False,
 ) -> None:
     """Build backends of a text classifier, ask, time and verify them; the suites are run with pytest."""
-
-
-for _command in (
-    build,
-    publish,
-    sizes,
-    ledger,
-    explain,
-    tune,
-    bounds,
-    verify,
-    predict,
-    shard,
-    merge,
-    bench,
-    grid,
-    plot,
-    doctor,
-):
-    app.command(cls=_Command)(_command)
