@@ -39,7 +39,7 @@ def test_a_log_says_how_far_the_run_is_and_never_among_the_dots(chatty: Run) -> 
 def test_the_dots_go_on_after_the_line(chatty: Run) -> None:
     """pytest says again which file they are of."""
     lines = chatty.output.splitlines()
-    after = {lines[number + 1] for number, line in enumerate(lines[:-1]) if "% done" in line}
+    after = {lines[number + 2] for number, line in enumerate(lines[:-2]) if "% done" in line}  # behind an empty line
     assert any(re.match(r"accuracy/test_\w+\.py [.s]", line) for line in after), after
 
 
