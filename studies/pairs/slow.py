@@ -1,7 +1,7 @@
 """Write a built graph twice: once with other bytes and equal work, once with a product too many.
 
     driftgate build OUT/bert --pair-column second --backends onnx-fp32 --out built
-    python studies/pairs/slow.py built/model.onnx variants --columns 2048
+    python studies/pairs/slow.py built/model.onnx variants --columns 8192
     pytest benchmarks/test_gate.py --gate-accept --backends mine:fp32=built/model.onnx ...
     pytest benchmarks/test_gate.py --gate --backends mine:fp32=variants/equal/model.onnx ...
     pytest benchmarks/test_gate.py --gate --backends mine:fp32=variants/slow/model.onnx ...
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--columns", type=int, default=2048, help="of the extra product")
+    parser.add_argument("--columns", type=int, default=8192, help="of the extra product")
     given = parser.parse_args()
     for name in ("equal", "slow"):
         (given.out / name).mkdir(parents=True)
