@@ -15,6 +15,7 @@ _SURE_SECONDS = 20.0
 """How long a run without an earlier one has to go on before it says how long the rest takes."""
 _LEAST_SHARE = 0.02
 _KEY = "driftgate/seconds"
+_FIXTURES = "driftgate.plugin.fixtures"
 
 
 class Live:
@@ -46,11 +47,15 @@ LIVE: "pytest.StashKey[Live]" = pytest.StashKey()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    ours = [item for item in session.items if "driftgate" in getattr(item, "fixturenames", ())]
-    if ours and not hasattr(config, "workerinput") and not config.option.collectonly:
-        config.stash[LIVE] = Live(
-            config, [TimedTest(item.nodeid, getattr(item, "originalname", item.name)) for item in ours]
-        )
+    if any(map(_is_ours, session.items)) and not hasattr(config, "workerinput") and not config.option.collectonly:
+        tests = [TimedTest(item.nodeid, getattr(item, "originalname", item.name)) for item in session.items]
+        config.stash[LIVE] = Live(config, tests)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """Another project may have a fixture of the same name."""
+    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("driftgate", ())
+    return any(definition.func.__module__ == _FIXTURES for definition in found)
 
 
 class _Reporter:
