@@ -114,6 +114,14 @@ def test_a_run_whose_tests_were_all_deselected_shows_nothing(
     assert why in output
 
 
+@pytest.mark.parametrize("chosen", ["-k no_test_has_this_name", "-m property -k no_test", "--deselect accuracy"])
+def test_options_of_the_environment_make_no_pass(chosen: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"{chosen} --deselect test_graph.py")
+    code, output, _ = run("accuracy.test_graph", "--backends=onnx-fp32")
+    assert code == 7, output
+    assert REACHED in output
+
+
 def test_other_tests_that_pass_beside_them_do_not_make_up_for_it(run: Run) -> None:
     code, output, _ = run("accuracy", "test_other.py", "-k", "that_passes")
     assert code == 7, output
@@ -201,6 +209,16 @@ def test_a_project_whose_settings_leave_out_our_tests_is_told_which(run: Run, se
     assert code == 7, output
     assert f"{REACHED}: no test of the suites was collected" in output
     assert words in output
+
+
+@pytest.mark.slow
+def test_a_worker_of_xdist_that_crashes_is_no_pass(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    crashing = CONFTEST.replace('raise BackendUnavailableError("it needs a machine that is not here")', "os._exit(3)")
+    (tmp_path / "conftest.py").write_text(f"import os\n{crashing}", encoding="utf-8")
+    code, output, _ = run("accuracy", "--backends=absent", "-n2", "-k", "ranking or frequent")
+    assert code == 1, output
+    assert "crashed while running" in output
 
 
 @pytest.mark.slow

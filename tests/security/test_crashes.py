@@ -7,6 +7,7 @@ is run again as its user would, and has to end in the bytes of an undisturbed ru
 import errno
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,31 @@ def test_predict_goes_on_after_a_fault_at_any_step(name: str, kind: int | str, s
         assert visible(folder) == expected, f"other files after a fault at step {at}, {faults.steps[at - 1]}"
         shutil.rmtree(folder)
     pytest.fail("the job has no end of steps")
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.csv.gz", "out.parquet"])
+def test_predict_goes_on_after_five_thousand_faults_of_any_kind(name: str, source: Path, tmp_path: Path) -> None:
+    """One after another until the job is done, also while it goes on after the ones before."""
+    (tmp_path / "expected").mkdir()
+    score(source, tmp_path / "expected" / name)
+    expected, faults, draw = visible(tmp_path / "expected"), 0, random.Random(name)  # noqa: S311
+    while faults < 5_000:
+        folder = tmp_path / "tried"
+        folder.mkdir()
+        for _ in range(draw.randint(1, 6)):
+            kind, at = draw.choice(KINDS), draw.randint(1, 60)
+            again = {"resume": True} if any(folder.iterdir()) else {}
+            found = attempt(lambda folder=folder, again=again: score(source, folder / name, **again), folder, kind, at)
+            faults += len(found.steps) >= at
+            there = visible(folder)
+            assert there.get(name, expected[name]) == expected[name]
+            if there == expected:
+                break
+        if visible(folder) != expected:
+            score(source, folder / name, resume=True)
+        assert visible(folder) == expected
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("kind", [*ERRORS, "short", "kill"])
