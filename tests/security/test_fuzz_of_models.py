@@ -23,11 +23,13 @@ from driftgate.bench import compare_runs
 from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.builder.artifact import open_artifact
 from driftgate.builder.model_file import read_model_file
+from driftgate.errors import ArtifactError, BaselineError, DriftgateError
 from driftgate.gate.baseline import BaselineBackend, read_gate_baseline, write_gate_baseline
 from driftgate.inputs.encoder import load_encoder
 from driftgate.inputs.recipe import read_recipe
 from driftgate.inputs.tokens import forget_tokenizers, load_tokenizer
 from driftgate.judge.bounds_file import load_bounds
+from driftgate.onnx_graph.graph_constants import type_name
 from driftgate.onnx_graph.graph_lock import read_graph_lock
 from driftgate.predict.shards.plan import read_plan
 from driftgate.results.accuracy_baseline import read_baseline
@@ -138,3 +140,30 @@ def test_a_reader_answers_or_refuses(name: str, tiny_encoder: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_answers_or_refuses_many_inputs(name: str, tiny_encoder: Path, tmp_path: Path) -> None:
     search(READERS[name](tmp_path, tiny_encoder), tmp_path, 5_000)
+
+
+def test_a_graph_with_a_name_that_is_no_text_or_a_type_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    save_adder(tmp_path / "model.onnx", [1, 2], "weights.bin")
+    good = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(good.replace(b"weights.bin", b"\x80eights.bin"))
+    with pytest.raises(ArtifactError, match="names that are no UTF-8"):
+        read_model_file(tmp_path / "model.onnx")
+    with pytest.raises(ArtifactError, match="element type 29, which onnx"):
+        type_name(29)
+
+
+@pytest.mark.parametrize("read", [load_bounds, read_recipe])
+def test_a_list_that_is_nested_too_deeply_is_refused(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 5000}", encoding="utf-8")
+    with pytest.raises(DriftgateError, match=r"deep\.toml: not "):
+        read(tmp_path / "deep.toml")
+
+
+def test_a_baseline_of_a_later_zip_is_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.savez(content, about="{}", backends=["reference"], logits=np.zeros((1, 2, 3), np.float32))
+    later = content.getvalue().replace(b"PK\x01\x02\x2d\x03\x2d\x00", b"PK\x01\x02\x2d\x03\x40\x00")
+    assert later != content.getvalue()
+    (tmp_path / "baseline.npz").write_bytes(later)
+    with pytest.raises(BaselineError, match="not a readable baseline"):
+        read_baseline(tmp_path)

@@ -86,7 +86,7 @@ def read_recipe(path: Path) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(f"recipe {path}: {error.strerror}; driftgate tune writes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # neither TOML nor UTF-8, or arrays without end
         raise OptionError(f"recipe {path}: not a TOML file: {error}") from error
     unknown = sorted(content.keys() - _KEYS)
     if unknown:

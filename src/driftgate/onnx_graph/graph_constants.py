@@ -15,10 +15,20 @@ _PACKED_BITS = {"int2": 2, "int4": 4, "float4e2m1": 4}
 
 
 def type_name(data_type: int) -> str:
-    """ONNX's element type by NumPy's name: "float32", "int8"."""
-    from onnx import TensorProto
+    """ONNX's element type by NumPy's name: "float32", "int8".
 
-    name = str(TensorProto.DataType.Name(data_type)).lower()
+    Raises:
+        ArtifactError: no type of this number is known.
+    """
+    import onnx
+
+    try:
+        name = str(onnx.TensorProto.DataType.Name(data_type)).lower()
+    except ValueError as error:
+        raise ArtifactError(
+            f"a graph has values of element type {data_type}, which onnx {onnx.__version__} does not know; export the model "
+            "again, or install a newer onnx"
+        ) from error
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 

@@ -44,6 +44,10 @@ def read_model(path: Path) -> Any:
     except DecodeError as error:
         found = kind or f"one that is cut off, damaged or of another kind ({error})"
         raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again") from error
+    if not _has_readable_names(model):
+        raise ArtifactError(
+            f"{path}: expected an ONNX file, found one with names that are no UTF-8: it is damaged; fetch or build it again"
+        )
     if not model.graph.node or not model.opset_import:
         found = kind or "one without a graph"
         raise ArtifactError(f"{path}: expected an ONNX file, found {found}; fetch or build it again")
@@ -98,6 +102,21 @@ def locations(model: Any) -> Iterator[Any]:
 def normalize(name: str) -> str:
     """One spelling for a location: `./weights.bin` is `weights.bin`."""
     return PurePosixPath(name).as_posix()
+
+
+def _has_readable_names(message: Any) -> bool:
+    """Whether every string in a message is one: protobuf gives the bytes of those that are no UTF-8."""
+    from google.protobuf.message import Message
+
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            if not all(isinstance(text, str) for text in ([value] if isinstance(value, str | bytes) else value)):
+                return False
+        elif field.message_type is not None:
+            for inner in [value] if isinstance(value, Message) else value:
+                if not _has_readable_names(inner):
+                    return False
+    return True
 
 
 def _tensors(message: Any) -> Iterator[Any]:

@@ -58,7 +58,7 @@ def read_baseline(folder: Path) -> AccuracyBaseline | None:
             about = parse_json(str(content["about"]))
             logits = dict(zip(content["backends"].tolist(), map(Logits, content["logits"]), strict=True))
             _ = logits["reference"], about["environment"]["instruction_sets"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, BadZipFile) as error:
         raise BaselineError(f"{path}: not a readable baseline ({error}); remove it and save one again") from error
     return AccuracyBaseline(about, logits)
 
