@@ -18,7 +18,7 @@ from driftgate.errors import ArtifactError, CorpusError, EncoderError
 from driftgate.inputs.corpus import load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.inputs.hub_corpus import parse_reference
+from driftgate.inputs.hub.hub_corpus import parse_reference
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER_COMMIT = "f" * 40

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 
 from driftgate.errors import CorpusError, OptionError
-from driftgate.inputs import hub_corpus
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import embedded_comments, throughput_corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
+from driftgate.inputs.hub import hub_corpus
 from driftgate.strategies import (
     CorpusText,
     corpus_pairs,

@@ -7,7 +7,7 @@ from typing import Any
 from driftgate.bench.sweep import Bench
 from driftgate.bench.throughput_files import name_part
 from driftgate.inputs.corpus import Corpus
-from driftgate.inputs.hub import snapshot_commit
+from driftgate.inputs.hub.hub_encoder import snapshot_commit
 from driftgate.pipeline import Built
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import Device, available_threads

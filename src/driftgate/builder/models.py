@@ -13,7 +13,7 @@ from driftgate.edges.spelling import option
 from driftgate.errors import ArtifactError, OptionError
 from driftgate.inputs.backend_names import name_promises
 from driftgate.inputs.encoder import Encoder, load_encoder
-from driftgate.inputs.hub import download_encoder, download_files, list_files
+from driftgate.inputs.hub.hub_encoder import download_encoder, download_files, list_files
 from driftgate.inputs.model_folder import CONFIG, folder_of, is_own_file, own_files
 from driftgate.onnx_graph.onnx_file import external_names
 

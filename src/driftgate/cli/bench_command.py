@@ -23,7 +23,7 @@ from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus
 from driftgate.inputs.encoder import Encoder
-from driftgate.inputs.hub_corpus import is_hub_corpus
+from driftgate.inputs.hub.hub_corpus import is_hub_corpus
 from driftgate.results.console import Console
 from driftgate.run.device import available_threads, core_limit, parse_device, require_device
 

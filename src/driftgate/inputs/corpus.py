@@ -15,7 +15,7 @@ from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.inputs.hub_corpus import is_hub_corpus, read_hub_rows
+from driftgate.inputs.hub.hub_corpus import is_hub_corpus, read_hub_rows
 from driftgate.inputs.texts import Text, has_lone_surrogate, is_pair, name_rows, on_one_line, parts_of
 
 

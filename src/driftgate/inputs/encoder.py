@@ -12,7 +12,7 @@ from driftgate.edges.spelling import option
 from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.inputs.encoder_labels import THRESHOLDS, read_labels, read_own_thresholds
 from driftgate.inputs.encoder_scores import CROSS_ENCODER_CONFIG, read_score_type
-from driftgate.inputs.hub import download_encoder, snapshot_commit
+from driftgate.inputs.hub.hub_encoder import download_encoder, snapshot_commit
 from driftgate.inputs.model_folder import CONFIG, is_own_file
 from driftgate.inputs.named_files import (
     POSITIONS_AFTER_PADDING,
