@@ -13,7 +13,7 @@ from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.diagnosis.records import Diagnosis
+from driftgate.judge.diagnosis.suspects import Diagnosis
 from driftgate.probing.ask import find_cause
 from driftgate.run.backend import InForce, Prepared
 from driftgate.run.device import RunSettings

@@ -26,7 +26,7 @@ from driftgate.judge.assessment import Assessment, BackendAssessment
 from driftgate.judge.bounds import Bounds
 from driftgate.judge.bounds_file import load_bounds
 from driftgate.judge.diagnosis.diagnose import diagnose_non_finite
-from driftgate.judge.diagnosis.records import Diagnosis
+from driftgate.judge.diagnosis.suspects import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement

@@ -7,7 +7,7 @@ import pytest
 from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
 from driftgate.judge.confidence.levels import exact_limits
-from driftgate.judge.diagnosis.records import Diagnosis
+from driftgate.judge.diagnosis.suspects import Diagnosis
 from driftgate.report.verdict_lines import FailedTests, list_verdicts
 from driftgate.results.record import Results
 

@@ -17,7 +17,7 @@ from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, FLOAT32_NOISE, account_for, diagnose
-from driftgate.judge.diagnosis.records import Diagnosis, Probe, Suspect
+from driftgate.judge.diagnosis.suspects import Diagnosis, Probe, Suspect
 from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_padding, with_holes
 from driftgate.run.backend import Backend
 from driftgate.run.torch_backend import TorchBackend

@@ -12,7 +12,7 @@ from driftgate.results.environment import Environment
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from driftgate.judge.diagnosis.records import Diagnosis
+    from driftgate.judge.diagnosis.suspects import Diagnosis
     from driftgate.measure.phases import RunTime
     from driftgate.measure.timings import Ratio
     from driftgate.results.stages import Stage

@@ -8,7 +8,7 @@ import pytest
 
 from driftgate.arrays import FloatArray
 from driftgate.judge.diagnosis.diagnose import diagnose, diagnose_non_finite
-from driftgate.judge.diagnosis.records import UNKNOWN, Probe, Suspect
+from driftgate.judge.diagnosis.suspects import UNKNOWN, Probe, Suspect
 
 ROWS = 64
 

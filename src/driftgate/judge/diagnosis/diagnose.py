@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftgate.judge.diagnosis.patterns import list_patterns
-from driftgate.judge.diagnosis.records import UNKNOWN, Diagnosis, Probe, Suspect
+from driftgate.judge.diagnosis.suspects import UNKNOWN, Diagnosis, Probe, Suspect
 
 CERTAIN_SHARE, LIKELY_SHARE = 0.9, 0.25
 FITTED_SHARE, EXACT_SHARE = 0.98, 0.9999

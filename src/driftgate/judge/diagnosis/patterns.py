@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.diagnosis.records import Probe, Suspect
+from driftgate.judge.diagnosis.suspects import Probe, Suspect
 
 _NAMED_LABELS = 6
 _LEAST_FACTOR = 0.05
