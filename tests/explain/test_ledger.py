@@ -210,16 +210,21 @@ def test_a_backend_without_build_steps_has_no_ledger(assessor: Assessor) -> None
 def test_the_table_has_a_line_for_every_stage_and_says_who_has_none(assessor: Assessor) -> None:
     results = as_results(measure_ledger(assessor, recipe(PERTURB)), "mine")
     results.of("torch").no_ledger = "driftgate builds nothing for it"
-    lines = render_ledgers(results, 80).splitlines()
+    text = render_ledgers(results, 100)
+    lines = text.splitlines()
     assert lines[0].startswith("ledger of mine on 80 rows")
-    assert f"float64: {EXACT_ROWS} rows only" in lines[1]
-    assert [line.split("  ")[0].strip() for line in lines[-5:-1]] == [
-        "torch float64",
-        "torch float32",
-        "export",
-        "perturb",
-    ]
+    assert f"The stage in float64 is compared on {EXACT_ROWS} rows only." in text
+    stages = ["torch float64", "torch float32", "export", "perturb"]
+    named = [name for line in lines if (name := line.split("  ")[0].strip()) in stages]
+    assert named == [*stages, *stages], "both tables"
     assert lines[-1] == "torch: no ledger, driftgate builds nothing for it"
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_the_tables_fit_the_terminal_and_show_every_figure(assessor: Assessor, width: int) -> None:
+    text = render_ledgers(as_results(measure_ledger(assessor, recipe(PERTURB)), "mine"), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\u2026" not in text
 
 
 def test_without_a_ledger_nothing_is_printed() -> None:

@@ -10,7 +10,7 @@ from driftgate.results.console import plain
 from driftgate.results.record import Results
 from driftgate.results.tables import make_table, render
 
-_WIDTH = 180
+_LEAST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,12 @@ class Stage:
 
 
 def render_ledgers(results: Results, width: int) -> str:
-    """One table a backend, then who has none and why; "" where no ledger was asked for."""
+    """Two tables a backend, of distances and of decisions; then who has none and why; "" where no ledger was asked for."""
     tables = [
-        render(_table(name, entry.stages), max(width, _WIDTH))
+        render(table, width, least=_LEAST)
         for name, entry in results.backends.items()
         if entry.stages
+        for table in (_distances(name, entry.stages), _decisions(entry.stages))
     ]
     left_out = [
         for_terminal(f"{name}: no ledger, {entry.no_ledger}") + "\n"
@@ -65,21 +66,17 @@ def render_ledgers(results: Results, width: int) -> str:
     return "".join([*tables, *left_out])
 
 
-def _table(backend: str, stages: Sequence[Stage]) -> Table:
-    exact_rows, rows = stages[0].drift.rows, stages[1].drift.rows
+def _distances(backend: str, stages: Sequence[Stage]) -> Table:
     title = plain(
-        f"ledger of {backend} on {rows} rows; drift, flips, F1: against torch float32; added: against the stage before",
-        f"(mean over texts of the largest probability difference, largest probability and logit difference); "
-        f"float64: {exact_rows} rows only",
-        "ONNX Runtime optimizes every file again when it loads it: optimize-basic may change next to nothing",
+        f"ledger of {backend} on {stages[1].drift.rows} rows",
+        "distance from torch float32, and what each stage added to the one before",
+        "drift: the mean over texts of the largest probability difference",
+        "max, logit: the largest difference of any probability, and of any logit",
+        f"The stage in float64 is compared on {stages[0].drift.rows} rows only.",
+        "ONNX Runtime optimizes every file again when it loads it, so optimize-basic may change next to nothing.",
     )
-    policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
-    headings = (
-        *("rows", "MB", "drift", "max", "logit", "added", "max", "logit"),
-        *(f"flips {policy}" for policy in policies),
-        *(f"macro-F1 {policy}" for policy in judged),
-    )
-    table = make_table("stage", headings, title=title)
+    numbers = ("rows", "MB", "drift", "max", "logit", "added drift", "added max", "added logit")
+    table = make_table("stage", numbers, title=title, wrapped=("stage", *numbers))
     for stage in stages:
         table.add_row(
             stage.name,
@@ -87,9 +84,18 @@ def _table(backend: str, stages: Sequence[Stage]) -> Table:
             "-" if stage.size_bytes is None else f"{stage.size_bytes / 1e6:.1f}",
             *_distance_cells(stage.drift),
             *_distance_cells(stage.added),
-            *(f"{stage.flips[policy]}/{stage.decisions}" for policy in policies),
-            *(f"{stage.macro_f1_change[policy]:+.4f}" for policy in judged),
         )
+    return table
+
+
+def _decisions(stages: Sequence[Stage]) -> Table:
+    policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
+    numbers = (*(f"flips {policy}" for policy in policies), *(f"macro-F1 {policy}" for policy in judged))
+    title = "flips, and the change of macro-F1, against torch float32"
+    table = make_table("stage", numbers, title=title, wrapped=("stage", *numbers))
+    for stage in stages:
+        flips = (f"{stage.flips[policy]}/{stage.decisions}" for policy in policies)
+        table.add_row(stage.name, *flips, *(f"{stage.macro_f1_change[policy]:+.4f}" for policy in judged))
     return table
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from driftgate.results.tables import make_table, render
 from driftgate.verify.closeness import Closeness, Tolerance
 
 _DIGEST_SHOWN = 12
+_LEAST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def render_verification(result: Verification, width: int) -> str:
             *(_line(f"{name}: tensors matched to {matched}") for name, matched in _group_by_match(result.sets)),
         ]
     lines = [f"FAILED {failure}" for failure in result.failures] or [_verified(result)]
-    return render(Group(*parts), width) + "\n".join(map(for_terminal, lines)) + "\n"
+    shown = "".join(render(part, width, least=_LEAST) for part in parts)
+    return shown + "\n".join(map(for_terminal, lines)) + "\n"
 
 
 def _line(text: str) -> Text:
@@ -151,15 +152,15 @@ def _verified(result: Verification) -> str:
 
 
 def _facts_table(result: Verification) -> Table:
-    headings = ("fact", "found", "stated", "by", "verdict")
+    headings = ("verdict", "fact", "found", "stated", "stated by")
     table = make_table(*headings, wrapped=headings)
     verdicts = {True: "holds", False: "DIFFERS", None: "not stated"}
     others = Counter(check.by for check in result.facts if _is_of_another_file(check))
     for check in result.facts:
         if not _is_of_another_file(check):
-            table.add_row(check.fact, _short(check.found), _short(check.stated), check.by, verdicts[check.holds])
+            table.add_row(verdicts[check.holds], check.fact, _short(check.found), _short(check.stated), check.by)
     for by, count in others.items():
-        table.add_row(f"sha256 of {count} other files", "as stated", "", by, verdicts[True])
+        table.add_row(verdicts[True], f"sha256 of {count} other files", "as stated", "", by)
     return table
 
 
@@ -174,13 +175,14 @@ def _short(text: str) -> str:
 
 
 def _sets_table(result: Verification) -> Table:
-    table = make_table("set", "output", ["shape", "max abs", "max rel", "beyond"], "verdict", wrapped=("verdict",))
+    numbers = ("shape", "max abs", "max rel", "beyond")
+    table = make_table("verdict", "set", "output", numbers, wrapped=("verdict", "set", "output", *numbers))
     for check in result.sets:
         if check.problem:
-            table.add_row(check.name, "", "", "", "", "", f"FAILED: {check.problem}")
+            table.add_row(f"FAILED: {check.problem}", check.name, "", "", "", "", "")
         for output in check.outputs:
             table.add_row(
-                check.name, output.output, _shape(output.shape), *_numbers(output.closeness), _verdict(output)
+                _verdict(output), check.name, output.output, _shape(output.shape), *_numbers(output.closeness)
             )
     return table
 
