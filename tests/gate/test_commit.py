@@ -262,6 +262,7 @@ def test_what_decides_nothing_of_a_build_was_looked_at() -> None:
             "--driftgate-rebuild",
         ),
         *(
+            "--driftgate-report",
             "--driftgate-results",
             "--driftgate-show-texts",
             "--gate",

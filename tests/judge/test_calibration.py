@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from driftgate.arrays import Decisions, LabelMatrix, Probabilities
-from driftgate.judge.calibration import BINS, Calibration, measure_calibration, measure_prevalence
+from driftgate.judge.calibration import BINS, CURVE_BINS, CurveBin, measure_calibration, measure_prevalence
 
 
 def test_brier_is_the_mean_of_scikit_learns_over_labels() -> None:
@@ -28,7 +29,21 @@ def test_calibration_error_is_the_mean_over_labels() -> None:
     """One label always right, one always wrong."""
     p = Probabilities(np.ones((20, 2)))
     truth = LabelMatrix(np.tile([True, False], (20, 1)))
-    assert measure_calibration(p, truth) == Calibration(0.5, 0.5)
+    found = measure_calibration(p, truth)
+    assert (found.brier, found.expected_calibration_error) == (0.5, 0.5)
+    assert found.curve[-1] == CurveBin(0.9, 1.0, 40, 1.0, 0.5)
+
+
+def test_the_reliability_curve_counts_every_decision_once() -> None:
+    """As scikit-learn draws it, besides the bins that nothing lies in."""
+    random = np.random.default_rng(1)
+    p, truth = random.random((60, 3)) * 0.8, random.random((60, 3)) < 0.3
+    curve = measure_calibration(Probabilities(p), LabelMatrix(truth)).curve
+    assert sum(part.decisions for part in curve) == p.size
+    assert [part for part in curve[8:] if part.mean_probability is not None or part.share_true is not None] == []
+    shares, means = calibration_curve(truth.ravel(), p.ravel(), n_bins=CURVE_BINS)
+    assert [part.share_true for part in curve[:8]] == pytest.approx(list(shares))
+    assert [part.mean_probability for part in curve[:8]] == pytest.approx(list(means))
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 0.0), (0.25, 0.25)])

@@ -193,7 +193,8 @@ def test_results_are_one_versioned_document(results: Results, tmp_path: Path) ->
     assert path == tmp_path / "results.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert list(content) == [
-        "schema", "environment", "options", "encoder", "corpus", "exit_code", "verdict", "backends", "violations", "time",
+        "schema", "environment", "options", "encoder", "corpus", "arguments", "exit_code", "verdict", "backends",
+        "violations", "row_ids", "time",
     ]  # fmt: skip
     assert (content["schema"], content["exit_code"]) == (SCHEMA, 1)
     assert content["backends"] == json.loads(json.dumps(describe_results(results, 0)["backends"]))

@@ -58,7 +58,7 @@ class Project:
     def fresh_pytest(self, *arguments: str, suites: tuple[str, ...] = ("accuracy",), **env: str) -> Run:
         """Run in a process of its own, where the environment must differ."""
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *self._command(*arguments, suites=suites)],
+            [sys.executable, "-m", "pytest", "--driftgate-report=none", *self._command(*arguments, suites=suites)],
             cwd=self.folder,
             capture_output=True,
             text=True,

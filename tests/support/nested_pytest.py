@@ -16,6 +16,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
 # Rewriting the suites' asserts and looking for leaked files again and again takes most of a run on a tiny encoder.
 _PLAIN = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:unraisableexception", "--assert=plain")
+_NO_REPORT = "--driftgate-report=none"  # which would take longer than a run on a tiny encoder
 
 
 def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Sequence[object] = ()) -> tuple[int, str]:
@@ -31,7 +32,7 @@ def run_pytest(folder: Path, arguments: Sequence[str], cache: Path, plugins: Seq
             patch.setattr("driftgate.plugin.speed.cells.CELL_SECONDS", 0.05)  # tiny encoders answer in milliseconds
             # The outer session's would rewrite the asserts of the suites that this one imports.
             sys.meta_path[:] = [finder for finder in finders if not isinstance(finder, AssertionRewritingHook)]
-            code = pytest.main([*arguments, *_PLAIN], plugins=list(plugins))
+            code = pytest.main([_NO_REPORT, *arguments, *_PLAIN], plugins=list(plugins))
     finally:
         sys.meta_path[:] = finders
         # The next project's modules have the same names too, and take their settings when they are imported.

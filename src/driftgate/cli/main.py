@@ -60,6 +60,7 @@ HOMES = {
     "bench": "bench_command",
     "grid": "grid_command",
     "plot": "plot_command",
+    "report": "report_command",
     "doctor": "doctor_command",
 }
 """Modules of the commands, in the order of the help."""

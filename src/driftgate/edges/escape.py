@@ -32,6 +32,11 @@ def for_markdown(text: object) -> str:
     return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), _reveal(str(text)))
 
 
+def for_page(text: object) -> str:
+    """Words of an HTML page, before its template escapes them: what cannot be seen, or turns others around, is shown escaped."""
+    return _reveal(str(text))
+
+
 def for_spreadsheet(text: str) -> str:
     """A field of CSV or TSV that no spreadsheet takes for a formula: an apostrophe stands before what could begin one.
 

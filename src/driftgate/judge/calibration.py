@@ -8,6 +8,24 @@ from driftgate.arrays import Decisions, LabelMatrix, Probabilities
 from driftgate.judge.probabilities import require_same_shape
 
 BINS = 15
+CURVE_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CurveBin:
+    """Decisions, which are pairs of a row and a label, whose probabilities lie in one interval of equal width.
+
+    Args:
+        low, high: the interval, closed below; the last one is closed above as well.
+        decisions: how many lie in it.
+        mean_probability: of them. `share_true`: how many of them are true; both None where there is none.
+    """
+
+    low: float
+    high: float
+    decisions: int
+    mean_probability: float | None
+    share_true: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +33,7 @@ class Calibration:
     """Probabilities against true labels.
 
     Args:
+        curve: the reliability curve (DeGroot and Fienberg 1983) over all rows and labels together.
         brier: mean squared difference over rows and labels (Brier 1950).
         expected_calibration_error: per label, rows in bins of equal mass by probability: mean |share true - mean
             probability|; then the mean over labels (Nixon et al. 2019, adaptive and class-wise).
@@ -22,6 +41,7 @@ class Calibration:
 
     brier: float
     expected_calibration_error: float
+    curve: tuple[CurveBin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +75,27 @@ def measure_calibration(probabilities: Probabilities, truth: LabelMatrix) -> Cal
     gaps = np.take_along_axis(truth - probabilities, order, axis=0)
     bins = np.array_split(gaps, min(BINS, rows))
     error = sum(np.abs(part.sum(axis=0)) for part in bins) / rows
-    return Calibration(float(((probabilities - truth) ** 2).mean()), float(np.mean(error)))
+    return Calibration(
+        float(((probabilities - truth) ** 2).mean()), float(np.mean(error)), _draw_curve(probabilities, truth)
+    )
+
+
+def _draw_curve(probabilities: Probabilities, truth: LabelMatrix) -> tuple[CurveBin, ...]:
+    edges = np.linspace(0, 1, CURVE_BINS + 1)
+    places = np.minimum((probabilities.ravel() * CURVE_BINS).astype(np.int64), CURVE_BINS - 1)
+    counts = np.bincount(places, minlength=CURVE_BINS)
+    sums = np.bincount(places, weights=probabilities.ravel(), minlength=CURVE_BINS)
+    trues = np.bincount(places, weights=truth.ravel(), minlength=CURVE_BINS)
+    return tuple(
+        CurveBin(
+            round(float(edges[at]), 6),
+            round(float(edges[at + 1]), 6),
+            int(count),
+            float(sums[at] / count) if count else None,
+            float(trues[at] / count) if count else None,
+        )
+        for at, count in enumerate(counts.tolist())
+    )
 
 
 def measure_prevalence(

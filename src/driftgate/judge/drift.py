@@ -10,6 +10,9 @@ from driftgate.judge.probabilities import require_comparable, to_probabilities
 
 PERCENTILES = (25, 50, 75, 90, 95, 99, 99.9)
 WORST_ROWS = 10
+_STEPS = (
+    200  # of the quantiles that reports draw: enough for a curve, and no row can be read off them in a large corpus
+)
 _ALIKE = 1e-4  # the spread of logits, relative to their size, below which rows do not differ
 
 
@@ -43,6 +46,7 @@ class Drift:
     Args:
         largest_per_text: over texts, of each text's largest |probability difference|. The mean of it is what the
             encoder-optimization guide calls "mean label probability difference".
+        quantiles_of_largest: of the same numbers, from their minimum to their maximum in equal steps of their share.
         largest_logit_per_text: the same in logits, where drift near 0 and 1 does not hide.
         mean_abs: mean |probability difference| over all rows and labels.
         per_label_mean_abs: the same for each label, by name.
@@ -56,6 +60,7 @@ class Drift:
 
     rows: int
     largest_per_text: Distribution
+    quantiles_of_largest: tuple[float, ...]
     largest_logit_per_text: Distribution
     mean_abs: float
     per_label_mean_abs: dict[str, float]
@@ -88,6 +93,7 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
     return Drift(
         rows=len(reference),
         largest_per_text=summarize(largest),
+        quantiles_of_largest=tuple(np.quantile(largest, np.linspace(0, 1, _STEPS + 1)).tolist()),
         largest_logit_per_text=summarize(logit_moved.max(axis=1)),
         mean_abs=float(moved.mean()),
         per_label_mean_abs=dict(zip(labels, moved.mean(axis=0).tolist(), strict=True)),

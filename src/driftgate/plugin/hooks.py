@@ -33,7 +33,7 @@ from driftgate.plugin.fixtures import (
     results,
 )
 from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
-from driftgate.plugin.keeping import keep_logits
+from driftgate.plugin.keeping import keep_logits, name_worst_rows, report_run
 from driftgate.plugin.options import SESSION, add_options, read_options, spelled_as_pytest, usage_errors
 from driftgate.plugin.progress import live_hooks
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
@@ -213,6 +213,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     run = session.config.stash[SESSION]
     if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         folding_hooks.diagnose_failures(session.config)
+        run.results.row_ids |= name_worst_rows(run)
     run.results.time = run.results.time or run.phases.taken()  # what the processes of pytest-xdist took has come in
     worker_output = getattr(session.config, "workeroutput", None)
     if worker_output is not None:
@@ -221,8 +222,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
         regressed = bool(benchmarks and benchmarks.performance_regressions)
         exit_code = 1 if regressed else int(session.exitstatus)
-        write_results(run.results, run.options.results, exit_code, run.options.not_shown)
+        written = write_results(run.results, run.options.results, exit_code, run.options.not_shown)
         run.said.extend(keep_logits(run, exit_code))
+        if run.options.report:
+            run.said.append(report_run(run, written))
     return outcome
 
 

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driftgate.judge.parts import DRIFT
 from driftgate.results.accuracy_baseline import write_baseline
 from driftgate.results.environment import describe_environment
 from driftgate.results.predictions import write_predictions
@@ -40,7 +42,14 @@ def describe_header(run: "DriftgateSession") -> Header:
         corpus=None
         if corpus is None
         else CorpusFacts(corpus.name, len(corpus), corpus.sha256, corpus.pinned, corpus.has_pairs, corpus.drawn_from),
+        arguments=tuple(map(str, run.config.invocation_params.args)),
     )
+
+
+def name_worst_rows(run: "DriftgateSession") -> dict[int, str]:
+    """Where the rows that moved most stand in the corpus, by number."""
+    drifts = [drift for entry in run.results.backends.values() if (drift := entry.measured.get(DRIFT))]
+    return {worst.row: run.corpus.row_ids[worst.row] for drift in drifts for worst in drift.worst}
 
 
 def describe_run(run: "DriftgateSession") -> dict[str, Any]:
@@ -76,3 +85,12 @@ def keep_logits(run: "DriftgateSession", exit_code: int) -> list[str]:
         else:
             said.append(f"accuracy baseline not saved: a run that ends with {exit_code} does not become one")
     return said
+
+
+def report_run(run: "DriftgateSession", results: Path) -> str:
+    """Write the report beside the results, with texts only where they may be shown; a line that says what was done."""
+    from driftgate.report.page.write import write_run_report  # Jinja is slow to import
+
+    shown = run.options.show_texts and run.results.row_ids
+    texts = {row: run.corpus.shown_texts[row] for row in run.results.row_ids} if shown else {}
+    return write_run_report(results, texts)

@@ -177,13 +177,20 @@ OPTIONS = (
         ".driftgate",
     ),
     Option(
+        "--driftgate-report",
+        "What is written beside results.json for people to read: all, which is report.html and report.md, or none.",
+        Decides.RUN,
+        "WHAT",
+        "all",
+    ),
+    Option(
         "--driftgate-rebuild",
         "Build every artifact again instead of taking it from the cache.",
         Decides.RUN,
     ),
     Option(
         "--driftgate-show-texts",
-        "Print texts of the corpus in failures. By default rows are named by their ids only.",
+        "Print texts of the corpus in failures and show them in report.html. By default rows are named by their ids only.",
         Decides.RUN,
     ),
     Option(

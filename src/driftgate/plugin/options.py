@@ -50,6 +50,7 @@ class Options:
     problem_type: str | None
     revision: str | None
     results: Path
+    report: bool
     rebuild: bool
     show_texts: bool
     allow_pickle: bool
@@ -115,6 +116,7 @@ def read_options(config: pytest.Config) -> Options:
         problem_type=values["problem_type"] or None,
         revision=values["revision"] or None,
         results=config.invocation_params.dir / values["results"],
+        report=_report(values["report"]),
         rebuild=bool(values["rebuild"]),
         show_texts=bool(values["show_texts"]),
         allow_pickle=bool(values["allow_pickle"]),
@@ -155,6 +157,12 @@ def _not_shown(text: str) -> NotShown:
     if text not in list(NotShown):
         raise OptionError(f"--driftgate-not-shown {text!r}: expected {', '.join(NotShown)}")
     return NotShown(text)
+
+
+def _report(text: str) -> bool:
+    if text not in ("all", "none"):
+        raise OptionError(f"--driftgate-report {text!r}: expected all or none")
+    return text == "all"
 
 
 def _columns(values: dict[str, Any]) -> Columns:

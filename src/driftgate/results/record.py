@@ -152,6 +152,8 @@ class Results:
     violations: list[str] = field(default_factory=list)
     time: "RunTime | None" = None
     """Where the time of the run went; of the processes of pytest-xdist together."""
+    row_ids: dict[int, str] = field(default_factory=dict)
+    """Where the rows that moved most stand in the corpus, such as "line 7", by number."""
 
     def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
         """The worst of the backends that were judged."""
@@ -190,6 +192,7 @@ class Results:
             self.of(name).merge(theirs)
         self.violations.extend(other.violations)
         self.time = self.time + other.time if self.time and other.time else self.time or other.time
+        self.row_ids |= other.row_ids
 
 
 def _unite(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def describe_results(results: Results, exit_code: int, not_shown: NotShown = Not
     verdict = _verdict_of_run(results, exit_code, not_shown)
     head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, "verdict": str(verdict), **gate}
     backends = {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()}
-    return {**head, "backends": backends, "violations": results.violations, "time": _describe_time(results.time)}
+    found = {"violations": results.violations, "row_ids": results.row_ids, "time": _describe_time(results.time)}
+    return {**head, "backends": backends, **found}
 
 
 def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Outcome:

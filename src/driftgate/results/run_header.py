@@ -50,9 +50,10 @@ class CorpusFacts:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a run is of, and where it ran; no corpus where none was given."""
+    """What a run is of, and where it ran; no corpus where none was given. `arguments` are those that pytest was given."""
 
     environment: Environment
     options: RunOptions
     encoder: EncoderFacts
     corpus: CorpusFacts | None
+    arguments: tuple[str, ...] = ()

@@ -1,0 +1,53 @@
+"""`driftgate report`: what runs learned, as a page and a summary for people who did not start them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftgate.edges.escape import for_terminal
+from driftgate.errors import OptionError, OutputError, ResultsError
+
+
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files results.json of runs, or the folders they are in, from any machines and models.",
+            metavar="RESULTS...",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The HTML page to write.", metavar="FILE")] = Path("report.html"),
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write a summary in Markdown, without charts.", metavar="FILE")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> None:
+    """Make a report of runs: one HTML page that opens without a network, and a summary in Markdown.
+
+    Each run of the suites writes such a report beside its results.json by itself. This command makes one of several runs, of
+    other machines or other models, side by side. Charts take the extra `driftgate[report]`; without it there are tables only.
+
+    Examples:
+
+    `driftgate report .driftgate --out report.html --markdown summary.md`
+
+    `driftgate report laptop/results.json server/results.json --out both.html`
+    """
+    from driftgate.report.page.make_report import make_report
+    from driftgate.report.page.runs import find_results, read_run
+    from driftgate.report.page.write import write_report
+
+    targets = [path for path in (out, markdown) if path]
+    if len(set(targets)) < len(targets):
+        raise OptionError(f"--markdown {markdown}: expected another file than that of --out")
+    there = [str(path) for path in targets if path.exists()]
+    if there and not overwrite:
+        raise ResultsError(f"{', '.join(there)}: there already; choose another name or add --overwrite")
+    missing = [str(path.parent) for path in targets if not path.parent.is_dir()]
+    if missing:
+        raise OutputError(f"{', '.join(missing)}: expected a folder to write the report to, found none; make it first")
+    runs = [read_run(path) for path in find_results(results)]
+    write_report(make_report(runs), out, markdown)
+    for path in targets:
+        typer.echo(for_terminal(f"wrote {path}"), err=True)

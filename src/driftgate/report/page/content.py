@@ -1,0 +1,156 @@
+"""What a report says, before it is HTML or Markdown: answers, sections, figures and tables, as records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # an extra, and slow to import
+    Chart = Any
+    """An Altair chart."""
+
+
+class Kind(StrEnum):
+    """What a verdict means to a reader: each has a shape, a colour and a place in the order of gravity."""
+
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    UNMEASURABLE = "unmeasurable"
+    CHANGED = "changed"
+    NEUTRAL = "neutral"
+    PASS = "pass"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A verdict: its word, and what it means."""
+
+    word: str
+    kind: Kind
+
+    def __str__(self) -> str:
+        return self.word
+
+
+PASS = Badge("PASS", Kind.PASS)
+FAIL = Badge("FAIL", Kind.FAIL)
+NOT_SHOWN = Badge("NOT SHOWN", Kind.UNKNOWN)
+NOT_MEASURABLE = Badge("NOT MEASURABLE", Kind.UNMEASURABLE)
+NOT_JUDGED = Badge("NOT JUDGED", Kind.NEUTRAL)
+SKIPPED = Badge("SKIPPED", Kind.NEUTRAL)
+CHANGED = Badge("CHANGED", Kind.CHANGED)
+UNCHANGED = Badge("UNCHANGED", Kind.PASS)
+NO_BASELINE = Badge("NO BASELINE", Kind.NEUTRAL)
+
+_GATE_KINDS = {
+    "PASS": Kind.PASS,
+    "IDENTICAL": Kind.PASS,
+    "REGRESSION": Kind.FAIL,
+    "VANISHED": Kind.FAIL,
+    "NOT MEASURABLE": Kind.UNMEASURABLE,
+}
+_OUTCOMES = {"pass": PASS, "fail": FAIL, "not-shown": NOT_SHOWN}
+
+
+def outcome_badge(word: str) -> Badge:
+    """Of an outcome in `results.json`; one that this driftgate does not know is shown as it is."""
+    return _OUTCOMES.get(word, Badge(word, Kind.NEUTRAL) if word else NOT_JUDGED)
+
+
+def gate_badge(word: str) -> Badge:
+    """Of a verdict of the speed gate."""
+    return Badge(word, _GATE_KINDS.get(word, Kind.NEUTRAL))
+
+
+Cell = str | Badge
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers, in words that are shown as they are.
+
+    Args:
+        columns: headings. Those of `texts` stand to the left, the others to the right.
+        more: a sentence about rows that were left out; "" where all are there.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    texts: frozenset[int] = frozenset({0})
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A table, and the chart above it.
+
+    Args:
+        description: of the chart, for people who do not see it.
+        draw: makes the chart; None for a table alone.
+    """
+
+    anchor: str
+    title: str
+    table: Table
+    description: str = ""
+    draw: "Callable[[], Chart] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report under a heading of its own.
+
+    Args:
+        brief: whether the Markdown has it too.
+        commands: lines to be typed, each with what it is for.
+    """
+
+    anchor: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    commands: tuple[str, ...] = ()
+    brief: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to say."""
+        return not (self.sentences or self.figures or self.commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reader wants to know first."""
+
+    question: str
+    badge: Badge
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run of the report: its title, its answers and its sections. `anchor` begins those of its sections."""
+
+    anchor: str
+    title: str
+    about: str
+    answers: tuple[Answer, ...]
+    sections: tuple[Section, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of a page.
+
+    Args:
+        encoder: what the report is about, for whoever looks for an earlier one of the same.
+        common: sections about all runs together, before those of each run.
+        notes: sentences about the report itself.
+    """
+
+    encoder: str
+    title: str
+    parts: tuple[Part, ...]
+    common: tuple[Section, ...] = ()
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,209 @@
+"""The sections on quality, calibration, speed and size."""
+
+from functools import partial
+
+from driftgate.report.page.answers import best_ratio
+from driftgate.report.page.charts import draw_calibration, draw_forest, draw_tradeoff
+from driftgate.report.page.content import Cell, Figure, Section, Table, gate_badge
+from driftgate.report.page.node import Node
+from driftgate.report.page.numbers import megabytes, percent, short
+from driftgate.report.page.runs import Backend, Run
+
+_LOSSES = ("micro_f1", "macro_f1", "macro_f1_supported", "subset_accuracy", "mcc")
+
+
+def show_quality(run: Run, anchor: str) -> Section:
+    """Losses against labels, and calibration; empty where the corpus has none."""
+    policies = list(dict.fromkeys(name for backend in run.backends for name in backend.node.at("losses").items()))
+    losses = [_losses(run, policy, f"{anchor}-losses-{place}") for place, policy in enumerate(policies)]
+    curves = _calibration(run, anchor)
+    figures = (*losses, *([curves] if curves else []))
+    sentence = (
+        "A loss is the metric of the reference less that of the backend on the same labelled rows: below 0 is a gain."
+    )
+    return Section(f"{anchor}-quality", "Quality against labels", (sentence,) if losses else (), figures)
+
+
+def _losses(run: Run, policy: str, anchor: str) -> Figure:
+    rows: list[tuple[Cell, ...]] = []
+    drawn = []
+    for metric in _LOSSES:
+        for backend in run.backends:
+            loss = backend.node.at("losses", policy, metric)
+            value, low, high = (loss.number(name) for name in ("loss", "low", "high"))
+            if value is None:
+                continue
+            interval = f"[{_loss(low)}, {_loss(high)}]"
+            sides = short(loss.number("reference")), short(loss.number("backend"))
+            rows.append((metric, backend.name, *sides, _loss(value), interval, short(loss.number("detectable"))))
+            ends = {"low": value if low is None else low, "high": value if high is None else high}
+            drawn.append({"name": f"{metric}, {backend.name}", "group": backend.name, "value": value, **ends})
+    columns = ("metric", "backend", "reference", "this backend", "loss", "90% interval", "detectable loss")
+    return Figure(
+        anchor,
+        f"Losses, decisions {policy}",
+        Table(f"Losses of quality, decisions {policy}", columns, tuple(rows), frozenset({0, 1})),
+        "Every loss of quality with its 90% interval around zero, by metric and backend.",
+        partial(draw_forest, drawn, "loss of quality (below 0 is a gain)", (), "+.3f") if drawn else None,
+    )
+
+
+def _loss(value: float | None) -> str:
+    return "?" if value is None else f"{value:+.4f}"
+
+
+def _calibration(run: Run, anchor: str) -> Figure | None:
+    sides = [("reference", run.reference), *((backend.name, backend.node) for backend in run.backends)]
+    measured = [(name, node.at("calibration")) for name, node in sides if node.at("calibration", "curve")]
+    if not measured:
+        return None
+    drawn = [
+        {"group": name, "probability": probability, "share": share}
+        for name, node in measured
+        for part in node.at("curve").entries()
+        if (probability := part.number("mean_probability")) is not None
+        and (share := part.number("share_true")) is not None
+    ]
+    bins = list(measured[0][1].at("curve").entries())
+    columns = ("probability", "decisions", *(name for name, _ in measured))
+    rows = tuple(
+        (
+            f"{short(part.number('low'))} to {short(part.number('high'))}",
+            f"{part.count('decisions'):,}",
+            *(_share_true(node, place) for _, node in measured),
+        )
+        for place, part in enumerate(bins)
+    )
+    scores = "; ".join(
+        f"{name}: Brier {short(node.number('brier'))}, error {short(node.number('expected_calibration_error'))}"
+        for name, node in measured
+    )
+    return Figure(
+        f"{anchor}-calibration",
+        "Reliability of probabilities",
+        Table(
+            f"Share of true labels by probability; decisions are counted of {measured[0][0]}",
+            columns,
+            rows,
+            more=f"{scores}.",
+        ),
+        "The share of true labels among decisions of similar probability; on the dashed diagonal both are the same.",
+        partial(draw_calibration, drawn) if drawn else None,
+    )
+
+
+def _share_true(node: Node, place: int) -> str:
+    parts = list(node.at("curve").entries())
+    share = parts[place].number("share_true") if place < len(parts) else None
+    return "-" if share is None else f"{share:.1%}"
+
+
+def show_speed(run: Run, anchor: str) -> Section:
+    """Slowdowns since the baseline, throughput, and size against both."""
+    found = [_gate(run, anchor), _throughput(run, anchor), _tradeoff(run, anchor)]
+    figures = tuple(figure for figure in found if figure)
+    notes = tuple(f"{note.rstrip('.')}." for note in run.node.at("gate", "notes").texts())
+    return Section(f"{anchor}-speed", "Speed and size", notes, figures, brief=bool(run.cells))
+
+
+def _gate(run: Run, anchor: str) -> Figure | None:
+    if not run.cells:
+        return None
+    columns = ("cell", "verdict", "slowdown", "interval", "rounds", "why")
+    rows = tuple(
+        (
+            cell.name,
+            gate_badge(cell.verdict),
+            percent(cell.slowdown),
+            f"[{percent(cell.low, '?')}, {percent(cell.high, '?')}]" if cell.slowdown is not None else "-",
+            str(cell.rounds or "-"),
+            cell.reason,
+        )
+        for cell in run.cells
+    )
+    drawn = [
+        {
+            "name": cell.name,
+            "group": cell.backend,
+            "value": cell.slowdown,
+            "low": cell.slowdown if cell.low is None else cell.low,
+            "high": cell.slowdown if cell.high is None else cell.high,
+        }
+        for cell in run.cells
+        if cell.slowdown is not None
+    ]
+    detect, tolerance = (run.node.number("gate", "rule", name) for name in ("detect", "tolerance"))
+    marks = [{"x": limit} for limit in (tolerance, detect) if limit]
+    return Figure(
+        f"{anchor}-gate",
+        "Slowdowns since the baseline",
+        Table(
+            f"Verdicts of the speed gate, which finds slowdowns of {percent(detect)} and tolerates {percent(tolerance)}",
+            columns,
+            rows,
+            frozenset({0, 1, 5}),
+        ),
+        "The slowdown of every cell with its interval; the solid line is the baseline, dashed lines are --gate-tolerance and "
+        "--gate-detect.",
+        partial(draw_forest, drawn, "slowdown (below 0 is faster)", marks, "+.0%") if drawn else None,
+    )
+
+
+def _throughput(run: Run, anchor: str) -> Figure | None:
+    rows: list[tuple[Cell, ...]] = []
+    for backend in run.backends:
+        for corpus, plans in backend.node.at("throughput").items().items():
+            for plan, cell in plans.items().items():
+                ratio = backend.node.at("ratios", corpus, plan)
+                range_ = f"[{short(ratio.number('low'))}, {short(ratio.number('high'))}]" if ratio else "-"
+                speed = cell.number("texts_per_second")
+                texts = "-" if speed is None else f"{speed:,.0f}"
+                rows.append((backend.name, corpus, plan, texts, short(ratio.number("median")), range_))
+    columns = ("backend", "corpus", "batch plan", "texts per second", "x torch", "smallest and largest")
+    table = Table("Throughput, and speed relative to torch side by side", columns, tuple(rows), frozenset({0, 1, 2}))
+    return Figure(f"{anchor}-throughput", "Throughput", table) if rows else None
+
+
+def _tradeoff(run: Run, anchor: str) -> Figure | None:
+    sized = [
+        (backend, size) for backend in run.backends if (size := backend.node.number("about", "size_bytes")) is not None
+    ]
+    drifted = [(backend, size) for backend, size in sized if _drift(backend) is not None]
+    fast = all(best_ratio(backend) is not None for backend, _ in drifted)
+    if not drifted:
+        return None
+    points = {
+        backend.name: (size, _drift(backend) or 0.0, -(best_ratio(backend) or 0.0) if fast else 0.0)
+        for backend, size in drifted
+    }
+    front = {name for name, own in points.items() if not any(_beats(other, own) for other in points.values())}
+    drawn = [
+        {
+            "backend": name,
+            "megabytes": size / 1e6,
+            "drift": drift,
+            "speed": -slowness if fast else None,
+            "front": "on the front" if name in front else "beaten by another",
+        }
+        for name, (size, drift, slowness) in points.items()
+    ]
+    rows = tuple(
+        (name, megabytes(size), short(-slowness) if fast else "-", short(drift), "yes" if name in front else "no")
+        for name, (size, drift, slowness) in points.items()
+    )
+    columns = ("backend", "MB", "x torch", "drift", "on the Pareto front")
+    return Figure(
+        f"{anchor}-tradeoff",
+        "Size, speed and drift" if fast else "Size and drift",
+        Table("Backends that no other one beats in size, speed and drift at once are on the front", columns, rows),
+        "Backends by size of their files, speed relative to torch and mean drift; a diamond is on the Pareto front.",
+        partial(draw_tradeoff, drawn, "speed relative to torch" if fast else "", "mean drift, largest of a text"),
+    )
+
+
+def _drift(backend: Backend) -> float | None:
+    return backend.node.number("drift", "largest_per_text", "mean")
+
+
+def _beats(other: tuple[float, ...], own: tuple[float, ...]) -> bool:
+    return other != own and all(theirs <= mine for theirs, mine in zip(other, own, strict=True))

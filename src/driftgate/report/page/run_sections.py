@@ -1,0 +1,92 @@
+"""The sections on a run itself: where it took place, what else that was in the baseline, its files, and how to repeat it."""
+
+import shlex
+
+from driftgate.report.page.content import Cell, Figure, Section, Table
+from driftgate.report.page.environments import baseline_environment, differences, environment_rows
+from driftgate.report.page.numbers import megabytes, short_hash
+from driftgate.report.page.runs import Run
+
+_PINNED = ("driftgate", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu")
+
+
+def show_changes(run: Run, anchor: str) -> Section:
+    """What is another than in the baseline; empty where there is none."""
+    figures = []
+    found = differences(baseline_environment(run), run.node.at("environment"))
+    if found:
+        rows = tuple((name, then or "none", now or "none") for name, (then, now) in found.items())
+        table = Table("What differs from the baseline", ("what", "baseline", "this run"), rows, frozenset({0, 1, 2}))
+        figures.append(Figure(f"{anchor}-changes-table", "Environment and baseline", table))
+    moved: list[tuple[Cell, ...]] = []
+    for backend in run.backends:
+        if movement := backend.node.at("movement"):
+            numbers = (movement.number(name) for name in ("backend", "reference", "drift_then", "drift_now"))
+            moved.append(
+                (backend.name, movement.text("who"), *("-" if one is None else f"{one:.3g}" for one in numbers))
+            )
+    if moved:
+        columns = ("backend", "who moved", "backend's move", "reference's move", "drift then", "drift now")
+        table = Table(
+            "Largest probability differences since the accuracy baseline", columns, tuple(moved), frozenset({0, 1})
+        )
+        figures.append(Figure(f"{anchor}-movement-table", "Answers and baseline", table))
+    return Section(f"{anchor}-changes", "Changes since the baseline", (), tuple(figures), brief=True)
+
+
+def show_environment(run: Run, anchor: str) -> Section:
+    """Where the run took place."""
+    rows = tuple((name, value) for name, value in environment_rows(run.node.at("environment")).items() if value)
+    options = run.node.at("options").items()
+    rows += tuple((name.replace("_", " "), _show(node.value)) for name, node in options.items())
+    table = Table("Machine, versions and options of the run", ("what", "value"), rows, frozenset({0, 1}))
+    figures = (Figure(f"{anchor}-environment-table", "Environment", table),) if rows else ()
+    return Section(f"{anchor}-environment", "Environment", (), figures)
+
+
+def _show(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def show_artifacts(run: Run, anchor: str) -> Section:
+    """What was judged, by digest."""
+    rows = tuple(
+        (
+            backend.name,
+            backend.node.text("about", "precision") or "-",
+            backend.node.text("about", "provider") or "-",
+            backend.node.text("about", "arithmetic") or "-",
+            megabytes(backend.node.number("about", "size_bytes")),
+            backend.node.text("about", "artifact_sha256") or "the encoder's own weights",
+        )
+        for backend in run.backends
+        if backend.node.at("about")
+    )
+    corpus = run.node.at("corpus")
+    inputs = [("encoder", run.encoder, run.encoder_sha256 or "-")]
+    if corpus:
+        inputs.append(("corpus", corpus.text("pinned") or corpus.text("name"), corpus.text("sha256") or "-"))
+    columns = ("backend", "precision", "provider", "arithmetic", "MB", "sha256")
+    table = Table("Artifacts by digest", columns, rows, frozenset({0, 1, 2, 3, 5}))
+    read = Table("Inputs by digest", ("input", "name", "sha256"), tuple(inputs), frozenset({0, 1, 2}))
+    figures = [Figure(f"{anchor}-inputs-table", "Inputs", read)]
+    if rows:
+        figures.append(Figure(f"{anchor}-artifacts-table", "Artifacts", table))
+    return Section(f"{anchor}-artifacts", "Inputs and artifacts", (), tuple(figures))
+
+
+def show_commands(run: Run, anchor: str) -> Section:
+    """What to type to see the same."""
+    versions = run.node.at("environment", "versions").items()
+    pins = [f"{name}=={version.text()}" for name, version in versions.items() if name in _PINNED]
+    arguments = run.node.at("arguments").texts()
+    commands = []
+    if pins:
+        commands.append(f"pip install {shlex.join(pins)}")
+    if arguments or run.node.at("arguments").value is not None:
+        commands.append(f"pytest {shlex.join(arguments)}".rstrip())
+    corpus = f" and the corpus with {short_hash(run.node.text('corpus', 'sha256'))}" if run.node.at("corpus") else ""
+    sentence = f"Use the encoder whose sha256 begins with {short_hash(run.encoder_sha256)}{corpus}."
+    return Section(
+        f"{anchor}-reproduce", "Commands to reproduce this run", (sentence,), (), tuple(commands), brief=True
+    )

@@ -1,0 +1,70 @@
+"""A report as Markdown, for a pull request or the summary of a CI job: failures first, and no charts."""
+
+from collections.abc import Iterator
+
+from driftgate.report.page.content import Answer, Badge, Kind, Report, Section, Table
+from driftgate.results.markdown import Markdown, code, table
+
+_MOST_ROWS = 40
+_SIGNS = {
+    Kind.PASS: "✅",
+    Kind.FAIL: "❌",
+    Kind.UNKNOWN: "❓",
+    Kind.UNMEASURABLE: "⚠️",
+    Kind.CHANGED: "🔀",
+    Kind.NEUTRAL: "⚪",
+}
+
+
+def render_markdown(report: Report) -> str:
+    """The summary. Its first line is a comment that names the encoder, so that an earlier summary of it can be found."""
+    lines = [Markdown("<!-- driftgate: {} -->").format(report.encoder), Markdown("# {}").format(report.title)]
+    several = len(report.parts) > 1
+    for part in report.parts:
+        if several:
+            lines.append(Markdown("**{}**").format(part.title))
+        lines.append(_answers(part.answers))
+        lines.append(Markdown.escape(part.about))
+    failures = [(part, section) for part in report.parts for section in part.sections if _is_failure(section)]
+    others = [(part, section) for part in report.parts for section in part.sections if not _is_failure(section)]
+    for section in report.common:
+        lines += _section(section, "")
+    for part, section in (*failures, *others):
+        if section.brief:
+            lines += _section(section, part.title if several else "")
+    return "\n\n".join(lines) + "\n"
+
+
+def _is_failure(section: Section) -> bool:
+    return section.anchor.endswith("-failures")
+
+
+def _answers(answers: tuple[Answer, ...]) -> Markdown:
+    rows = [(Markdown.escape(one.question), _badge(one.badge), Markdown.escape(one.sentence)) for one in answers]
+    return table(("question", "verdict", "answer"), rows, ("verdict", "answer"))
+
+
+def _badge(badge: Badge) -> Markdown:
+    return Markdown("{} **{}**").format(Markdown(_SIGNS[badge.kind]), badge.word)
+
+
+def _section(section: Section, of: str) -> Iterator[Markdown]:
+    yield Markdown("## {}: {}").format(section.title, of) if of else Markdown("## {}").format(section.title)
+    for sentence in section.sentences:
+        yield Markdown.escape(sentence)
+    for figure in section.figures:
+        yield _table(figure.table)
+        left = len(figure.table.rows) - _MOST_ROWS
+        if left > 0:
+            yield Markdown("{} more rows are in the page.").format(left)
+    for command in section.commands:
+        yield Markdown("- {}").format(code(command))
+
+
+def _table(own: Table) -> Markdown:
+    words = [column for place, column in enumerate(own.columns) if place in own.texts]
+    rows = [
+        tuple(_badge(cell) if isinstance(cell, Badge) else Markdown.escape(cell) for cell in row)
+        for row in own.rows[:_MOST_ROWS]
+    ]
+    return table(own.columns, rows, words)

@@ -1,0 +1,57 @@
+"""`driftgate report`, and the report of a run of the suites."""
+
+import json
+from pathlib import Path
+
+import pytest
+import report_documents as documents
+from command_line import run_driftgate
+
+from driftgate.report.page import html
+
+
+@pytest.fixture(autouse=True)
+def tables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts have tests of their own."""
+    monkeypatch.setattr(html, "can_draw", lambda: False)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(documents.passing()), encoding="utf-8")
+    return path
+
+
+def test_a_page_and_a_summary_are_made_of_any_results(results: Path, tmp_path: Path) -> None:
+    page, summary = tmp_path / "out.html", tmp_path / "out.md"
+    done = run_driftgate("report", results.parent, "--out", page, "--markdown", summary)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.splitlines() == [f"wrote {page}", f"wrote {summary}"]
+    assert "Is it the same model?" in page.read_text(encoding="utf-8")
+    assert summary.read_text(encoding="utf-8").startswith("<!-- driftgate: emotions -->")
+
+
+def test_files_that_exist_are_kept_unless_they_are_to_be_replaced(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    page.write_text("mine", encoding="utf-8")
+    refused = run_driftgate("report", results, "--out", page)
+    assert refused.exit_code == 4
+    assert "there already" in refused.stderr
+    assert page.read_text(encoding="utf-8") == "mine"
+    assert run_driftgate("report", results, "--out", page, "--overwrite").exit_code == 0
+    assert page.read_text(encoding="utf-8") != "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["absent.json"], "absent.json: no such file", id="no-such-file"),
+        pytest.param(["{results}", "--out", "{results}/x/report.html"], "expected a folder", id="no-folder"),
+        pytest.param(["{results}", "--out", "a.html", "--markdown", "a.html"], "expected another file", id="one-file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(results: Path, arguments: list[str], said: str) -> None:
+    done = run_driftgate("report", *(argument.format(results=results) for argument in arguments))
+    assert done.exit_code == 4
+    assert said in done.stderr
