@@ -178,6 +178,15 @@ def unlabelled() -> dict[str, Any]:
     return found
 
 
+def single_label() -> dict[str, Any]:
+    """Decisions for the most probable label, of which there is one policy with another name."""
+    found = passing()
+    found["encoder"]["problem_type"] = "single_label_classification"
+    for entry in found["backends"].values():
+        entry["verdicts"].append(held("top1_disagreement", 0.0, 0.005, "not-shown"))
+    return found
+
+
 def of_labels(count: int) -> dict[str, Any]:
     labels = tuple(f"label {place}" for place in range(count))
     return document({name: backend(4e-4, "pass", labels) for name in ("onnx-fp32", "onnx-int8")}, "pass", 0, labels)
@@ -185,7 +194,7 @@ def of_labels(count: int) -> dict[str, Any]:
 
 def hostile() -> dict[str, Any]:
     """Every name that comes from outside means something else to a browser."""
-    found = document({name: backend(2e-2, "fail", HOSTILE) for name in HOSTILE}, "fail", 1, HOSTILE)
+    found = document({name: backend(2e-2, "fail", HOSTILE) for name in HOSTILE[::2]}, "fail", 1, HOSTILE)
     found["encoder"]["name"], found["corpus"]["name"] = HOSTILE[0], HOSTILE[1]
     found["row_ids"] = {"3": HOSTILE[0], "5": HOSTILE[3]}
     found["arguments"] = list(HOSTILE)

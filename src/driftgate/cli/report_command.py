@@ -11,15 +11,22 @@ from driftgate.errors import OptionError, OutputError, ResultsError
 
 def report(
     results: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help="Files results.json of runs, or the folders they are in, from any machines and models.",
-            metavar="RESULTS...",
+            metavar="[RESULTS...]",
         ),
-    ],
+    ] = None,
     out: Annotated[Path, typer.Option(help="The HTML page to write.", metavar="FILE")] = Path("report.html"),
     markdown: Annotated[
         Path | None, typer.Option(help="Also write a summary in Markdown, without charts.", metavar="FILE")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Two results of the same encoder, instead of RESULTS: the report is of the second, and says what changed.",
+            metavar="BEFORE AFTER",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
@@ -33,11 +40,16 @@ def report(
     `driftgate report .driftgate --out report.html --markdown summary.md`
 
     `driftgate report laptop/results.json server/results.json --out both.html`
+
+    `driftgate report --compare before/results.json after/results.json --out changes.html`
     """
     from driftgate.report.page.make_report import make_report
     from driftgate.report.page.runs import find_results, read_run
+    from driftgate.report.page.side_by_side import show_comparison, show_side_by_side
     from driftgate.report.page.write import write_report
 
+    if bool(results) == bool(compare):
+        raise OptionError("expected RESULTS of runs, or --compare BEFORE AFTER, and not both")
     targets = [path for path in (out, markdown) if path]
     if len(set(targets)) < len(targets):
         raise OptionError(f"--markdown {markdown}: expected another file than that of --out")
@@ -47,7 +59,8 @@ def report(
     missing = [str(path.parent) for path in targets if not path.parent.is_dir()]
     if missing:
         raise OutputError(f"{', '.join(missing)}: expected a folder to write the report to, found none; make it first")
-    runs = [read_run(path) for path in find_results(results)]
-    write_report(make_report(runs), out, markdown)
+    runs = [read_run(path) for path in find_results(compare or results or [])]
+    made = make_report(runs[1:], show_comparison(*runs)) if compare else make_report(runs, show_side_by_side(runs))
+    write_report(made, out, markdown)
     for path in targets:
         typer.echo(for_terminal(f"wrote {path}"), err=True)

@@ -55,3 +55,44 @@ def test_what_cannot_be_done_is_refused(results: Path, arguments: list[str], sai
     done = run_driftgate("report", *(argument.format(results=results) for argument in arguments))
     assert done.exit_code == 4
     assert said in done.stderr
+
+
+def test_runs_of_other_encoders_stand_side_by_side_and_it_is_said(results: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(documents.failing() | {"encoder": {"name": "b", "sha256": "b" * 64}}), encoding="utf-8")
+    done = run_driftgate("report", results, other, "--out", tmp_path / "both.html", "--markdown", tmp_path / "both.md")
+    assert done.exit_code == 0, done.stderr
+    assert "2 different encoders" in (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert "## Runs side by side" in (tmp_path / "both.md").read_text(encoding="utf-8")
+
+
+def test_a_comparison_says_what_changed_and_new_verdicts_come_first(results: Path, tmp_path: Path) -> None:
+    after = tmp_path / "after.json"
+    changed = documents.passing()
+    changed["backends"]["onnx-int8"] = documents.backend(2e-2, "fail")
+    changed["environment"]["versions"]["onnxruntime"] = "1.32.0"
+    after.write_text(json.dumps(changed), encoding="utf-8")
+    summary = tmp_path / "changes.md"
+    done = run_driftgate(
+        "report", "--compare", results, after, "--out", tmp_path / "changes.html", "--markdown", summary
+    )
+    assert done.exit_code == 0, done.stderr
+    text = summary.read_text(encoding="utf-8")
+    assert "| onnx-int8 | mean_of_largest_probability_drift | ✅ **PASS** | ❌ **FAIL** | 0.0004 | 0.02 |" in text
+    assert "| onnxruntime | 1.31.1 | 1.32.0 |" in text
+
+
+def test_a_comparison_of_different_encoders_is_refused_by_name(results: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(
+        json.dumps(documents.passing() | {"encoder": {"name": "another", "sha256": "f"}}), encoding="utf-8"
+    )
+    done = run_driftgate("report", "--compare", results, other, "--out", tmp_path / "x.html")
+    assert done.exit_code == 4
+    assert "another" in done.stderr
+    assert "side by side" in done.stderr
+
+
+def test_results_or_a_comparison_have_to_be_given(results: Path) -> None:
+    assert run_driftgate("report").exit_code == 4
+    assert run_driftgate("report", results, "--compare", results, results).exit_code == 4

@@ -76,7 +76,7 @@ def test_a_failure_names_the_furthest_bound_and_the_likely_cause() -> None:
         "onnx-scaled breaks 2 bounds; the furthest is mean_of_largest_probability_drift, which is 0.02" in same.sentence
     )
     assert same.sentence.endswith("Perhaps the weights of some layer.")
-    assert "onnx-scaled-b1 takes +31.0% time" in fast.sentence
+    assert "onnx-scaled-b1 takes 31.0% more time" in fast.sentence
     assert "onnxruntime: 1.30.0, now 1.31.1" in since.sentence
 
 
@@ -148,7 +148,7 @@ def hostile_page() -> Words:
 @pytest.mark.parametrize("name", documents.HOSTILE)
 def test_hostile_names_stay_text(hostile_page: Words, name: str) -> None:
     found = hostile_page
-    assert len([attributes for tag, attributes in found.elements if attributes.get("role") == "img"]) >= 15
+    assert len([attributes for tag, attributes in found.elements if attributes.get("role") == "img"]) >= 12
     assert {tag for tag, _ in found.elements}.isdisjoint({"script"})
     assert not [attributes for _, attributes in found.elements if any(key.startswith("on") for key in attributes)]
     shown = name.replace("\x1b", "\\x1b").replace("\N{RIGHT-TO-LEFT OVERRIDE}", "\\u202e")

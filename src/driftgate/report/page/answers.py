@@ -1,6 +1,6 @@
 """One sentence to each question that a reviewer has: the same model? as fast? what changed since the baseline?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from driftgate.report.page.content import (
     CHANGED,
@@ -21,6 +21,7 @@ from driftgate.report.page.runs import Backend, Run
 
 SAME, FAST, SINCE = "Is it the same model?", "Is it as fast?", "What changed since the baseline?"
 _BROKEN_OFF = 1
+_DESCRIBED = 3
 _SLOWER = ("REGRESSION", "VANISHED")
 _UNDECIDED = "NOT MEASURABLE"
 
@@ -49,7 +50,7 @@ def _same(run: Run) -> Answer:
         [backend for backend, badge in found if badge is wanted] for wanted in (FAIL, NOT_SHOWN, PASS)
     )
     if failed:
-        return Answer(SAME, FAIL, f"No. {' '.join(map(_describe_failure, failed))}")
+        return Answer(SAME, FAIL, f"No. {_describe(failed, _describe_failure)}")
     if (
         run.exit_code == _BROKEN_OFF
         and run.verdict == "fail"
@@ -59,7 +60,7 @@ def _same(run: Run) -> Answer:
             SAME, FAIL, "No bound is known to be broken, but a test of the run failed; its output says which."
         )
     if unshown:
-        return Answer(SAME, NOT_SHOWN, f"The rows are too few to tell. {' '.join(map(_describe_unshown, unshown))}")
+        return Answer(SAME, NOT_SHOWN, f"The rows are too few to tell. {_describe(unshown, _describe_unshown)}")
     if not passed:
         return Answer(SAME, NOT_JUDGED, "This run compared no answers with those of the reference.")
     if run.verdict == "not-shown":
@@ -71,6 +72,12 @@ def _same(run: Run) -> Answer:
     on = f" on {run.rows:,} rows" if run.rows else ""
     kept = f"{count_of(bounds, 'bound')} kept{on}" if bounds else "every check of the built files passed"
     return Answer(SAME, PASS, f"Yes. {names}: {kept}.{_count_unshown(passed)}")
+
+
+def _describe(backends: Sequence[Backend], describe: Callable[[Backend], str]) -> str:
+    """A sentence for each of the first few."""
+    left = len(backends) - _DESCRIBED
+    return " ".join([*map(describe, backends[:_DESCRIBED]), *([f"So do {left} more."] if left > 0 else [])])
 
 
 def _describe_failure(backend: Backend) -> str:
@@ -113,7 +120,7 @@ def _fast(run: Run) -> Answer:
     undecided = [cell for cell in cells if cell.verdict == _UNDECIDED]
     if slower:
         most = max(slower, key=lambda cell: cell.slowdown or 0)
-        by = f"; {most.name} takes {most.slowdown:+.1%} time" if most.slowdown is not None else ""
+        by = f"; {most.name} takes {most.slowdown:.1%} more time" if most.slowdown is not None else ""
         return Answer(
             FAST, FAIL, f"No. {len(slower)} of {count_of(len(cells), 'cell')} are slower or have vanished{by}."
         )

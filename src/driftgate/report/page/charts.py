@@ -11,6 +11,8 @@ Row = dict[str, Any]
 _ROW_HEIGHT = 19
 _LEAST_HEIGHT = 60
 _SQUARE = 340
+_ROOM = 1.3
+"""Of the axis of sizes, beyond the largest: for its name."""
 _FLOOR = 1e-9
 """Drift below this is drawn here: a logarithm has no zero."""
 _LEAST_SHARE, _MOST_SHARE = 1e-4, 1e3
@@ -118,11 +120,12 @@ def draw_tradeoff(rows: Sequence[Row], speed: str, drift: str) -> Any:
     import altair as alt
 
     kept = [{**row, "drift": max(row["drift"] or 0, _FLOOR)} for row in rows]
+    most = max(row["megabytes"] for row in kept) or 1.0
     if speed:
         y = alt.Y("speed:Q", title=speed, scale=alt.Scale(zero=True))
     else:
         y = alt.Y("drift:Q", scale=alt.Scale(type="log"), axis=_powers(alt, drift, (row["drift"] for row in kept)))
-    x = alt.X("megabytes:Q", title="size of the files in MB", scale=alt.Scale(zero=True, padding=30))
+    x = alt.X("megabytes:Q", title="size of the files in MB", scale=alt.Scale(domain=[0, _ROOM * most], nice=False))
     base = alt.Chart(alt.Data(values=kept), width=WIDTH, height=280)
     points = base.mark_point(filled=True, size=130, opacity=1).encode(
         x=x,
@@ -130,7 +133,7 @@ def draw_tradeoff(rows: Sequence[Row], speed: str, drift: str) -> Any:
         shape=alt.Shape(
             "front:N",
             scale=alt.Scale(domain=["on the front", "beaten by another"], range=["diamond", "circle"]),
-            legend=alt.Legend(title=None, orient="top"),
+            legend=alt.Legend(title=None, orient="top", symbolFillColor=INK, symbolStrokeColor=INK),
         ),
         color=alt.Color(
             "drift:Q",

@@ -138,7 +138,7 @@ def _gate(run: Run, anchor: str) -> Figure | None:
         f"{anchor}-gate",
         "Slowdowns since the baseline",
         Table(
-            f"Verdicts of the speed gate, which finds slowdowns of {percent(detect)} and tolerates {percent(tolerance)}",
+            f"Verdicts of the speed gate, which finds slowdowns of {(detect or 0):.0%} and tolerates {(tolerance or 0):.0%}",
             columns,
             rows,
             frozenset({0, 1, 5}),
