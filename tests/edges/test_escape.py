@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from cards import make_card
@@ -191,13 +192,16 @@ def test_a_failed_test_and_the_summary_show_labels_and_names_escaped(
         encoding="utf-8",
     )
     given = [f"--encoder={encoder}", f"--corpus={corpus}", "--bounds=tight.toml", "--backends=onnx-fp32", "-v"]
-    code, output = run_pytest(tmp_path, ["accuracy/test_drift.py", *given], shared_cache)
+    code, output = run_pytest(tmp_path, ["accuracy/test_drift.py", *given, "--junitxml=junit.xml"], shared_cache)
     assert code == 1
     assert "1 failed" in output
     assert_harmless(output)
     assert "rows that moved most" in output
     assert SHOWN_FOLDER in output
     assert all(label in output for label in SHOWN_LABELS[:2])
+    report = ET.parse(tmp_path / "junit.xml")  # noqa: S314 - our own
+    for text in (text for element in report.iter() for text in (*element.attrib.values(), *element.itertext())):
+        assert_harmless(text)
 
 
 def test_what_is_put_into_markdown_is_escaped_unless_it_is_markdown() -> None:

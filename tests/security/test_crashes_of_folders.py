@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from disk_faults import attempt
+from letter_counter import DOUBLE, slow_double
 from tiny_models import save_adder
 
 from driftgate.backends import Precision
@@ -19,6 +20,8 @@ from driftgate.builder.artifact import Manifest, open_artifact, write_manifest
 from driftgate.builder.cache import cached
 from driftgate.errors import BuildError, DriftgateError
 from driftgate.gate.baseline import BaselineBackend, read_gate_baseline, write_gate_baseline
+from driftgate.predict.job import run_job
+from driftgate.predict.prediction_job import PredictionJob
 from driftgate.publish.layout import fill_folder
 
 KINDS = (errno.ENOSPC, errno.EIO, errno.EACCES, "short", "kill")
@@ -186,3 +189,24 @@ def test_sixteen_processes_that_need_one_artifact_build_it_once(rounds: int, tmp
         built = (tmp_path / f"{root.name}.built").read_text(encoding="utf-8").split()
         assert len(built) == 1, f"built by {len(built)} processes"
         assert sorted(name for name in files_in(root)) == ["entry/manifest.json", "entry/model.onnx"]
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_four_jobs_with_one_output_are_one_that_scores_and_three_that_are_refused(rounds: int, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(f'{{"text": "text {row}"}}\n' for row in range(400)), encoding="utf-8")
+
+    def score(target: Path) -> None:
+        job = PredictionJob(DOUBLE, "double", str(source), str(target), window_rows=8, token_budget=64)
+        run_job(job, open_model=slow_double)
+        with (tmp_path / f"{target.stem}.done").open("a", encoding="utf-8") as log:
+            log.write(f"{os.getpid()}\n")
+
+    (tmp_path / "whole").mkdir()
+    score(tmp_path / "whole/out.csv")
+    for each in range(rounds):
+        target = tmp_path / f"out-{each}.csv"
+        race(lambda _, target=target: score(target), 4)
+        assert target.read_bytes() == (tmp_path / "whole/out.csv").read_bytes()
+        assert len((tmp_path / f"out-{each}.done").read_text(encoding="utf-8").split()) == 1
+        assert not [path.name for path in tmp_path.glob(f"out-{each}.csv.*") if path.suffix != ".jsonl"]
