@@ -180,7 +180,7 @@ def test_other_names_with_a_plus_sign_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="No such file"):
         parse_backends(f"onnx-int8+{tmp_path / 'missing.toml'}")
     recipe = save(tmp_path / "recipe.toml", {}, "onnx-fp16")
-    with pytest.raises(OptionError, match="no products that a recipe could change"):
+    with pytest.raises(OptionError, match="no matrix products that a recipe could change"):
         tunable_step(parse_backends(f"onnx-fp16+{recipe}")[0])
 
 

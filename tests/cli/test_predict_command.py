@@ -132,7 +132,7 @@ def test_decisions_are_made_at_one_number(
         ("nan", "the threshold of 'joy' is nan"),
         ("1.5", "expected a probability from 0 to 1"),
         ("nowhere.json", "No such file"),
-        ({"joy": 0.5}, "without threshold: anger, surprise, neutral"),
+        ({"joy": 0.5}, "labels without a threshold: anger, surprise, neutral"),
         (dict.fromkeys((*LABELS, "rage"), 0.5), "unknown labels: rage"),
         ([0.5], "found 1 values"),
         ([0.5, 0.5, 0.5, float("nan")], "the threshold of 'neutral' is nan"),

@@ -196,7 +196,7 @@ def test_a_failed_test_and_the_summary_show_labels_and_names_escaped(
     assert code == 1
     assert "1 failed" in output
     assert_harmless(output)
-    assert "rows that moved most" in output
+    assert "rows with the largest drift" in output
     assert SHOWN_FOLDER in output
     assert all(label in output for label in SHOWN_LABELS[:2])
     report = ET.parse(tmp_path / "junit.xml")  # noqa: S314 - our own

@@ -112,7 +112,7 @@ def test_products_without_names_are_recognized_by_their_weights(encoder: Encoder
 
 
 def test_a_backend_without_a_graph_is_refused(encoder: Encoder) -> None:
-    with pytest.raises(OptionError, match=r"torch: nothing to take apart.*onnx-int8"):
+    with pytest.raises(OptionError, match=r"torch: there is no ONNX graph to explain.*onnx-int8"):
         explain(encoder, REGISTRY["torch"])
 
 

@@ -128,8 +128,8 @@ def test_the_command_writes_a_recipe_that_says_what_the_search_saw(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--backend", "torch"], "no products that a recipe could change"),
-        (["--backend", "onnx-fp32"], "no products that a recipe could change"),
+        (["--backend", "torch"], "no matrix products that a recipe could change"),
+        (["--backend", "onnx-fp32"], "no matrix products that a recipe could change"),
         (["--backend", "onnx-int8-dynamic", "--forms", "int8-range"], "can keep products in float32 or float16 only"),
         (["--forms", "int3"], "expected some of float32"),
         (["--drift-at-most", "2"], "expected a number above 0 and below 1"),

@@ -292,7 +292,7 @@ def test_outside_of_a_repository_or_without_git_it_is_refused(
     elsewhere = Project(folder, project.cache)
     code, output = elsewhere.pytest("--backends=onnx-fp32", "--gate-baseline=git:main")
     assert code == 4, output
-    assert "is in no git working tree" in output
+    assert "is not inside a git working tree" in output
     monkeypatch.setenv("PATH", str(tmp_path))
     code, output = elsewhere.pytest("--backends=onnx-fp32", "--gate-baseline=git:main")
     assert code == 4, output

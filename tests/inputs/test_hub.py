@@ -251,7 +251,9 @@ def test_an_absent_split_is_answered_with_those_there_are(datasets: Datasets, en
 
 def test_several_splits_without_test_are_not_chosen_from(datasets: Datasets, encoder: Encoder) -> None:
     datasets.splits["validation"] = datasets.splits.pop("test")
-    with pytest.raises(CorpusError, match="several splits and none called test; it has train, validation"):
+    with pytest.raises(
+        CorpusError, match="there are several splits, and none is called test; it has train, validation"
+    ):
         load_corpus("hub:someone/data", encoder)
 
 

@@ -163,7 +163,7 @@ AT = ", [fp16.max_abs_logit_drift]: "
         pytest.param("0.01", "1" + "0" * 5000, "not valid TOML (", id="5001-digits"),
         pytest.param("0.01", "0x1" + "0" * 5000, "found more digits than any measure has", id="hexadecimal-digits"),
         pytest.param("0.01", "[" * 5000 + "]" * 5000, "not valid TOML (", id="too-deep"),
-        pytest.param("at_most", "at_least", f"{AT}at_least would pass what is worse; give at_most", id="wrong-way"),
+        pytest.param("at_most", "at_least", f"{AT}at_least would let worse values pass; use at_most", id="wrong-way"),
         pytest.param(
             ENTRY, "fp16 = 0.01", "expected tables [class.metric], found a value 'fp16'", id="value-at-the-top"
         ),
@@ -219,7 +219,7 @@ def test_nothing_is_asked_for_that_no_value_can_keep(limit: str, tmp_path: Path)
 )
 def test_a_metric_that_no_suite_measures_is_refused_with_the_nearest(metric: str, nearest: str, tmp_path: Path) -> None:
     path = write(tmp_path, ENTRY.replace("max_abs_logit_drift", metric))
-    with pytest.raises(BoundsError, match=rf"nobody reads a bound for '{metric}': no suite .* nearest is '{nearest}"):
+    with pytest.raises(BoundsError, match=rf"no test reads a bound for '{metric}': no suite .* nearest is '{nearest}"):
         load_bounds(path, metrics=())
 
 
@@ -249,7 +249,7 @@ def test_a_table_for_nearly_a_class_or_backend_is_refused_with_the_nearest(
 ) -> None:
     keys = known_keys(parse_backends("torch,candidate=model.onnx"))
     with pytest.raises(
-        BoundsError, match=rf"\[{key}\]: nobody reads a bound for '{key}': .*; the nearest is '{nearest}'"
+        BoundsError, match=rf"\[{key}\]: no test reads a bound for '{key}': .*; the nearest is '{nearest}'"
     ):
         load_bounds(write(tmp_path, ENTRY.replace("fp16", key)), keys=keys)
 
@@ -265,7 +265,7 @@ def test_a_table_for_a_class_or_a_backend_of_the_run_is_read(key: str, tmp_path:
 def test_a_table_that_may_be_for_an_artifact_of_another_run_is_read_and_said_to_be_unread(tmp_path: Path) -> None:
     bounds = load_bounds(write(tmp_path, ENTRY.replace("fp16", "production")), keys=known_keys())
     assert describe_unread([bounds], known_keys()) == [
-        "bounds for production were not read: no backend of this run is called so"
+        "bounds for production were not read: no backend of this run has that name"
     ]
 
 

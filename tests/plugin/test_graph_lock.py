@@ -119,7 +119,7 @@ def pytest_driftgate_backends(config):
     assert code == 1
     assert "1 fact(s) of its graph are not those of" in output
     assert "operators.Identity: absent -> 1" in output
-    assert "changed beside the graph: nothing, encoder and libraries are the same" in output
+    assert "what else changed: nothing; the encoder and the libraries are the same" in output
     assert "operators.Identity: absent -> 1" in "\n".join(locked.graph["lock"])
     assert (locked.folder / LOCK).read_bytes() == before
 
@@ -133,14 +133,14 @@ def test_a_change_under_another_library_names_it(locked: Project) -> None:
     code, output = locked.pytest(f"--graph-lock={LOCK}")
     assert code == 1
     assert "operators.driftgate.SelfAttention: 1 -> 2" in output
-    assert "changed beside the graph: onnxruntime 0.9 ->" in output
+    assert "what else changed: onnxruntime 0.9 ->" in output
 
 
 def test_another_library_that_changes_no_graph_is_said_and_passes(locked: Project) -> None:
     locked.edit(lambda lock: lock["versions"].update(onnxruntime="0.9"))
     code, output = locked.pytest(f"--graph-lock={LOCK}")
     assert code == 0, output
-    assert "graph lock: since it was written changed: onnxruntime 0.9 ->" in output
+    assert "graph lock: what has changed since it was written: onnxruntime 0.9 ->" in output
 
 
 def test_another_encoder_of_the_same_shape_keeps_the_graph(
@@ -149,7 +149,7 @@ def test_another_encoder_of_the_same_shape_keeps_the_graph(
     retrained = Project(locked.folder, make_tiny_encoder(tmp_path / "retrained", seed=1), locked.cache)
     code, output = retrained.pytest(f"--graph-lock={LOCK}")
     assert code == 0, output
-    assert "since it was written changed: encoder tiny-roberta (sha256 " in output
+    assert "what has changed since it was written: encoder tiny-roberta (sha256 " in output
 
 
 def test_a_lock_of_another_device_is_not_judged_by(locked: Project) -> None:
@@ -184,7 +184,7 @@ def test_an_update_keeps_backends_of_other_runs_while_nothing_else_changed(locke
     locked.edit(lambda lock: lock["versions"].update(onnxruntime="0.9"))
     code, output = locked.pytest(f"--graph-lock={LOCK}", "--graph-lock-update")
     assert code == 1
-    assert "taken out of it, for they were built from other things: onnx-fp16" in output
+    assert "removed from it, because they were built from other things: onnx-fp16" in output
     assert set(locked.lock["backends"]) == {"onnx-fp32"}
 
 

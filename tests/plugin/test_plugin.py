@@ -83,7 +83,7 @@ def test_a_broken_bound_fails_with_its_reason_and_the_worst_rows_by_id(make_proj
     assert run.code == 1
     assert "max_abs_probability_drift = " in run.output
     assert "[int8-dynamic.max_abs_probability_drift], set 2026-01-31: set by a test" in run.output
-    assert "rows that moved most" in run.output
+    assert "rows with the largest drift" in run.output
     assert "line 2" in run.output
     assert "SECRET-PHRASE" not in run.output
     assert run.results["violations"]
@@ -273,7 +273,7 @@ def test_a_suites_own_bounds_are_checked_before_the_first_test(make_project: Cal
         file.write(bound("onnx-fp32", "max_abs_logit_drft", 0))
     run = project.pytest("--backends=onnx-fp32")
     assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert "[onnx-fp32.max_abs_logit_drft]: nobody reads a bound" in run.output
+    assert "[onnx-fp32.max_abs_logit_drft]: no test reads a bound" in run.output
 
 
 def test_bounds_for_a_backend_of_another_run_are_said_to_be_unread(make_project: Callable[..., Project]) -> None:
@@ -281,7 +281,7 @@ def test_bounds_for_a_backend_of_another_run_are_said_to_be_unread(make_project:
     (project.folder / "wide.toml").write_text(bound("production", "max_abs_logit_drift", 0), encoding="utf-8")
     run = project.pytest("--backends=onnx-fp32", "-k", "drift_stays")
     assert run.code == 0, run.output
-    assert "bounds for production were not read: no backend of this run is called so" in run.output
+    assert "bounds for production were not read: no backend of this run has that name" in run.output
 
 
 @pytest.mark.parametrize(

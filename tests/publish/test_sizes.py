@@ -196,7 +196,7 @@ def test_a_naive_export_that_fails_leaves_nothing(
 
 @pytest.mark.parametrize("name", ["torch", "torch-compile"])
 def test_a_backend_without_files_has_no_size(name: str, roberta: Encoder, warm_cache: Path) -> None:
-    with pytest.raises(OptionError, match=f"{name}: has no files to weigh; choose backends with build steps"):
+    with pytest.raises(OptionError, match=f"{name}: no files to measure; choose backends with build steps"):
         measure_sizes(roberta, choose_backends(name))
 
 

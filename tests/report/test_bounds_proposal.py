@@ -134,7 +134,7 @@ def test_a_file_is_read_back_as_it_was_proposed(tmp_path: Path) -> None:
 def test_a_file_that_is_there_and_a_folder_that_is_not_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bounds.toml"
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(OptionError, match="there is such a file"):
+    with pytest.raises(OptionError, match="the file exists"):
         require_new(path)
     with pytest.raises(OptionError, match="expected a folder"):
         require_new(tmp_path / "nowhere/bounds.toml")
@@ -167,7 +167,7 @@ def test_the_command_writes_bounds_that_the_same_builds_keep(
     assert {one.verdict for one in mine} == {Outcome.PASS}
     again = run_driftgate("bounds", tiny_encoder, *given)
     assert again.exit_code == 4
-    assert "there is such a file" in again.output
+    assert "the file exists" in again.output
 
 
 def test_two_rows_give_the_command_bounds_of_shares_only(

@@ -202,7 +202,7 @@ def test_a_row_of_another_models_path_is_not_believed(model: Path, tmp_path: Pat
 
 def test_a_document_that_is_named_must_speak_of_the_model(model: Path, tmp_path: Path, verify: Command) -> None:
     (tmp_path / "README.md").write_text("# Another model\n", encoding="utf-8")
-    assert_refused(verify(model, "--against", tmp_path / "README.md"), "it states nothing of base-11.onnx")
+    assert_refused(verify(model, "--against", tmp_path / "README.md"), "it says nothing about base-11.onnx")
 
 
 @pytest.mark.parametrize(

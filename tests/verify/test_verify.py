@@ -188,7 +188,9 @@ def test_structure_only_needs_no_golden_vectors_and_says_so(model: Path, verify:
     shutil.rmtree(model.parent / "test_data_set_0")
     result = verify(model, "--structure-only")
     assert_verified(result)
-    assert "structure only: it loads; nothing states facts about it; what it answers was not verified" in result.stdout
+    assert (
+        "structure only: it loads; no document states facts about it; what it answers was not verified" in result.stdout
+    )
 
 
 def test_golden_vectors_can_lie_elsewhere(model: Path, tmp_path: Path, verify: Command) -> None:

@@ -71,7 +71,7 @@ def tunable_step(spec: BackendSpec) -> str:
         if step.tunable:
             return f"{step.name}@{step.version}"
     raise OptionError(
-        f"{spec.name}: it has no products that a recipe could change; choose onnx-int8, onnx-int8-dynamic or "
+        f"{spec.name}: it has no matrix products that a recipe could change; choose onnx-int8, onnx-int8-dynamic or "
         "onnx-int8-dynamic-per-tensor"
     )
 

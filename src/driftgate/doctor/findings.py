@@ -12,7 +12,7 @@ class Severity(StrEnum):
     WARNING = "warning"
     """Slower or bigger than it need be here, or not the same everywhere."""
     NOTE = "note"
-    """Worth knowing before numbers are believed."""
+    """Worth knowing before the numbers are trusted."""
 
 
 @dataclass(frozen=True, slots=True)

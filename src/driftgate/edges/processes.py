@@ -158,7 +158,7 @@ def run_git(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Fi
     """Run git in `folder`; standard error is within standard output.
 
     Raises:
-        FileNotFoundError: no program git on PATH.
+        FileNotFoundError: found no program git on PATH.
     """
     return subprocess.run(
         ["git", "-C", str(folder), *arguments],

@@ -54,7 +54,7 @@ def explain_drift(
     artifact = backends.built(spec).artifact
     if artifact is None or not isinstance(backend, OnnxBackend):
         raise OptionError(
-            f"{spec.name}: nothing to take apart, as it has no ONNX graph; choose a backend that is a file, such as onnx-int8"
+            f"{spec.name}: there is no ONNX graph to explain; choose a backend that is a file, such as onnx-int8"
         )
     head, plan = describe_head(backends.encoder), BudgetPlan()
     tokens = tokenize(backends.encoder, corpus.texts)
@@ -164,7 +164,7 @@ class _Search:
         sites = () if site is None else (site,)
         tried = any(not match.exact for match in own)
         if tried:
-            self._announce(f"{name}: exact alone, and the only one that is not")
+            self._announce(f"{name}: made exact by itself, then left as the only one that is not exact")
             restored = self._trials.ask(own, sites)
             alone = self._trials.ask([match for match in self._matches if match.call.module != name], sites)
         else:
@@ -190,7 +190,7 @@ class _Search:
         restored: Effect | None = None
         alone: Effect | None = None
         if not match.exact:
-            self._announce(f"{match.call.name}: exact alone, and the only one that is not")
+            self._announce(f"{match.call.name}: made exact by itself, then left as the only one that is not exact")
             restored = self._trials.ask([match]).effect
             alone = self._trials.ask([other for other in self._matches if other is not match]).effect
         peaks = None if match.call.site is None else self._seen.sites[match.call.site].peaks

@@ -127,7 +127,7 @@ def _modules(found: Explanation) -> object:
         f"drift of the sampled rows is {found.sampled.drift:.4f} as it is ({found.sampled.flips} flips), and "
         f"{found.float_products.drift:.4f} with every product exact",
         "error: of what comes out, relative; own: with exact input; inherited: if only this module is exact",
-        "restored: drift if only this module is exact; alone: drift if only this module is not",
+        "restored: the drift if only this module is exact; alone: the drift if only this module is not exact",
     )
     table = make_table("module", headings, title=title)
     for module in found.modules:

@@ -87,7 +87,9 @@ def find_commit(reference: str, folder: Path) -> Commit:
     option = f"--gate-baseline git:{reference}"
     code, top = _git(folder, "rev-parse", "--show-toplevel")
     if code:
-        raise BaselineError(f"{option}: {folder} is in no git working tree ({top}); give a folder of artifacts instead")
+        raise BaselineError(
+            f"{option}: {folder} is not inside a git working tree ({top}); give a folder of artifacts instead"
+        )
     code, sha = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")
     if code:
         raise BaselineError(
@@ -195,5 +197,7 @@ def _git(folder: Path, *arguments: str) -> tuple[int, str]:
     try:
         done = run_git(folder, *arguments, environment=git_environment())
     except FileNotFoundError as error:
-        raise BaselineError("--gate-baseline git:REF: no program git on PATH; install git, or give a folder") from error
+        raise BaselineError(
+            "--gate-baseline git:REF: found no program git on PATH; install git, or give a folder"
+        ) from error
     return done.returncode, done.stdout.strip()

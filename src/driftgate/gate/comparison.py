@@ -168,7 +168,7 @@ def _settle(comparison: Comparison, built: Mapping[str, Built], *, measure_ident
         name = cell.backend.name
         then, artifact = comparison.baseline.backends.get(name), built[name].artifact
         if artifact is None:
-            reason = "runs a checkpoint's weights: no artifact to keep"
+            reason = "it runs the weights of a checkpoint and has no artifact to keep"
             found[cell.id] = CellVerdict(cell.id, name, Verdict.NEW, reason)
         elif then is None or cell.id not in then.cells:
             found[cell.id] = CellVerdict(cell.id, name, Verdict.NEW, "not in the baseline")

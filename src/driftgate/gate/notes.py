@@ -83,7 +83,7 @@ def list_notes(
         notes.append("nothing was compared: no cell of this run is in the baseline")
     if outcome.has(Verdict.VANISHED):
         notes.append(
-            "a vanished cell fails the run: time it too (wider --backends, no -k), or keep a baseline without it with "
+            "a missing cell fails the run: time it too (with more --backends, or without -k), or keep a baseline without it with "
             "--gate-accept and no --gate"
         )
     if software_changes:

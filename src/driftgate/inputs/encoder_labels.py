@@ -29,7 +29,7 @@ def read_labels(folder: Path, config: dict[str, Any], weights: list[Path]) -> tu
     if repeated:
         raise EncoderError(
             f"{folder / 'config.json'}: id2label names a label twice: {', '.join(map(repr, repeated))}; "
-            "every label needs a name of its own"
+            "each label needs a different name"
         )
     head_rows = _head_rows(weights)
     if head_rows is not None and head_rows != len(labels):

@@ -51,7 +51,7 @@ def is_own_file(path: Path, folder: Path) -> bool:
         return False
     if not lies_in(path, folder):
         raise UnsafeFileError(
-            f"{path}: expected a file that lies in the model's folder, found one that leads to {os.path.realpath(path)}; "
+            f"{path}: expected a file that lies in the model's folder, found a link that leads to {os.path.realpath(path)}; "
             "nothing of it was read. If it belongs to the model, put a copy of it in its place"
         )
     if kind := _KINDS.get(stat.S_IFMT(mode)):

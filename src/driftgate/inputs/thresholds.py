@@ -62,9 +62,8 @@ def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
     if isinstance(content, dict):
         missing = [label for label in labels if label not in content]
         unknown = [label for label in content if label not in labels]
-        found = (
-            f"unknown labels: {', '.join(unknown[:5]) or 'none'}; without threshold: {', '.join(missing[:5]) or 'none'}"
-        )
+        lacking = ", ".join(missing[:5]) or "none"
+        found = f"unknown labels: {', '.join(unknown[:5]) or 'none'}; labels without a threshold: {lacking}"
     raise OptionError(
         f"{option('thresholds')} {path}: expected a threshold for each of the encoder's {len(labels)} labels "
         f"({', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}), found {found}"  # noqa: PLR2004 - as many as are named

@@ -27,7 +27,7 @@ class NotShown(StrEnum):
     FAIL = "fail"
     """Everything has to be shown."""
     WARN = "warn"
-    """Nothing has to be: it is only said."""
+    """Nothing has to be shown: what is not shown is only reported."""
 
 
 def levels_of_run(backends: int) -> Levels:

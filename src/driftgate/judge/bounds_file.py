@@ -11,7 +11,7 @@ from driftgate.errors import BoundsError
 from driftgate.judge.bounds import Bound, Bounds
 from driftgate.judge.metrics import ANY_UNIT, BOUNDED
 
-_NO_KEY = "it is no precision class, and no backend of this run (give artifacts of other runs a file of their own)"
+_NO_KEY = "it is neither a precision class nor a backend of this run (give artifacts of other runs a file of their own)"
 _NO_METRIC = "no suite measures it"
 _FIELDS = {"at_most", "at_least", "reason", "set_on"}
 _SHOWN_CHARS = 40
@@ -62,7 +62,7 @@ def load_bounds(
 def describe_unread(bounds: Bounds, keys: Collection[str]) -> list[str]:
     """A line about the tables that are for none of `keys`, which may be artifacts of other runs; none where there is none."""
     unread = sorted({key for file in bounds for key, _ in file if key not in keys})
-    return [f"bounds for {', '.join(unread)} were not read: no backend of this run is called so"] if unread else []
+    return [f"bounds for {', '.join(unread)} were not read: no backend of this run has that name"] if unread else []
 
 
 def _require_reader(path: Path, where: str, name: str, known: Collection[str], missing: str, nearness: float) -> None:
@@ -70,7 +70,7 @@ def _require_reader(path: Path, where: str, name: str, known: Collection[str], m
     near = [] if name in known else get_close_matches(name.lower().replace(" ", ""), known, n=1, cutoff=nearness)
     if near:
         raise BoundsError(
-            f"bounds file {path}, {where}: nobody reads a bound for {name!r}: {missing}; the nearest is {near[0]!r}"
+            f"bounds file {path}, {where}: no test reads a bound for {name!r}: {missing}; the nearest is {near[0]!r}"
         )
 
 
@@ -97,7 +97,7 @@ def _read_limit(where: str, metric: str, rule: str, limit: object) -> float:
     known = BOUNDED.get(metric)
     if known is not None and known.at_most != (rule == "at_most"):
         raise BoundsError(
-            f"{where}: {rule} would pass what is worse; give {'at_most' if known.at_most else 'at_least'}"
+            f"{where}: {rule} would let worse values pass; use {'at_most' if known.at_most else 'at_least'}"
         )
     largest = (known.unit if known else ANY_UNIT).largest
     if not (0 <= limit <= largest or (limit == inf and rule == "at_most")):

@@ -122,10 +122,10 @@ _INVARIANCES = {
     "repeat": "the same batch is run again",
     "order": "the rows of a batch are shuffled",
     "duplicates": "a row occurs twice in a batch",
-    "composition": "a row has other batch mates",
+    "composition": "a row shares its batch with other rows",
     "padding": "a row is padded further",
     "padding_side": "padding is on the other side",
-    "masked_content": "the tokens under the mask are others",
+    "masked_content": "the masked tokens are different",
 }
 
 

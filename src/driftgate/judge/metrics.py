@@ -87,7 +87,7 @@ _ALL: tuple[Metric, ...] = (
            once(DRIFT, lambda drift: drift.largest_per_text.mean), interval=Interval.MEAN, decides=True),
     Metric("relative_logit_error", "logit error / spread of logits", SPREAD,
            "root mean square logit difference from the reference, relative to how far a label's logits are spread over the rows; "
-           "what softmax takes no notice of is left out",
+           "differences that softmax ignores are left out",
            once(DRIFT, lambda drift: drift.relative_logit_error), interval=Interval.MEAN, decides=True),
     Metric("p90_of_largest_logit_drift", "logit drift, p90 of rows", LOGIT,
            "90th percentile over rows of each row's largest logit difference",

@@ -39,7 +39,7 @@ def graph_lock(driftgate: DriftgateSession) -> HeldLock:
     if lock is None:
         pytest.skip("no graph lock to hold graphs to; name one with --graph-lock")
     if lock.causes and not lock.update:
-        driftgate.said.append(f"graph lock: since it was written changed: {', '.join(lock.causes)}")
+        driftgate.said.append(f"graph lock: what has changed since it was written: {', '.join(lock.causes)}")
     return lock
 
 

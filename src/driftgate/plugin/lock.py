@@ -67,7 +67,7 @@ class HeldLock:
         ]
         if dropped:
             lines.append(
-                f"taken out of it, for they were built from other things: {', '.join(dropped)}; those in this run follow"
+                f"removed from it, because they were built from other things: {', '.join(dropped)}; those in this run follow"
             )
         return "\n".join(lines)
 
@@ -82,7 +82,7 @@ class HeldLock:
             [
                 f"{backend}: {len(changes)} fact(s) of its graph are not those of {self.path}:",
                 *(f"  {change}" for change in changes),
-                f"changed beside the graph: {', '.join(self.causes) or 'nothing, encoder and libraries are the same'}",
-                "if this is meant, run again with --graph-lock-update and commit the file",
+                f"what else changed: {', '.join(self.causes) or 'nothing; the encoder and the libraries are the same'}",
+                "if the change is intended, run again with --graph-lock-update and commit the file",
             ]
         )

@@ -76,7 +76,7 @@ def publish(
     found = worst(one.verdict(trial.not_shown) for one in assessments)
     if code := exit_code(found, trial.not_shown):
         return Published({}, assessments, code)
-    announce("speed beside torch")
+    announce("speed relative to torch")
     speed = measure_speed(backends, specs)
     variants: dict[Path, list[Variant]] = {}
     for one, assessment in zip(built, assessments, strict=True):

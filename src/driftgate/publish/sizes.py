@@ -137,7 +137,7 @@ def measure_sizes(
     without = [spec.name for spec in specs if not spec.steps and spec.published is None]
     if without:
         raise OptionError(
-            f"{', '.join(without)}: has no files to weigh; choose backends with build steps, such as onnx-fp32"
+            f"{', '.join(without)}: no files to measure; choose backends with build steps, such as onnx-fp32"
         )
     opset = max((spec.opset for spec in specs), default=DEFAULT_OPSET)
     weights = sum(path.stat().st_size for path in encoder.weights)

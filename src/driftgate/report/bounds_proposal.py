@@ -19,9 +19,11 @@ def require_new(path: Path) -> None:
         OptionError: there is such a file, or no folder to write it in.
     """
     if path.exists():
-        raise OptionError(f"{path}: there is such a file, and its bounds may have been set by hand; name a new one")
+        raise OptionError(
+            f"{path}: the file exists, and its bounds may have been set by hand; give the name of a new file"
+        )
     if not path.parent.is_dir():
-        raise OptionError(f"{path}: expected a folder {path.parent} to write it in, found none; make it first")
+        raise OptionError(f"{path}: expected a folder {path.parent} to write it in, found none; create it first")
 
 
 def write_bounds(proposals: Sequence[Proposal], path: Path, where: str) -> None:

@@ -98,8 +98,8 @@ def render_worst_rows(
     drift: "Drift", labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None
 ) -> str:
     """The rows that moved most, with the labels that moved most in each; texts only where they may be shown."""
-    moves = f"the {_LABELS_SHOWN} labels that moved most: reference -> backend"
-    table = make_table("row", "largest", moves, title="rows that moved most", wrapped=(moves,))
+    moves = f"the {_LABELS_SHOWN} labels with the largest changes: reference -> backend"
+    table = make_table("row", "largest", moves, title="rows with the largest drift", wrapped=(moves,))
     if texts is not None:
         table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
     for worst in drift.worst:

@@ -131,7 +131,7 @@ def _claims_of(document: Path, target: Target) -> tuple[Claim, ...]:
     claims = read_claims(document, target.model, target.archive)
     if not claims:
         raise OptionError(
-            f"{document}: it states nothing of {target.model.name}; give the document that names this file"
+            f"{document}: it says nothing about {target.model.name}; give the document that names this file"
         )
     return claims
 

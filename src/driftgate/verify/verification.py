@@ -145,7 +145,7 @@ def _group_by_match(sets: Sequence[SetCheck]) -> list[tuple[str, str]]:
 def _verified(result: Verification) -> str:
     held = sum(check.holds is True for check in result.facts)
     outputs = sum(len(check.outputs) for check in result.sets)
-    facts = f"{held} stated facts hold" if held else "nothing states facts about it"
+    facts = f"{held} stated facts hold" if held else "no document states facts about it"
     if result.structure_only:
         return f"structure only: it loads; {facts}; what it answers was not verified"
     return f"verified: {outputs} outputs of {len(result.sets)} sets within tolerance; {facts}"

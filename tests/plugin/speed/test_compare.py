@@ -171,7 +171,7 @@ def test_times_of_another_machine_do_not_gate_and_without_a_gate_advise(project:
     assert "Traceback" not in output
     code, output = project.pytest("--benchmark-compare")
     assert code == 0, output
-    assert "its times only advise: cpu.brand_raw" in output
+    assert "so its times are only advice: cpu.brand_raw" in output
 
 
 @pytest.mark.parametrize("path", ["benchmarks", "benchmarks/", "benchmarks/test_throughput.py"])

@@ -84,6 +84,6 @@ def _say_how_products_are_computed(graph: Graph, content: GraphContent) -> Findi
         Severity.NOTE,
         graph.file,
         "4-bit weights multiplied in float32 (no accuracy_level)",
-        "such weights make the file smaller, and not faster on a CPU",
+        "such weights make the file smaller, but not faster on a CPU",
         "for speed on a CPU take onnx-int8, or quantize with accuracy_level=4, which multiplies in integers",
     )

@@ -125,7 +125,7 @@ def _check_lint(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             found.found,
             "the graph is slower or bigger than its encoder needs"
             if found.rule in _COSTLY_RULES
-            else "the graph is not what its encoder or its precision says",
+            else "the graph does not match its encoder or its precision class",
             found.advice,
         )
 
@@ -154,7 +154,7 @@ def _check_constants(graph: Graph, content: GraphContent) -> Iterator[Finding]:
             "hidden-weights",
             Severity.WARNING,
             graph.file,
-            f"{content.hidden_constants} Identity nodes stand between a weight and its readers",
+            f"{content.hidden_constants} Identity nodes stand between a weight and the nodes that read it",
             "quantizers do not see through them: shared weights stay float32, or are quantized again in every call",
             "optimize the graph (O1) before quantizing it",
         )

@@ -187,13 +187,13 @@ def _compared(work: Mapping[str, WorkChange], backend: str, limit: float) -> lis
         notes.append(f"{backend}: {WorkVerdict.ADDED} in {', '.join(added)}; most in {worst}: {_describe(work[worst])}")
     elif nodes := work[worst].nodes:
         most = f"{work[worst].largest:+.1%} at most"
-        notes.append(f"{backend}: other nodes than the baseline's ({describe_nodes(nodes, '+')}), work {most}")
+        notes.append(f"{backend}: the nodes differ from the baseline's ({describe_nodes(nodes, '+')}), work {most}")
     uncounted: Counter[str] = Counter()
     for change in work.values():
         uncounted |= Counter(change.candidate.uncounted if change.candidate else {})
     if uncounted:
         said = describe_nodes(uncounted)
-        notes.append(f"{backend}: no formula for {said}, as many on both sides: their work is in neither count")
+        notes.append(f"{backend}: no formula for {said}, as many on both sides: neither count includes their work")
     return notes
 
 

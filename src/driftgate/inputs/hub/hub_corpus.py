@@ -57,7 +57,7 @@ def read_hub_rows(
     split = "" if asked.split == config and not asked.config else asked.split  # the only part, taken as configuration
     chosen = split or ("test" if "test" in splits else splits[0] if len(splits) == 1 else "")
     if chosen not in splits:
-        wrong = f"no split {chosen!r}" if chosen else "several splits and none called test"
+        wrong = f"no split {chosen!r}" if chosen else "there are several splits, and none is called test"
         raise CorpusError(
             f"corpus {given}: {wrong}; it has {', '.join(splits)}: name one as {_PREFIX}NAME:CONFIG:SPLIT"
         )

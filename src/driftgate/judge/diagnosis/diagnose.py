@@ -97,9 +97,7 @@ def _by_group(probe: Probe) -> Diagnosis | None:
     alone, together = probe.rms("alone"), probe.rms("together")
     quiet = max(alone, 1e-12)
     if together > _DISTINCT * quiet:
-        sentence = (
-            "perhaps padding leaks into the answers: they are right for a text alone and wrong beside longer ones"
-        )
+        sentence = "perhaps padding leaks into the answers: they are right for a text alone and wrong in a batch with longer ones"
         return Diagnosis("padding-leaks", sentence, certain=False, explained=1 - (alone / together) ** 2)
     quiet = max(alone, together, 1e-12)
     for group, cause, sentence in (
@@ -130,7 +128,7 @@ def _by_elimination(probe: Probe) -> Diagnosis:
         )
         return Diagnosis("weights-or-operator", sentence, certain=False, explained=0.0)
     if quiet and abs(alike) < 0.3:  # noqa: PLR2004
-        sentence = "perhaps these are other weights altogether: the answers have next to nothing in common with the reference's"
+        sentence = "perhaps these are different weights: the answers have almost nothing in common with the reference's"
         return Diagnosis("other-model", sentence, certain=False, explained=0.0)
     return Diagnosis(
         UNKNOWN, "the cause is unknown; `driftgate explain` compares modules one by one", certain=False, explained=0.0

@@ -100,7 +100,7 @@ def _constant(probe: Probe) -> Iterator[Suspect]:
     spread = probe.backend.var(axis=0)
     if (spread <= _SHARE * probe.reference.var(axis=0).mean()).all():
         answers = np.broadcast_to(probe.backend.mean(axis=0), probe.backend.shape)
-        yield Suspect("constant", "the backend answers the same to every text", probe.centred(answers))
+        yield Suspect("constant", "the backend gives the same answer to every text", probe.centred(answers))
         return
     dead = np.flatnonzero(spread <= 1e-2 * probe.reference.var(axis=0))
     if dead.size:
@@ -108,7 +108,7 @@ def _constant(probe: Probe) -> Iterator[Suspect]:
         deadened[:, dead] = probe.backend[:, dead].mean(axis=0)
         names = ", ".join(repr(probe.labels[label]) for label in dead[:_NAMED_LABELS])
         yield Suspect(
-            "label-constant", f"the label {names} is answered the same for every text", probe.centred(deadened)
+            "label-constant", f"the label {names} gets the same answer for every text", probe.centred(deadened)
         )
 
 

@@ -128,7 +128,7 @@ def pytest_benchmark_compare_machine_info(
         )
     if changes:
         config.stash[COMPARED].notes.append(
-            f"the saved run was timed on another machine, its times only advise: {'; '.join(changes)}"
+            f"the saved run was timed on another machine, so its times are only advice: {'; '.join(changes)}"
         )
 
 
