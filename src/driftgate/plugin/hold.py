@@ -23,8 +23,8 @@ from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
 from driftgate.judge.confidence.levels import exact_limits
 from driftgate.judge.metric_types import CHANGES, GENERATED, Metric
 from driftgate.pipeline import Built, bounds_keys
-from driftgate.plugin.answers import Answers, Failure, Searched
 from driftgate.plugin.options import reported
+from driftgate.plugin.property_answers import Answers, Failure, Searched
 from driftgate.plugin.session import DriftgateSession
 
 if TYPE_CHECKING:

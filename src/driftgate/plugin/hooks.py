@@ -40,7 +40,7 @@ from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers,
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
-from driftgate.plugin.summary import write_summary
+from driftgate.plugin.terminal_summary import write_summary
 from driftgate.results.results_file import write_results
 
 # pytest finds fixtures by looking at this module's names.

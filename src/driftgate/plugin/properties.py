@@ -7,10 +7,10 @@ import pytest
 
 from driftgate.inputs.tokens import load_tokenizer
 from driftgate.pipeline import Built
-from driftgate.plugin.answers import Answers
 from driftgate.plugin.fixtures import suite_bounds
 from driftgate.plugin.hold import Hold
 from driftgate.plugin.options import reported
+from driftgate.plugin.property_answers import Answers
 from driftgate.plugin.session import DriftgateSession
 from driftgate.run.backend import Backend
 
