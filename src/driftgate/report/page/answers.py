@@ -149,7 +149,9 @@ def _since(run: Run) -> Answer:
     changes = baseline_changes(run)
     if not moved and not run.node.at("gate", "baseline"):
         return Answer(
-            SINCE, NO_BASELINE, "This run was not compared with an earlier one (--accuracy-baseline, --gate)."
+            SINCE,
+            NO_BASELINE,
+            "This run was not compared with an earlier one; pytest --accuracy-baseline and pytest --gate compare runs.",
         )
     told = [
         f"{name}: {node.text('who')} moved, by {short(node.number('backend'))} at most."

@@ -196,7 +196,9 @@ def show_worst_rows(run: Run, anchor: str, texts: Mapping[int, str]) -> Section:
         columns = ("row", "largest", "the labels that moved most, reference to backend", *(["text"] if texts else []))
         table = Table(f"The rows of {backend.name} that moved most", columns, tuple(rows), frozenset({0, 2, 3}))
         figures.append(Figure(f"{anchor}-rows-{place}", f"Rows of {backend.name}", table))
-    withheld = "Rows are named by where they stand in the corpus; --driftgate-show-texts adds their texts to this page."
+    withheld = (
+        "Rows are named by their position in the corpus; pytest --driftgate-show-texts adds their texts to this page."
+    )
     sentence = "" if texts else withheld
     return Section(
         f"{anchor}-rows", "Rows that moved most", (sentence,) if figures and sentence else (), tuple(figures)

@@ -143,8 +143,8 @@ def _gate(run: Run, anchor: str) -> Figure | None:
             rows,
             frozenset({0, 1, 5}),
         ),
-        "The slowdown of every cell with its interval; the solid line is the baseline, dashed lines are --gate-tolerance and "
-        "--gate-detect.",
+        "The slowdown of every cell with its interval. The solid line is the baseline; the dashed lines are the slowdown that is "
+        "acceptable and the one that the gate has to find.",
         partial(draw_forest, drawn, "slowdown (below 0 is faster)", marks, "+.0%") if drawn else None,
     )
 

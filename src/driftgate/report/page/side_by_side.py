@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from driftgate.edges.spelling import option
 from driftgate.errors import ResultsError
 from driftgate.report.page.answers import answer, best_ratio, sameness
 from driftgate.report.page.content import Cell, Figure, Section, Table, outcome_badge
@@ -68,8 +69,9 @@ def show_comparison(before: Run, after: Run) -> tuple[Section, ...]:
     """
     if before.encoder_sha256 != after.encoder_sha256:
         raise ResultsError(
-            f"--compare: {before.where} is of encoder {before.encoder} ({short_hash(before.encoder_sha256)}), {after.where} of "
-            f"{after.encoder} ({short_hash(after.encoder_sha256)}); leave --compare out to set them side by side"
+            f"{option('compare')}: {before.where} is of encoder {before.encoder} ({short_hash(before.encoder_sha256)}), "
+            f"{after.where} of {after.encoder} ({short_hash(after.encoder_sha256)}); "
+            f"leave {option('compare')} out to set them side by side"
         )
     sentences = [f"Before: {before.where}. After: {after.where}."]
     if before.node.text("corpus", "sha256") != after.node.text("corpus", "sha256"):
