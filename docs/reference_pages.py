@@ -16,15 +16,15 @@ import typer
 import typer.models
 
 from driftgate.cli.main import HOMES, load_function
-from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.option_record import Decides, Option
 from driftgate.plugin.option_table import OPTIONS
+from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
 FOLDER = Path(__file__).parent
 
 _OPTIONS_HEAD = """# Options of pytest
 
-<!-- Written by docs/reference_pages.py from src/driftgate/plugin/option_table.py and gate_option_table.py. -->
+<!-- Written by docs/reference_pages.py from src/driftgate/plugin/option_table.py and speed/gate_option_table.py. -->
 
 These options are added to pytest where driftgate is installed. `pytest --help` lists them too.
 

@@ -2,8 +2,8 @@
 
 from driftgate.backends import DEFAULT_BACKENDS
 from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
-from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.option_record import Decides, Option
+from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
 OPTIONS = (
     Option(

@@ -9,10 +9,10 @@ import pytest
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.options import SESSION, add_options, reported, spelled_as_pytest, usage_errors
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions
+from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.speed.gate_options import read_gate_options
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module

@@ -7,8 +7,8 @@ import pytest
 
 from driftgate.errors import OptionError
 from driftgate.gate.rule import GateOptions
-from driftgate.plugin.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.options import read_values
+from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _GIT = "git:"
