@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from judged_project import COMMENTS, Project, bound
 
+from driftgate.results.history import read_history
+
 
 def test_verbose_runs_print_every_metric(make_project: Callable[..., Project]) -> None:
     run = make_project().pytest("--backends=onnx-fp32", "-v")
@@ -59,9 +61,14 @@ def test_predictions_that_cannot_be_saved_are_refused_before_anything_is_measure
 
 def test_a_backend_is_compared_with_its_own_past(make_project: Callable[..., Project]) -> None:
     project = make_project()
-    first = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past")
+    first = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past", "--driftgate-history=history.jsonl")
     assert first.code == 0, first.output
     assert "accuracy baseline saved" in first.output
+    (entry,) = read_history(project.folder / "history.jsonl")  # an accepted run is one line of the history
+    verdicts = first.results["backends"]["onnx-fp32"]["verdicts"]
+    assert entry.encoder["sha256"] == first.results["encoder"]["sha256"]
+    kept = [metric["value"] for metric in entry.backends["onnx-fp32"]["metrics"].values()]
+    assert kept == [verdict["value"] for verdict in verdicts]
     saved = (project.folder / "past/baseline.npz").read_bytes()
     second = project.pytest("--backends=onnx-fp32,torch", "--accuracy-baseline=past", "-rs")
     assert second.code == 0, second.output
@@ -87,10 +94,12 @@ def test_a_backend_that_moved_fails_and_the_reference_is_cleared(make_project: C
 def test_a_failed_run_never_becomes_the_baseline(make_project: Callable[..., Project]) -> None:
     project = make_project()
     (project.folder / "wide.toml").write_text(bound("fp32", "max_abs_logit_drift", 0.0), encoding="utf-8")
-    run = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past")
+    run = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past", "--driftgate-history=history.jsonl")
     assert run.code == 1
     assert "accuracy baseline not saved" in run.output
     assert not (project.folder / "past").exists()
+    assert "history not written: a run that ends with 1 is not accepted" in run.output
+    assert not (project.folder / "history.jsonl").exists()
 
 
 def test_a_baseline_of_another_corpus_is_refused(make_project: Callable[..., Project]) -> None:

@@ -41,6 +41,7 @@ from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.terminal_summary import write_summary
+from driftgate.results.history import keep_history
 from driftgate.results.results_file import write_results
 
 # pytest finds fixtures by looking at this module's names.
@@ -223,7 +224,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         regressed = bool(benchmarks and benchmarks.performance_regressions)
         exit_code = 1 if regressed else int(session.exitstatus)
         written = write_results(run.results, run.options.results, exit_code, run.options.not_shown)
-        run.said.extend(keep_logits(run, exit_code))
+        run.said.extend(
+            (*keep_logits(run, exit_code), *keep_history(run.options.history, written, session.config.rootpath))
+        )
         if run.options.report:
             run.said.append(report_run(run, written))
     return outcome

@@ -184,6 +184,13 @@ OPTIONS = (
         "all",
     ),
     Option(
+        "--driftgate-history",
+        "Append one line to this .jsonl file if the run ends with exit code 0: its verdicts, metrics, versions and "
+        "commit.",
+        Decides.RUN,
+        "FILE",
+    ),
+    Option(
         "--driftgate-rebuild",
         "Build every artifact again instead of taking it from the cache.",
         Decides.RUN,

@@ -51,6 +51,7 @@ class Options:
     revision: str | None
     results: Path
     report: bool
+    history: Path | None
     rebuild: bool
     show_texts: bool
     allow_pickle: bool
@@ -117,6 +118,7 @@ def read_options(config: pytest.Config) -> Options:
         revision=values["revision"] or None,
         results=config.invocation_params.dir / values["results"],
         report=_report(values["report"]),
+        history=_under(config, values["history"]),
         rebuild=bool(values["rebuild"]),
         show_texts=bool(values["show_texts"]),
         allow_pickle=bool(values["allow_pickle"]),
