@@ -28,6 +28,9 @@ def report(
             metavar="BEFORE AFTER",
         ),
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Also show the accepted runs in this file, which --driftgate-history writes.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Make a report of runs: one HTML page that opens without a network, and a summary in Markdown.
@@ -47,6 +50,7 @@ def report(
     from driftgate.report.page.runs import find_results, read_run
     from driftgate.report.page.side_by_side import show_comparison, show_side_by_side
     from driftgate.report.page.write import write_report
+    from driftgate.results.history import read_history
 
     if bool(results) == bool(compare):
         raise OptionError("expected RESULTS of runs, or --compare BEFORE AFTER, and not both")
@@ -60,7 +64,9 @@ def report(
     if missing:
         raise OutputError(f"{', '.join(missing)}: expected a folder to write the report to, found none; make it first")
     runs = [read_run(path) for path in find_results(compare or results or [])]
-    made = make_report(runs[1:], show_comparison(*runs)) if compare else make_report(runs, show_side_by_side(runs))
+    accepted = read_history(history) if history else ()
+    common = show_comparison(*runs) if compare else show_side_by_side(runs)
+    made = make_report(runs[1:] if compare else runs, common, history=accepted)
     write_report(made, out, markdown)
     for path in targets:
         typer.echo(for_terminal(f"wrote {path}"), err=True)

@@ -93,4 +93,4 @@ def report_run(run: "DriftgateSession", results: Path) -> str:
 
     shown = run.options.show_texts and run.results.row_ids
     texts = {row: run.corpus.shown_texts[row] for row in run.results.row_ids} if shown else {}
-    return write_run_report(results, texts)
+    return write_run_report(results, texts, run.options.history)

@@ -1,6 +1,7 @@
 """`driftgate report`, and the report of a run of the suites."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import report_documents as documents
 from command_line import run_driftgate
 
 from driftgate.report.page import html
+from driftgate.results.history import append_entry, describe_entry
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +98,30 @@ def test_a_comparison_of_different_encoders_is_refused_by_name(results: Path, tm
 def test_results_or_a_comparison_have_to_be_given(results: Path) -> None:
     assert run_driftgate("report").exit_code == 4
     assert run_driftgate("report", results, "--compare", results, results).exit_code == 4
+
+
+def test_accepted_runs_are_shown_where_their_file_is_given(results: Path, tmp_path: Path) -> None:
+    document = json.loads(results.read_text(encoding="utf-8"))
+    history, page = tmp_path / "history.jsonl", tmp_path / "out.html"
+    for day, commit in ((1, "c0ffee1234"), (2, "<b>|hostile")):
+        document["environment"]["versions"]["torch"] = f"2.{day}"
+        append_entry(history, describe_entry(document, datetime(2026, 3, day, tzinfo=UTC), commit))
+    other = {**document, "encoder": {**document["encoder"], "sha256": "of another encoder"}}
+    append_entry(history, describe_entry(other, datetime(2026, 3, 9, tzinfo=UTC), "feedbee"))
+    done = run_driftgate("report", results, "--out", page, "--history", history)
+    assert done.exit_code == 0, done.stderr
+    text = page.read_text(encoding="utf-8")
+    assert "Accepted runs, oldest first" in text
+    assert "1: 2026-03-01" in text
+    assert "torch 2.1 to 2.2" in text
+    assert "c0ffee1" in text
+    assert "&lt;b&gt;|hos" in text
+    assert "2026-03-09" not in text
+
+
+def test_a_history_that_cannot_be_read_is_refused_by_its_line(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text("[]\n", encoding="utf-8")
+    done = run_driftgate("report", results, "--out", tmp_path / "out.html", "--history", tmp_path / "history.jsonl")
+    assert done.exit_code == 4
+    assert "line 1: expected an accepted run" in done.stderr
+    assert not (tmp_path / "out.html").exists()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,24 @@ from driftgate.report.page.node import Node
 from driftgate.report.page.runs import Run, find_results, read_run, view_run
 from driftgate.report.page.summary import render_markdown
 from driftgate.report.page.write import write_run_report
+from driftgate.results.history import HistoryEntry, describe_entry
 
 Document = dict[str, Any]
 
 
 def run_of(document: Document) -> Run:
     return view_run(Node(json.loads(json.dumps(document)), "results x"), "results.json")
+
+
+def document_entry(document: Document, day: int) -> HistoryEntry:
+    described = describe_entry(document, datetime(2026, 3, day, tzinfo=UTC), "c0ffee")
+    return HistoryEntry(
+        **{
+            name: value
+            for name, value in {**described, "date": datetime.fromisoformat(described["date"])}.items()
+            if name != "schema"
+        }
+    )
 
 
 def page_of(document: Document) -> str:
@@ -252,3 +265,14 @@ def test_a_report_that_cannot_be_written_is_said_and_raises_nothing(tmp_path: Pa
 def test_more_results_than_a_page_can_show_are_refused() -> None:
     with pytest.raises(ResultsError, match="expected 1 to 40 results of runs, found 41"):
         find_results([Path("x")] * 41)
+
+
+def test_accepted_runs_are_drawn_with_their_numbers_beside_them() -> None:
+    document = documents.passing()
+    entries = []
+    for day in (1, 2, 3):
+        document["environment"]["versions"]["torch"] = f"2.{day}"
+        entries.append(document_entry(document, day))
+    page = render_html(make_report([run_of(document)], history=entries))
+    assert '<title id="run-1-history-chart-title' in page
+    assert "torch 2.2 to 2.3" in page[page.index("run-1-history-chart") :]

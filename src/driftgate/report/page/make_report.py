@@ -6,11 +6,13 @@ from pathlib import PurePath
 from driftgate.report.page.answers import answer
 from driftgate.report.page.content import Part, Report, Section
 from driftgate.report.page.drift_sections import show_drift, show_ledgers, show_worst_rows
+from driftgate.report.page.history_section import show_history
 from driftgate.report.page.numbers import count_of, listed
 from driftgate.report.page.quality_sections import show_quality, show_speed
 from driftgate.report.page.run_sections import show_artifacts, show_changes, show_commands, show_environment
 from driftgate.report.page.runs import Run
 from driftgate.report.page.verdict_sections import list_backends, list_bounds, list_failures
+from driftgate.results.history import HistoryEntry
 
 _EXIT_CODES = {0: "passed", 1: "failed", 7: "has not shown enough"}
 
@@ -20,6 +22,7 @@ def make_report(
     common: Sequence[Section] = (),
     notes: Sequence[str] = (),
     texts: Mapping[int, str] | None = None,
+    history: Sequence[HistoryEntry] = (),
 ) -> Report:
     """The report of one run or more.
 
@@ -27,13 +30,14 @@ def make_report(
         common: sections about all runs together.
         notes: sentences about the report itself.
         texts: of rows by number, where they may be shown; of one run only.
+        history: accepted runs of any encoder; each run shows those of its own.
     """
     encoders = list(dict.fromkeys(run.encoder for run in runs))
-    parts = tuple(_part(run, f"run-{number}", texts or {}) for number, run in enumerate(runs, 1))
+    parts = tuple(_part(run, f"run-{number}", texts or {}, history) for number, run in enumerate(runs, 1))
     return Report(listed(encoders), f"driftgate report: {listed(encoders)}", parts, _filled(common), tuple(notes))
 
 
-def _part(run: Run, anchor: str, texts: Mapping[int, str]) -> Part:
+def _part(run: Run, anchor: str, texts: Mapping[int, str], history: Sequence[HistoryEntry]) -> Part:
     sections = (
         list_failures(run, anchor),
         list_backends(run, anchor),
@@ -44,6 +48,7 @@ def _part(run: Run, anchor: str, texts: Mapping[int, str]) -> Part:
         show_drift(run, anchor),
         show_ledgers(run, anchor),
         show_worst_rows(run, anchor, texts),
+        show_history(history, run.encoder_sha256, anchor),
         show_environment(run, anchor),
         show_artifacts(run, anchor),
         show_commands(run, anchor),

@@ -11,6 +11,7 @@ from driftgate.report.page.html import render_html
 from driftgate.report.page.make_report import make_report
 from driftgate.report.page.runs import read_run
 from driftgate.report.page.summary import render_markdown
+from driftgate.results.history import read_history
 
 PAGE, SUMMARY = "report.html", "report.md"
 
@@ -26,19 +27,22 @@ def write_report(report: Report, page: Path | None, summary: Path | None) -> Non
             write_whole(path, render(report))
 
 
-def write_run_report(results: Path, texts: Mapping[int, str]) -> str:
+def write_run_report(results: Path, texts: Mapping[int, str], history: Path | None = None) -> str:
     """Write page and summary beside the results of the run that has just ended, and say so, or why not.
 
     The run has been judged: whatever goes wrong here changes nothing of that, and is said.
 
     Args:
         texts: of rows by number, where they may be shown.
+        history: a file of accepted runs, to be drawn if it is there.
     """
     page = results.with_name(PAGE)
     try:
         # A project may turn warnings into errors, and those of libraries that draw are none of its own.
         with warnings.catch_warnings(action="ignore"):
-            write_report(make_report([read_run(results)], texts=texts), page, results.with_name(SUMMARY))
+            accepted = read_history(history) if history and history.exists() else ()
+            report = make_report([read_run(results)], texts=texts, history=accepted)
+            write_report(report, page, results.with_name(SUMMARY))
     except Exception as error:  # noqa: BLE001
         return f"report not written: {type(error).__name__}: {error}"
     drawn = "" if can_draw() else f", without charts, which take {EXTRA}"
