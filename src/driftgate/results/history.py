@@ -182,8 +182,24 @@ def _read_entry(path: Path, number: int, line: str) -> HistoryEntry:
                 f"history {path}, line {number}: expected objects under encoder, host, versions and backends, found them "
                 f"under {', '.join(objects) or 'none'}"
             )
+        _require_types(fields)
         return HistoryEntry(**{**fields, "date": datetime.fromisoformat(found["date"])})
     except (ValueError, TypeError, KeyError) as error:
         raise ResultsError(
             f"history {path}, line {number}: expected an accepted run as one JSON object ({error})"
         ) from error
+
+
+def _require_types(fields: Mapping[str, Any]) -> None:
+    for name, kind in (("commit", str), ("corpus", dict), ("verdict", str)):
+        if not isinstance(fields[name], kind | None):
+            raise TypeError(f"{name} is {fields[name]!r:.60}")
+    if not all(map(_is_backend, fields["backends"].values())):
+        raise TypeError("a backend is no object with metrics, each an object with a number")
+
+
+def _is_backend(entry: Any) -> bool:
+    metrics = entry.get("metrics") if isinstance(entry, dict) else None
+    return isinstance(metrics, dict) and all(
+        isinstance(metric, dict) and isinstance(metric.get("value"), int | float | None) for metric in metrics.values()
+    )

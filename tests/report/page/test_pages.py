@@ -30,7 +30,7 @@ def run_of(document: Document) -> Run:
 
 
 def document_entry(document: Document, day: int) -> HistoryEntry:
-    described = describe_entry(document, datetime(2026, 3, day, tzinfo=UTC), "c0ffee")
+    described = describe_entry(json.loads(json.dumps(document)), datetime(2026, 3, day, tzinfo=UTC), "c0ffee")
     return HistoryEntry(
         **{
             name: value
