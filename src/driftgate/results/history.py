@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.edges.processes import git_environment, run_git
+from driftgate.edges.spelling import option
 from driftgate.errors import DriftgateError, ResultsError
 from driftgate.files import locked, parse_json, write_whole
 from driftgate.results.results_file import read_results
@@ -74,7 +75,7 @@ def keep_history(path: Path | None, results: Path, project: Path) -> list[str]:
 def _find_commit(folder: Path) -> str | None:
     """What is checked out there; None outside of a repository, without git, or before its first commit."""
     try:
-        found = run_git(folder, "rev-parse", "--verify", "HEAD", environment=git_environment())
+        found = run_git(folder, "rev-parse", "HEAD", environment=git_environment())
     except OSError:
         return None
     return None if found.returncode else found.stdout.strip()
@@ -164,7 +165,7 @@ def read_history(path: Path) -> Sequence[HistoryEntry]:
     try:
         whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     except (OSError, ValueError) as error:
-        raise ResultsError(f"history {path}: cannot be read ({error}); --driftgate-history writes it") from error
+        raise ResultsError(f"history {path}: cannot be read ({error}); {option('history')} writes it") from error
     return [_read_entry(path, number, line) for number, line in enumerate(whole.split("\n") if whole else [], start=1)]
 
 
