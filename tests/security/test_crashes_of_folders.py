@@ -4,6 +4,8 @@ import errno
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,9 +25,14 @@ from driftgate.gate.baseline import BaselineBackend, read_gate_baseline, write_g
 from driftgate.predict.job import run_job
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.publish.layout import fill_folder
+from driftgate.results.history import append_entry, read_history
 
 KINDS = (errno.ENOSPC, errno.EIO, errno.EACCES, "short", "kill")
 ENOUGH = 1000
+EMPTY_RUN: dict[str, Any] = {
+    "date": "2026-03-01T00:00:00+00:00", "encoder": {}, "corpus": None, "host": {}, "versions": {}, "verdict": "pass",
+    "backends": {},
+}  # fmt: skip
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -85,6 +92,33 @@ def test_a_baseline_is_the_old_or_the_new_one_after_a_fault_at_any_step(
             assert seen == {"new"} if kind == "short" else {"old", "new"}  # what is left of a short write is written
             return
     pytest.fail("saving has no end of steps")
+
+
+# A history
+
+
+def add(path: Path, commit: str) -> None:
+    append_entry(path, {"schema": 1, "commit": commit, **EMPTY_RUN})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_history_has_a_line_or_has_it_not_after_a_fault_at_any_step(kind: int | str, tmp_path: Path) -> None:
+    for at in range(1, ENOUGH):
+        folder = tmp_path / "kept"
+        folder.mkdir()
+        add(folder / "history.jsonl", "before")
+        faults = attempt(lambda folder=folder: add(folder / "history.jsonl", "now"), folder, kind, at)
+        commits = [entry.commit for entry in read_history(folder / "history.jsonl")]
+        assert commits in (["before"], ["before", "now"])
+        add(folder / "history.jsonl", "later")
+        assert [entry.commit for entry in read_history(folder / "history.jsonl")] == [*commits, "later"]
+        assert list(files_in(folder)) == ["history.jsonl"]
+        shutil.rmtree(folder)
+        if len(faults.steps) < at:
+            assert commits == ["before", "now"]
+            assert at > 5
+            return
+    pytest.fail("appending has no end of steps")
 
 
 # What is published
@@ -210,3 +244,28 @@ def test_four_jobs_with_one_output_are_one_that_scores_and_three_that_are_refuse
         assert target.read_bytes() == (tmp_path / "whole/out.csv").read_bytes()
         assert len((tmp_path / f"out-{each}.done").read_text(encoding="utf-8").split()) == 1
         assert not [path.name for path in tmp_path.glob(f"out-{each}.csv.*") if path.suffix != ".jsonl"]
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_eight_runs_that_append_to_one_history_all_have_their_line(rounds: int, tmp_path: Path) -> None:
+    for each in range(rounds):
+        path = tmp_path / f"history-{each}.jsonl"
+        race(lambda number, path=path: add(path, str(number)), 8)
+        assert sorted(entry.commit or "" for entry in read_history(path)) == sorted(map(str, range(8)))
+        assert not list(tmp_path.glob("*.torn-*"))
+
+
+@pytest.mark.slow
+def test_sixteen_real_builds_of_one_artifact_are_one(tiny_encoder: Path, tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("driftgate")
+    for each in range(5):
+        environment = {**os.environ, "DRIFTGATE_CACHE": str(tmp_path / f"cache-{each}")}
+        out = [tmp_path / f"out-{each}-{number}" for number in range(16)]
+        team = [
+            subprocess.Popen([script, "build", tiny_encoder, "--backends=onnx-fp32", "--out", one], env=environment)
+            for one in out
+        ]
+        assert [process.wait() for process in team] == [0] * 16
+        first, *others = ((one / "model.onnx").read_bytes() for one in out)
+        assert all(other == first for other in others)
+        assert not list((tmp_path / f"cache-{each}").glob("*.partial*"))

@@ -5,11 +5,13 @@ killing processes. What is not a call of `os` (a file that Python opens by itsel
 """
 
 import builtins
+import fcntl
 import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ class Faults:
 @contextmanager
 def injected(faults: Faults, synced: Callable[[int], None]) -> Iterator[Faults]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", partial(_flock, faults, fcntl.flock))
         for name in CHANGING:
             # Waiting for the disk itself would be most of the time that a run takes.
             real = synced if name == "fsync" else getattr(os, name)
@@ -81,6 +84,14 @@ def injected(faults: Faults, synced: Callable[[int], None]) -> Iterator[Faults]:
         patch.setattr(builtins, "open", _by_descriptor)
         patch.setattr(io, "open", _by_descriptor)
         yield faults
+
+
+def _flock(faults: Faults, real: Callable[[int, int], None], descriptor: int, operation: int) -> None:
+    """A lock can fail. Giving it up cannot, and happens to whoever is killed."""
+    if operation & fcntl.LOCK_UN:
+        real(descriptor, operation)
+    else:
+        faults.step("flock", real, descriptor, operation)
 
 
 _OPEN = open

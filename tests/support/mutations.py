@@ -1,6 +1,7 @@
 """Inputs that are mutated from good ones, and the search for one that a reader neither answers nor refuses."""
 
 import json
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from driftgate.errors import DriftgateError
 
 HANG_SECONDS = 10
+MOST_KIBIBYTES = 2 << 20
 
 VALUES = st.recursive(
     st.none()
@@ -116,5 +118,7 @@ def search(reader: Reader, folder: Path, examples: int) -> int:
             except DriftgateError:
                 refused += 1
 
+    before_kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try_one()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kibibytes < MOST_KIBIBYTES
     return refused
