@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import letter_counter
 import pytest
 from disk_faults import Faults, attempt
 from letter_counter import DOUBLE, open_double
@@ -78,6 +79,31 @@ def test_predict_goes_on_after_a_fault_at_any_step(name: str, kind: int | str, s
         assert found.get(name, expected[name]) == expected[name], f"half an output after step {at}, {faults.steps[-1]}"
         if name not in found or any(".partial" in left or ".journal" in left for left in found):
             score(source, folder / name, resume=True)
+        assert visible(folder) == expected, f"other files after a fault at step {at}, {faults.steps[at - 1]}"
+        shutil.rmtree(folder)
+    pytest.fail("the job has no end of steps")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [errno.ENOSPC, "kill"])
+def test_predict_with_workers_goes_on_after_a_fault_at_any_step(
+    kind: int | str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(letter_counter.__file__).parent))  # for the workers
+    (tmp_path / "expected").mkdir()
+    score(source, tmp_path / "expected/out.csv")
+    expected = visible(tmp_path / "expected")
+    for at in range(1, 1000):
+        folder = tmp_path / "tried"
+        folder.mkdir()
+        faults = attempt(lambda folder=folder: score(source, folder / "out.csv", workers=2), folder, kind, at)
+        if len(faults.steps) < at:
+            assert at > 20
+            return
+        found = visible(folder)
+        assert found.get("out.csv", expected["out.csv"]) == expected["out.csv"]
+        if found != expected:
+            score(source, folder / "out.csv", resume=True)
         assert visible(folder) == expected, f"other files after a fault at step {at}, {faults.steps[at - 1]}"
         shutil.rmtree(folder)
     pytest.fail("the job has no end of steps")
