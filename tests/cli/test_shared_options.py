@@ -13,6 +13,7 @@ OWN = {
     "--backend",
     "--backends",
     "--batch-sizes",
+    "--compare",
     "--corpus",
     "--json",
     "--out",
