@@ -7,7 +7,7 @@ from pathlib import Path
 NEEDED = (
     "driftgate/py.typed",
     "driftgate/cli/main.py",
-    "driftgate/plugin/hooks.py",
+    "driftgate/plugin/entry.py",
     "driftgate/publish/card.md",
     "driftgate/suites/accuracy/bounds.toml",
     "driftgate/suites/accuracy/test_drift.py",

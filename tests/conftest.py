@@ -15,6 +15,9 @@ from driftgate.edges.cache_folder import cache_folder
 pytest_plugins = ["pytester"]
 
 os.environ.pop("DRIFTGATE_DEBUG", None)  # a test that wants stacks sets it
+# Many tests start processes of their own, each of which would otherwise compile this package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 MakeEncoder = Callable[..., Path]
 

@@ -459,6 +459,6 @@ def test_a_profile_of_the_same_name_stays_the_projects_own(tmp_path: Path) -> No
 
 
 def test_the_plugin_alone_does_not_import_hypothesis() -> None:
-    """Every pytest run of every project imports the plugin."""
+    """Projects that only judge have no need of it."""
     code = "import sys, driftgate.plugin.hooks; sys.exit('hypothesis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

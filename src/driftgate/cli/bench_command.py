@@ -16,9 +16,9 @@ from driftgate.bench.measure_bench import Measured, count, measure_bench
 from driftgate.bench.sweep import DEFAULT_ROWS, Sweep, choose_models, prepare_bench
 from driftgate.bench.throughput_files import require_free
 from driftgate.cli import shared_options as shared
-from driftgate.edges.limits import BATCH_SIZE
+from driftgate.edges.limits import BATCH_SIZE, DEFAULT_TOKEN_BUDGET
 from driftgate.errors import CorpusError, OptionError, WorkerError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BatchPlan, BudgetPlan
+from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.embedded import THROUGHPUT_CORPORA, throughput_corpus

@@ -21,9 +21,9 @@ from driftgate.cli.predict_texts import (
     show_alone,
     usual_thresholds,
 )
-from driftgate.edges.limits import TOP_LABELS
+from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET, TOP_LABELS
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET, ArrivalPlan, BudgetPlan
+from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.thresholds import limit_tokens, read_thresholds
 from driftgate.predict.one_score import TextScores, describe_text_scores
 from driftgate.predict.scores import describe, describe_side_by_side

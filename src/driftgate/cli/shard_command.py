@@ -7,8 +7,8 @@ import typer
 
 from driftgate.cli import predict_file_options as file_options
 from driftgate.cli import shared_options as shared
+from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.results.console import Console
 
 PlanFile = Annotated[Path, typer.Argument(help="The plan that `driftgate shard` wrote.", metavar="PLAN")]

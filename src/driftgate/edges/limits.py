@@ -96,6 +96,8 @@ MAX_TOKENS = Limit("max tokens", 1, 1_048_576)
 BATCH_TOKENS = Limit("tokens of a batch", 1, 1_048_576)
 """2,048 rows of 512 tokens."""
 TOKEN_BUDGET = Limit("token budget", 1, 1_048_576)
+DEFAULT_TOKEN_BUDGET = 1024
+"""Tokens of a batch, where nothing else is asked for."""
 GRID_SHAPES = Limit("shapes of a grid", 1, 256)
 """A batch of every shape is kept in memory."""
 GRID_CALLS = Limit("test times", 1, 100_000)

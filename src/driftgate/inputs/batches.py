@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.arrays import IntArray
-from driftgate.edges.limits import BATCH_SIZE, BATCH_TOKENS, SEQUENCE_LENGTH, TOKEN_BUDGET
+from driftgate.edges.limits import BATCH_SIZE, BATCH_TOKENS, DEFAULT_TOKEN_BUDGET, SEQUENCE_LENGTH, TOKEN_BUDGET
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts, load_tokenizer
-
-DEFAULT_TOKEN_BUDGET = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 from driftgate.measure.phases import PROPERTIES
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin import folding_hooks, hookspecs, suite_hooks
+from driftgate.plugin import folding_hooks
 from driftgate.plugin.fixtures import (
     backend,
     backend_spec,
@@ -34,11 +34,9 @@ from driftgate.plugin.fixtures import (
 )
 from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
 from driftgate.plugin.keeping import keep_logits, name_worst_rows, report_run
-from driftgate.plugin.options import SESSION, add_options, read_options, spelled_as_pytest, usage_errors
-from driftgate.plugin.progress import live_hooks
+from driftgate.plugin.options import SESSION, read_options, spelled_as_pytest, usage_errors
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
-from driftgate.plugin.speed import compare_hooks, gate_hooks
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
 from driftgate.plugin.terminal_summary import write_summary
 from driftgate.results.history import keep_history
@@ -60,19 +58,6 @@ _OPT_IN = {
 }
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser)
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    pluginmanager.add_hookspecs(hookspecs)
-    pluginmanager.register(gate_hooks, "driftgate-gate")
-    pluginmanager.register(suite_hooks, "driftgate-suites")
-    pluginmanager.register(folding_hooks, "driftgate-folding")
-    pluginmanager.register(compare_hooks, "driftgate-compare")
-    pluginmanager.register(live_hooks, "driftgate-live")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Before torch is imported: idle OpenMP threads sleep instead of stealing the core from the backend being timed.
@@ -83,12 +68,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker, meaning in _OPT_IN.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}; deselected unless -m names it")
     config.addinivalue_line("markers", "property: tried on generated inputs; --hypothesis-profile says on how many")
-    # Hypothesis loads the profile that its option names after this; it need not be imported for any other.
-    profile = config.getoption("--hypothesis-profile", None)
-    if profile in ("dev", "nightly"):
-        from driftgate.plugin.profiles import register_profile
-
-        register_profile(profile)
     with usage_errors(config):
         options = read_options(config)
         if getattr(config.option, "numprocesses", None) and (options.accuracy_baseline or options.save_predictions):

@@ -1,7 +1,7 @@
 """The table of pytest options: the parser is made of it, and so are the arguments of a build of `git:REF`."""
 
 from driftgate.backends import DEFAULT_BACKENDS
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
+from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET
 from driftgate.plugin.option_record import Decides, Option
 from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 

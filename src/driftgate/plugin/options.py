@@ -65,23 +65,6 @@ class Options:
         CORPUS_ROWS.require(self.corpus_rows)
 
 
-def add_options(parser: pytest.Parser, options: Iterable[Option] = OPTIONS) -> None:
-    """Register options with pytest, each with its ini twin."""
-    group = parser.getgroup(
-        "driftgate", "driftgate: is the optimized classifier still the same model, and still faster?"
-    )
-    for option in options:
-        shown = f"{option.help} (default: {option.default})" if option.default else option.help
-        # argparse fills in help texts with the % operator; pytest's ini help is plain.
-        escaped = shown.replace("%", "%%")
-        if option.is_switch:
-            group.addoption(option.flag, action="store_true", default=None, dest=option.dest, help=escaped)
-            parser.addini(option.ini, option.help, type="bool", default=False)
-        else:
-            group.addoption(option.flag, metavar=option.metavar, default=None, dest=option.dest, help=escaped)
-            parser.addini(option.ini, option.help, type="string", default="")
-
-
 def read_options(config: pytest.Config) -> Options:
     """Command line first, then ini, then the `pytest_driftgate_defaults` hook, then the built-in default.
 

@@ -14,7 +14,7 @@ from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.gate_hooks import GATE
 from driftgate.results.enough import count_enough
 from driftgate.results.unshown import describe_outcome, list_unshown
-from driftgate.suites import FOLDER, PACKAGE, SUITES
+from driftgate.suites import PACKAGE, SUITES, is_package, is_suite, names_suite
 
 # A test that asks for one of these wants a verdict: a metric held to its bound, a graph or folder checked, a cell timed or gated.
 _JUDGING = {"gate", "gate_all", "gate_part", "graph_facts", "integer_products", "shipped", "cell", "speed_verdict"}
@@ -45,14 +45,13 @@ _WORKER_KEY = "driftgate_chosen"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    packages = [name for name in config.args if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+    packages = [name for name in config.args if is_package(name)]
     if packages and not config.option.pyargs:
         raise pytest.UsageError(
             f"{packages[0]}: expected a path, found the name of a Python package; write: pytest --pyargs {packages[0]}"
         )
     given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else ()
-    paths = [config.invocation_params.dir / name.partition("::")[0] for name in given]
-    named = bool(packages) or any(_is_suite(path) or _is_suite(path.parent) for path in paths)
+    named = bool(packages) or any(names_suite(name, config.invocation_params.dir) for name in given)
     config.stash[CHOSEN] = Chosen(named)
     config.stash[_STARTED] = False
     config.stash[_LACK] = False, ""
@@ -61,13 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.args = [name for argument in config.args for name in (suites if argument == PACKAGE else [argument])]
 
 
-def _is_suite(folder: Path) -> bool:
-    return folder.name in SUITES and folder.parent.resolve() == FOLDER.resolve()
-
-
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Give a file of a suite its name in test ids: pytest leaves it out if the file is named alone and lies elsewhere."""
-    if not _is_suite(module_path.parent) or module_path.is_relative_to(parent.config.rootpath):
+    if not is_suite(module_path.parent) or module_path.is_relative_to(parent.config.rootpath):
         return None
     if not parent.session.isinitpath(module_path):
         return None
@@ -84,11 +79,11 @@ def _wants_verdict(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, Any, Any]:
     """Count before anything is deselected, and after everything is."""
     chosen = config.stash[CHOSEN]
-    chosen.collected = sum(_wants_verdict(item) or _is_suite(item.path.parent) for item in items)
+    chosen.collected = sum(_wants_verdict(item) or is_suite(item.path.parent) for item in items)
     chosen.gated = sum("speed_verdicts" in getattr(item, "fixturenames", ()) for item in items)
     outcome = yield
     chosen.judging = sum(map(_wants_verdict, items))
-    chosen.others = sum(_is_suite(item.path.parent) and not _wants_verdict(item) for item in items)
+    chosen.others = sum(is_suite(item.path.parent) and not _wants_verdict(item) for item in items)
     return outcome
 
 

@@ -3,10 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftgate.edges.limits import COMMIT_SECONDS, THRESHOLD, TOKEN_BUDGET, TOP_LABELS, WINDOW_ROWS
+from driftgate.edges.limits import (
+    COMMIT_SECONDS,
+    DEFAULT_TOKEN_BUDGET,
+    THRESHOLD,
+    TOKEN_BUDGET,
+    TOP_LABELS,
+    WINDOW_ROWS,
+)
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
-from driftgate.inputs.batches import DEFAULT_TOKEN_BUDGET
 from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
 from driftgate.predict.output_paths import Paths

@@ -9,10 +9,9 @@ import pytest
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import DriftgateError
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin.options import SESSION, add_options, reported, spelled_as_pytest, usage_errors
+from driftgate.plugin.options import SESSION, reported, spelled_as_pytest, usage_errors
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions
-from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 from driftgate.plugin.speed.gate_options import read_gate_options
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
@@ -22,20 +21,23 @@ if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every 
 GATE: "pytest.StashKey[SpeedGate | None]" = pytest.StashKey()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser, GATE_OPTIONS)
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[GATE] = None
     with usage_errors(config):
         options = read_gate_options(config)
     if options is None:
         return
-    refuse_distortions(config, "--gate" if options.wanted else "--gate-accept")
     from driftgate.plugin.speed.speed_gate import SpeedGate
 
     config.stash[GATE] = SpeedGate(config.stash[SESSION], options)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """By now, whatever distorts times is active."""
+    gate = session.config.stash[GATE]
+    if gate is not None:
+        refuse_distortions(session.config, "--gate" if gate.options.wanted else "--gate-accept")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
