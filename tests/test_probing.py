@@ -12,6 +12,7 @@ from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision, Runtime
 from driftgate.inputs.batches import TokenBatch
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.diagnosis.suspects import Diagnosis
 from driftgate.probing.ask import find_cause
@@ -45,7 +46,8 @@ class Judged:
     """An encoder with its reference and some texts."""
 
     def __init__(self, folder: Path) -> None:
-        self.encoder: Encoder = load_encoder(folder)
+        whole = load_encoder(folder)
+        self.encoder: Encoder = limit_tokens(whole, min(whole.max_tokens, 128))  # long texts take most of the time
         self.tokens: TokenizedTexts = tokenize(self.encoder, TEXTS)
         self.multi_label = self.encoder.problem_type is ProblemType.MULTI_LABEL
         self.reference = open_reference(self.encoder, RunSettings(1))

@@ -16,9 +16,9 @@ from driftgate.errors import DriftgateError, NonFiniteLogitsError
 from driftgate.inputs.batches import TokenBatch, pad_rows
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, FLOAT32_NOISE, account_for, diagnose
+from driftgate.judge.diagnosis.diagnose import COMPLETE_SHARE, FLOAT32_NOISE, LIKELY_SHARE, account_for, diagnose
 from driftgate.judge.diagnosis.suspects import Diagnosis, Probe, Suspect
-from driftgate.probing.wrong_ways import LONGEST, cut_lengths, list_ways, move_padding, with_holes
+from driftgate.probing.wrong_ways import LONGEST, Ask, cut_lengths, list_ways, move_padding, with_holes
 from driftgate.run.backend import Backend
 from driftgate.run.torch_backend import TorchBackend
 
@@ -107,19 +107,50 @@ def find_suspects(
     widths = np.concatenate([batch.attention_mask.sum(axis=1) for batch in batches])
     differs = np.abs(probe.backend - right).mean(axis=1)
     lengths = [length for length in cut_lengths(encoder.max_tokens) if _separates(widths > length, differs)]
-    starts = np.cumsum([0, *(len(batch.rows) for batch in batches)])
     for cause, sentence, ask_wrongly in list_ways(encoder, lengths):
-        answers = right.copy()
-        for start, batch in zip(starts, batches, strict=False):
-            changed = ask_wrongly(batch)
-            if not _alike(changed, batch):
-                answers[start : start + len(batch.rows)] = answer(reference, [changed])
-        yield Suspect(cause, sentence, answers)
-    for cause, sentence, change in _position_faults():
-        with _positions(reference.module, change) as there:
-            found = answer(reference, batches) if there else None
+        found = _imitate(partial(_answer_changed, reference, ask_wrongly), batches, probe)
         if found is not None:
             yield Suspect(cause, sentence, found)
+    for cause, sentence, change in _position_faults():
+        with _positions(reference.module, change) as there:
+            found = _imitate(lambda batch: answer(reference, [batch]), batches, probe) if there else None
+        if found is not None:
+            yield Suspect(cause, sentence, found)
+
+
+def _answer_changed(reference: TorchBackend, ask_wrongly: Ask, batch: TokenBatch) -> FloatArray | None:
+    changed = ask_wrongly(batch)
+    return None if _alike(changed, batch) else answer(reference, [changed])
+
+
+def _imitate(
+    ask: Callable[[TokenBatch], FloatArray | None], batches: Sequence[TokenBatch], probe: Probe
+) -> FloatArray | None:
+    """A suspect's answers to all batches; None as soon as it cannot become likely, whatever it answers to the others.
+
+    What it can account for at most is the projection of the differences on its answers so far, and all of the others. The batches
+    that differ most for their size come first.
+
+    Args:
+        ask: returns None where the suspect asks as the reference is asked.
+    """
+    moved = probe.centred(probe.backend) - probe.centred(probe.reference)
+    ends = np.cumsum([len(batch.rows) for batch in batches])
+    places = [slice(end - len(batch.rows), end) for batch, end in zip(batches, ends, strict=True)]
+    energies = [float((moved[place] ** 2).sum()) for place in places]
+    answers, product, own, left = probe.reference.copy(), 0.0, 0.0, sum(energies)
+    least = LIKELY_SHARE * left
+    for at in sorted(range(len(batches)), key=lambda at: -energies[at] / batches[at].padded_tokens):
+        place = places[at]
+        found = ask(batches[at])
+        if found is not None:
+            answers[place] = found
+        imitated = probe.centred(answers[place]) - probe.centred(probe.reference[place])
+        product, own = product + float((imitated * moved[place]).sum()), own + float((imitated**2).sum())
+        left -= energies[at]
+        if left + (product**2 / own if own else 0.0) < least:
+            return None
+    return answers
 
 
 def _position_faults() -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
