@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from driftgate.strategies import (
@@ -38,7 +38,8 @@ def is_encodable(text: str) -> bool:
 
 
 def examples_of(strategy: st.SearchStrategy, condition: Callable[[object], bool]) -> object:
-    return find(strategy, condition, settings=settings(same_every_time, max_examples=2000))
+    """Any example: it need not be made small."""
+    return find(strategy, condition, settings=settings(same_every_time, max_examples=2000, phases=[Phase.generate]))
 
 
 @pytest.mark.parametrize(

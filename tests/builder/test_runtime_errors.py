@@ -174,7 +174,7 @@ def test_predict_explains_an_opset_that_nobody_reads_yet(tiny_encoder: Path, tmp
     assert_explains(result.stderr.removeprefix("driftgate: "), folder / "model.onnx", "load", "found opset 40")
 
 
-def test_a_build_step_that_the_runtime_refuses_is_explained(encoder: Encoder, empty_cache: Path) -> None:
+def test_a_build_step_that_the_runtime_refuses_is_explained(encoder: Encoder, warm_cache: Path) -> None:
     def replace_by_newer(source: Path, target: Path) -> None:
         save(target, make_model(opset=40))
 
