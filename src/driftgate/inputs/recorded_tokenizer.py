@@ -35,8 +35,8 @@ _PROBES: tuple[str, ...] = (
     "\x00\x07\x1b[0m \ue000 \U0010ffff",
     "[CLS] [SEP] <s> </s> <mask> [MASK] <pad> [UNK] <unk> <|endoftext|>",
     "http://example.org/a?b=c&d=%20 @user #tag 1,234.5e-6 don't I'M",
-    "a" * 300,
-    "word " * 600,
+    "a" * 100,
+    "word " * 60,
 )
 """Texts on which a record must answer as transformers does, besides pairs of them."""
 _PROBE_LIMIT = 12
