@@ -344,7 +344,7 @@ def test_other_projects_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_comparing_without_a_baseline_measures_and_says_so(make_project: Callable[..., Project]) -> None:
-    run = make_project().fresh_pytest("--backends=onnx-fp32", "--benchmark-compare", suites=("benchmarks",))
+    run = make_project().pytest("--backends=onnx-fp32", "--benchmark-compare", suites=("benchmarks",))
     assert run.code == 0, run.output
     assert "nothing to compare yet" in run.output
 
@@ -365,7 +365,7 @@ def test_a_regression_against_the_last_run_fails(make_project: Callable[..., Pro
             name: value / 100 if isinstance(value, float) else value for name, value in bench["stats"].items()
         }
     saved.write_text(json.dumps(baseline), encoding="utf-8")
-    run = project.fresh_pytest(
+    run = project.pytest(
         "--backends=onnx-fp32", "--benchmark-compare", "--benchmark-compare-fail=mean:50%", suites=("benchmarks",)
     )
     assert run.code == 1
