@@ -15,6 +15,9 @@ from driftgate.edges.cache_folder import cache_folder
 pytest_plugins = ["pytester"]
 
 os.environ.pop("DRIFTGATE_DEBUG", None)  # a test that wants stacks sets it
+# A test's own run of pytest is no worker of the run around it.
+for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+    os.environ.pop(name, None)
 # Many tests start processes of their own, each of which would otherwise compile this package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

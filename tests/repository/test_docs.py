@@ -70,7 +70,8 @@ def test_the_readme_is_short_and_begins_with_what_can_be_run_as_it_is() -> None:
     first, second = [fence.content for fence in list_fences(README) if fence.language in SHELLS][:2]
     assert "pip install" in first
     assert "pytest accuracy benchmarks" in first
-    assert second == ".venv/bin/pytest\n"
+    assert second.endswith("&& .venv/bin/pytest tests -n auto\n")
+    assert second.strip().partition("&& ")[2] in (REPOSITORY / ".ci/run").read_text(encoding="utf-8")
 
 
 def test_the_picture_needs_nothing_from_elsewhere() -> None:
