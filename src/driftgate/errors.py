@@ -78,6 +78,10 @@ class PushError(DriftgateError):
     """The hub does not take what was published."""
 
 
+class PullRequestError(DriftgateError):
+    """The host of a pull request cannot be reached, or does not take a comment."""
+
+
 class SequenceTooLongError(DriftgateError):
     """A batch is longer than the encoder has positions."""
 

@@ -6,11 +6,14 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.assertion.rewrite import AssertionRewritingHook
+
+from driftgate.results.schemas.schema_check import require_schema
 
 _REPOSITORY = Path(__file__).parents[2]
 _SUITES = {"accuracy", "benchmarks", "conftest"}
@@ -56,8 +59,11 @@ def copy_suite(folder: Path, suite: str, *tests: str) -> None:
 
 
 def read_results(folder: Path) -> Any:
-    """The results that a run in `folder` left."""
-    return json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    """The results that a run in `folder` left, which keep to their schema."""
+    found = json.loads((folder / ".driftgate/results.json").read_text(encoding="utf-8"))
+    if find_spec("jsonschema"):
+        require_schema(found, "results", str(folder))
+    return found
 
 
 def gate_verdicts(folder: Path) -> dict[str, str]:

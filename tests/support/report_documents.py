@@ -125,15 +125,39 @@ def document(
             "usable_cores": 2,
             "providers": ["CPUExecutionProvider"],
         },
-        "options": {"threads": 2, "backends": list(backends)},
-        "encoder": {"name": "emotions", "sha256": "e" * 64, "labels": list(labels)},
-        "corpus": {"name": "comments", "rows": 1517, "sha256": "c" * 64, "pinned": None, "pairs": False},
+        "options": {
+            "threads": 2,
+            "device": "cpu",
+            "batch_sizes": [1, 8, 32],
+            "token_budget": 1024,
+            "sample_rows": 32,
+            "backends": list(backends),
+        },
+        "encoder": {
+            "name": "emotions",
+            "sha256": "e" * 64,
+            "labels": list(labels),
+            "problem_type": "multi_label_classification",
+            "problem_type_inferred": False,
+            "thresholds": None,
+            "revision": None,
+            "max_tokens": 512,
+        },
+        "corpus": {
+            "name": "comments",
+            "rows": 1517,
+            "sha256": "c" * 64,
+            "pinned": None,
+            "pairs": False,
+            "drawn_from": None,
+        },
         "arguments": ["accuracy", "--ledger"],
         "exit_code": exit_code,
         "verdict": verdict,
         "backends": {"reference": backend(0.0, "pass", labels), **backends},
         "violations": [],
         "row_ids": {"3": "line 4", "5": "line 6"},
+        "time": {},
     }
 
 
@@ -147,15 +171,11 @@ def failing() -> dict[str, Any]:
     found["backends"]["onnx-scaled"]["diagnosis"] = {"sentence": "perhaps the weights of some layer"}
     before = copy.deepcopy(found["environment"])
     before["versions"]["onnxruntime"] = "1.30.0"
-    found["gate"] = {
-        "rule": {"detect": 0.1, "tolerance": 0.02, "alpha": 0.01, "beta": 0.05},
-        "cells": [
-            cell("onnx-fp32-b1", "onnx-fp32", "PASS", 0.001),
-            cell("onnx-scaled-b1", "onnx-scaled", "REGRESSION", 0.31),
-        ],
-        "notes": ["onnxruntime: baseline 1.30.0, now 1.31.1"],
-        "baseline": {"environment": before},
-    }
+    cells = [
+        cell("onnx-fp32-b1", "onnx-fp32", "PASS", 0.001),
+        cell("onnx-scaled-b1", "onnx-scaled", "REGRESSION", 0.31),
+    ]
+    found["gate"] = gate(cells, {"environment": before}, "onnxruntime: baseline 1.30.0, now 1.31.1")
     return found
 
 
@@ -163,12 +183,7 @@ def not_shown() -> dict[str, Any]:
     """Too few rows for a verdict, and a machine that could not measure."""
     found = document({"onnx-fp32": backend(9e-4, "not-shown")}, "not-shown", 7)
     undecided = cell("onnx-fp32-b1", "onnx-fp32", "NOT MEASURABLE", None)
-    found["gate"] = {
-        "rule": {"detect": 0.1, "tolerance": 0.02},
-        "cells": [undecided],
-        "notes": [],
-        "baseline": {"x": 1},
-    }
+    found["gate"] = gate([undecided], {"x": 1})
     return found
 
 
@@ -203,6 +218,22 @@ def hostile() -> dict[str, Any]:
         entry["diagnosis"] = {"sentence": HOSTILE[6]}
         entry["slices"] = {name: {"rows": 4, "mean_of_largest": 1e-3, "flips": 0} for name in HOSTILE}
     return found
+
+
+def gate(cells: list[dict[str, Any]], baseline: dict[str, Any], *notes: str) -> dict[str, Any]:
+    """What the speed gate says of a run."""
+    return {
+        "schema": 2,
+        "rule": {"detect": 0.1, "tolerance": 0.02, "alpha": 0.01, "beta": 0.05},
+        "seconds": 10.0,
+        "budget_seconds": 600.0,
+        "seed": 0,
+        "work_limit": None,
+        "cells": cells,
+        "notes": list(notes),
+        "environment": {},
+        "baseline": baseline,
+    }
 
 
 def cell(name: str, of: str, verdict: str, slowdown: float | None) -> dict[str, Any]:

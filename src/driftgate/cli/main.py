@@ -61,6 +61,7 @@ HOMES = {
     "grid": "grid_command",
     "plot": "plot_command",
     "report": "report_command",
+    "comment": "comment_command",
     "doctor": "doctor_command",
 }
 """Modules of the commands, in the order of the help."""

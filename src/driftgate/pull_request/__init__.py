@@ -1,0 +1,1 @@
+"""What a pull request is told: a comment, a step summary, annotations of broken bounds."""
