@@ -5,9 +5,10 @@ lower limit is beyond it, at a level divided over all metrics that the run gates
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 
 from driftgate.errors import BoundsError
 from driftgate.judge.confidence.levels import Limits, rows_needed
@@ -20,7 +21,7 @@ class Bound:
 
     Args:
         key: the class or backend it is for. `metric`: what it limits.
-        reason: why this number. `set_on`: when.
+        reason: why this number. `set_on`: when. `file`: where it stands; None for a bound that was not read from a file.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Bound:
     at_most: bool
     reason: str
     set_on: date
+    file: Path | None = field(default=None, compare=False)
 
     def holds(self, value: float) -> bool:
         """Whether `value` keeps the bound; NaN never does."""

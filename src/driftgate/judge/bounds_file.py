@@ -88,7 +88,7 @@ def _read_entry(path: Path, key: str, metric: str, entry: object) -> Bound:
     if not str(entry.get("reason", "")).strip() or not isinstance(entry.get("set_on"), date):
         raise BoundsError(f"{where}: every bound needs a reason and a date: set_on = 2026-01-31")
     reason = " ".join(str(entry["reason"]).split())
-    return Bound(key, metric, limit, rules[0] == "at_most", reason, entry["set_on"])
+    return Bound(key, metric, limit, rules[0] == "at_most", reason, entry["set_on"], path)
 
 
 def _read_limit(where: str, metric: str, rule: str, limit: object) -> float:

@@ -16,6 +16,7 @@ from driftgate.judge.parts import Part
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.options import SESSION, reported
 from driftgate.plugin.session import DriftgateSession
+from driftgate.pull_request.junit import list_properties
 from driftgate.results.accuracy_baseline import AccuracyBaseline
 from driftgate.results.record import Results
 from driftgate.results.unshown import explain_unshown
@@ -146,7 +147,7 @@ def gate(driftgate: DriftgateSession, built: Built, request: pytest.FixtureReque
 
     def hold(values: Mapping[str, float], detail: str = "") -> None:
         __tracebackhide__ = True
-        _require(driftgate, _hold(driftgate, request, built, values), detail)
+        _require(driftgate, request, _hold(driftgate, request, built, values), detail)
 
     return hold
 
@@ -159,7 +160,7 @@ def gate_all(driftgate: DriftgateSession, request: pytest.FixtureRequest) -> Gat
         __tracebackhide__ = True
         specs = [spec for spec in driftgate.options.backends if spec.name in values_by_backend]
         held = [_hold(driftgate, request, driftgate.built(spec), values_by_backend[spec.name]) for spec in specs]
-        _require(driftgate, [verdict for verdicts in held for verdict in verdicts])
+        _require(driftgate, request, [verdict for verdicts in held for verdict in verdicts])
 
     return hold
 
@@ -182,7 +183,7 @@ def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pyte
             needs = " and ".join(sorted({part.needs for part in parts if part.needs}))
             reason = lacking() if lacking else f"corpus {driftgate.corpus.name} has no {needs}"
             pytest.skip(f"{judgement.backend}: not judged: {reason}")
-        _require(driftgate, verdicts, detail)
+        _require(driftgate, request, verdicts, detail)
 
     return hold
 
@@ -204,11 +205,15 @@ def _hold(
 
 
 def _require(
-    driftgate: DriftgateSession, verdicts: Sequence[MetricVerdict], detail: str | Callable[[], str] = ""
+    driftgate: DriftgateSession,
+    request: pytest.FixtureRequest,
+    verdicts: Sequence[MetricVerdict],
+    detail: str | Callable[[], str] = "",
 ) -> None:
     """Keep the verdicts; fail where one of them is a failure, and skip where one is not shown."""
     __tracebackhide__ = True
     driftgate.results.add_verdicts(verdicts)
+    request.node.user_properties.extend(found for verdict in verdicts for found in list_properties(verdict))
     failures = [verdict for verdict in verdicts if verdict.verdict is Outcome.FAIL]
     if failures:
         where = f"encoder {driftgate.encoder.name}, corpus {driftgate.corpus.name} ({len(driftgate.corpus)} rows)"

@@ -6,6 +6,7 @@ from driftgate.edges.escape import for_terminal
 from driftgate.plugin.folding_hooks import FAILURES
 from driftgate.plugin.options import SESSION
 from driftgate.plugin.suite_hooks import list_notes
+from driftgate.pull_request.annotations import annotate, is_wanted
 from driftgate.report.run_time import describe_time
 from driftgate.report.terminal import render_table
 from driftgate.report.verdict_lines import FAIL, PASS, list_verdicts
@@ -29,6 +30,10 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
     terminal.write(render_ledgers(run.results, width))
     if run.results.time:
         for line in describe_time(run.results.time, width, brief=not verbose):
+            terminal.write_line(line)
+    if is_wanted():
+        verdicts = [verdict for entry in run.results.backends.values() for verdict in entry.verdicts]
+        for line in annotate(verdicts, config.rootpath):
             terminal.write_line(line)
     for line in list_notes(run, brief=bool(failures.by_backend) and not verbose):
         terminal.write_line(for_terminal(line))

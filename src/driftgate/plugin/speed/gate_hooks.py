@@ -13,6 +13,7 @@ from driftgate.plugin.options import SESSION, reported, spelled_as_pytest, usage
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.compare_hooks import COMPARED, refuse_distortions
 from driftgate.plugin.speed.gate_options import read_gate_options
+from driftgate.pull_request.junit import list_cell_properties
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
     from driftgate.gate.verdicts import CellVerdict
@@ -123,7 +124,9 @@ def speed_verdict(speed_verdicts: "dict[str, CellVerdict]", request: pytest.Fixt
     """The verdict on one cell of backend x plan."""
     gate = request.config.stash[GATE]
     assert gate is not None  # noqa: S101 - else its fixture has skipped
-    return GatedCell(speed_verdicts[request.param.id], gate)
+    found = speed_verdicts[request.param.id]
+    request.node.user_properties.extend(list_cell_properties(found))
+    return GatedCell(found, gate)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
