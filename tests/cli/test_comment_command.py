@@ -1,6 +1,9 @@
 """`driftgate comment`: from the files of a run to a pull request."""
 
 import json
+import subprocess
+import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,8 @@ import pytest
 import report_documents as documents
 from command_line import run_driftgate
 from fake_github import fake_github
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 pytest.importorskip("jsonschema", reason="jsonschema is not installed; the extra github brings it")
 
@@ -105,3 +110,24 @@ def test_a_repository_is_named_by_owner_and_name(
     done = run_driftgate("comment", write(tmp_path, documents.passing()), "--post", f"--repository={repository}")
     assert done.exit_code == 4
     assert "expected OWNER/NAME" in done.stderr
+
+
+def test_no_more_is_imported_than_the_workflow_installs(tmp_path: Path) -> None:
+    """examples/pull-request/comment.yml installs these by name, for the whole of driftgate would take minutes."""
+    others = sorted(
+        {canonicalize_name(Requirement(line).name) for line in requires("driftgate") or () if "extra ==" not in line}
+        - {"markupsafe", "numpy", "typer", "rich"}
+    )
+    modules = {
+        module
+        for module, names in packages_distributions().items()
+        if not set(map(canonicalize_name, names)).isdisjoint(others)
+    }
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({sorted(modules)!r}))\n"  # None: whoever imports it gets an error
+        f"from driftgate.cli.main import app\napp(['comment', {str(write(tmp_path, documents.failing()))!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "torch" in modules

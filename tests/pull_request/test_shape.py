@@ -110,3 +110,7 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path: Path, content: bytes | N
         path.write_bytes(content)
     with pytest.raises(ResultsError, match=words):
         read_summary(path)
+
+
+def test_versions_to_install_are_those_that_a_registry_has() -> None:
+    assert "torch==2.13.0 " in summarize(documents.passing())

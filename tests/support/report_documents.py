@@ -118,7 +118,7 @@ def document(
         "environment": {
             "python": "3.11.7",
             "platform": "Linux",
-            "versions": {"driftgate": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.31.1"},
+            "versions": {"driftgate": "0.1.0", "torch": "2.13.0+cpu", "onnxruntime": "1.31.1"},
             "cpu": "Some Processor",
             "instruction_sets": ["avx2"],
             "cores": 2,

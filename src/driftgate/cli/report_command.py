@@ -21,6 +21,10 @@ def report(
     markdown: Annotated[
         Path | None, typer.Option(help="Also write a summary in Markdown, without charts.", metavar="FILE")
     ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="Also write the metrics as OpenMetrics has them, rounded, for GitLab.", metavar="FILE"),
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -46,7 +50,9 @@ def report(
 
     `driftgate report --compare before/results.json after/results.json --out changes.html`
     """
+    from driftgate.files import write_whole
     from driftgate.report.page.make_report import make_report
+    from driftgate.report.page.open_metrics import render_metrics
     from driftgate.report.page.runs import find_results, read_run
     from driftgate.report.page.side_by_side import show_comparison, show_side_by_side
     from driftgate.report.page.write import write_report
@@ -54,9 +60,9 @@ def report(
 
     if bool(results) == bool(compare):
         raise OptionError("expected RESULTS of runs, or --compare BEFORE AFTER, and not both")
-    targets = [path for path in (out, markdown) if path]
+    targets = [path for path in (out, markdown, metrics) if path]
     if len(set(targets)) < len(targets):
-        raise OptionError(f"--markdown {markdown}: expected another file than that of --out")
+        raise OptionError("--out, --markdown and --metrics: expected different files, found one twice")
     there = [str(path) for path in targets if path.exists()]
     if there and not overwrite:
         raise ResultsError(f"{', '.join(there)}: there already; choose another name or add --overwrite")
@@ -68,5 +74,7 @@ def report(
     common = show_comparison(*runs) if compare else show_side_by_side(runs)
     made = make_report(runs[1:] if compare else runs, common, history=accepted)
     write_report(made, out, markdown)
+    if metrics:
+        write_whole(metrics, render_metrics(runs))
     for path in targets:
         typer.echo(for_terminal(f"wrote {path}"), err=True)

@@ -25,7 +25,7 @@ from driftgate.inputs.model_folder import own_files
 from driftgate.measure.remote import start_worker
 
 # Of that commit's ini file: what it asks of the whole suite has nothing to do with a build.
-_UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_baseline_python=")
+_UNSET = ("addopts=", "driftgate_gate=false", "driftgate_gate_baseline_python=", "driftgate_report=none")
 _PACKAGE = Path("src/driftgate/__init__.py")
 _TEST_NAME = "test_driftgate_builds_its_baseline.py"
 _TEST = """\

@@ -50,7 +50,9 @@ def test_files_that_exist_are_kept_unless_they_are_to_be_replaced(results: Path,
     [
         pytest.param(["absent.json"], "absent.json: no such file", id="no-such-file"),
         pytest.param(["{results}", "--out", "{results}/x/report.html"], "expected a folder", id="no-folder"),
-        pytest.param(["{results}", "--out", "a.html", "--markdown", "a.html"], "expected another file", id="one-file"),
+        pytest.param(
+            ["{results}", "--out", "a.html", "--markdown", "a.html"], "expected different files", id="one-file"
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused(results: Path, arguments: list[str], said: str) -> None:

@@ -78,7 +78,8 @@ def show_artifacts(run: Run, anchor: str) -> Section:
 def show_commands(run: Run, anchor: str) -> Section:
     """What to type to see the same."""
     versions = run.node.at("environment", "versions").items()
-    pins = [f"{name}=={version.text()}" for name, version in versions.items() if name in _PINNED]
+    # A local version, such as 2.13.0+cpu, is in no package registry.
+    pins = [f"{name}=={version.text().partition('+')[0]}" for name, version in versions.items() if name in _PINNED]
     arguments = run.node.at("arguments").texts()
     commands = []
     if pins:
