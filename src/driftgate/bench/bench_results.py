@@ -170,7 +170,7 @@ def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]
             f"{np.median(speeds):.1f} [{speeds.min():.1f}, {speeds.max():.1f}]",
             f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "-",
         )
-    yield render(table, width, 100)
+    yield render(table, width)
     if any(run.oversubscribed(throughput.configuration) for throughput in mine):
         yield f"* more threads than the {cores} cores of the machine, so that they take turns\n"
     if any(len(throughput.blocks) < MIN_BLOCKS for throughput in mine):

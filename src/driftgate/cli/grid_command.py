@@ -89,7 +89,7 @@ def _write(rows: Sequence[GridRow], out: Path | None, console: Console) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / DETAILS, render_grid_csv(rows))
     write_whole(out / SUMMARY, render_grid_summary(rows))
-    typer.echo(render(grid_table(rows), 0), nl=False)
+    typer.echo(render(grid_table(rows), Console().width), nl=False)
     console.print(f"wrote {out / DETAILS} and {out / SUMMARY}", soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from driftgate.bench.compare_runs import best_table, read_results, require_basel
 from driftgate.bench.plots import draw_batch_sizes, draw_best, require_format, save_figure
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import ResultsError
+from driftgate.results.console import Console
 from driftgate.results.tables import render
 
 
@@ -77,7 +78,7 @@ def plot(
         for path in paths:
             save_figure(figure, path)
             typer.echo(for_terminal(f"wrote {path}"), err=True)
-    typer.echo(render(best_table(series, baseline), 0), nl=False)
+    typer.echo(render(best_table(series, baseline), Console().width), nl=False)
 
 
 def _target(path: Path, corpus: str, *, several: bool) -> Path:

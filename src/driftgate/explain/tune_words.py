@@ -16,11 +16,11 @@ def render_front(found: Tuned, width: int) -> str:
         "time [least, most]",
     )
     headings = ("products", "searched", "drift", "rows with a flip", "flips", "time", "size")
-    table = make_table("", headings, "bounds", title=title)
+    table = make_table("verdict", "recipe", headings, title=title)
     for number, judged in enumerate(found.front):
         name = "as it is" if not judged.candidate.forms else f"recipe {number}"
         mark = " *" if judged is found.chosen else ""
-        table.add_row(f"{name}{mark}", *_cells(judged))
+        table.add_row("-" if judged.verdict is None else str(judged.verdict), f"{name}{mark}", *_cells(judged))
     return render(table, width) + "".join(f"{line}\n" for line in say(found))
 
 
@@ -63,5 +63,4 @@ def _cells(judged: Judged) -> list[str]:
         str(judged.flips),
         f"{time.median:.2f} [{time.low:.2f}, {time.high:.2f}]",
         f"{candidate.size_ratio:.2f}",
-        "-" if judged.verdict is None else str(judged.verdict),
     ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from rich.table import Table
+
 from driftgate.explain.explanation import Effect, Explanation, ModuleFinding, ProductFinding
 from driftgate.results.console import plain
 from driftgate.results.tables import make_table, render
@@ -14,12 +16,16 @@ _WEIGHTS_SHOWN = 5e-3
 def render_explanation(found: Explanation, width: int) -> str:
     """The sentences, and the tables of modules, products and rows."""
     lines = "".join(f"{line}\n" for line in say(found))
-    tables = [
+    return lines + "".join(render(table, width) for table in list_tables(found))
+
+
+def list_tables(found: Explanation) -> list[Table]:
+    """Of modules, and of products and rows where there are any."""
+    return [
         _modules(found),
         *([_products(found)] if found.products else []),
         *([_rows(found)] if found.worst_rows else []),
     ]
-    return lines + "".join(render(table, width) for table in tables)
 
 
 def say(found: Explanation) -> list[str]:
@@ -120,7 +126,7 @@ def _number(count: int) -> str:
     return words[count] if count < len(words) else str(count)
 
 
-def _modules(found: Explanation) -> object:
+def _modules(found: Explanation) -> Table:
     headings = ("share", "error", "cosine", "own", "inherited", "restored", "flips", "alone")
     title = plain(
         f"{found.backend}: modules; share: of the squares of what each makes alone",
@@ -152,7 +158,7 @@ def _effect(effect: Effect | None) -> list[str]:
     return ["-", "-"] if effect is None else [f"{effect.drift:.4f}", str(effect.flips)]
 
 
-def _products(found: Explanation) -> object:
+def _products(found: Explanation) -> Table:
     title = plain("products of the worst modules; weights: how far those in force are from the encoder's")
     table = make_table("product", ("share", "weights", "outliers", "restored", "flips", "alone"), title=title)
     for product in found.products:
@@ -171,7 +177,7 @@ def _outlier_cell(product: ProductFinding) -> str:
     return f"{product.outlier_channels}/{product.channels}" if product.channels else "-"
 
 
-def _rows(found: Explanation) -> object:
+def _rows(found: Explanation) -> Table:
     title = plain(
         "rows that moved most; removed: share of it that goes if this module is exact; tokens: positions of the largest errors"
     )

@@ -73,8 +73,8 @@ class GateReport:
 _HEADINGS = ("cell", "verdict", "work", "slowdown", "interval", "rounds", "pairs", "baseline ms", "candidate ms", "why")
 _WORDS = ("verdict", "why")
 _TIMES = ("pairs", "baseline ms", "candidate ms")
-_LEAST, _WIDE = 80, 120
-"""Columns of a terminal: no table is narrower than the first, and times are shown from the second on."""
+_WIDE = 120
+"""Columns of a terminal from which on times are shown."""
 
 
 def render_gate(report: GateReport, width: int) -> str:
@@ -87,10 +87,10 @@ def render_gate(report: GateReport, width: int) -> str:
         if (width >= _WIDE or heading not in _TIMES) and any(row[heading] not in ("-", "") for row in rows)
     ]
     columns = ([heading] if heading not in ("cell", *_WORDS) else heading for heading in shown)
-    made = make_table(*columns, title=_promise(report), wrapped=("cell", "why"))
+    made = make_table(*columns, title=_promise(report))
     for row in rows:
         made.add_row(*(row[heading] for heading in shown))
-    return render(made, width, least=_LEAST) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
+    return render(made, width) + "".join(f"{for_terminal(note)}\n" for note in _sentences(report))
 
 
 def render_markdown(report: GateReport) -> str:

@@ -23,8 +23,9 @@ from driftgate.results.tables import make_table, render
 WEIGHTS, NAIVE = "torch weights", "naive export"
 
 _FOOTNOTE = (
-    "ratios are to the parameters in float32, and to the naive export, which is torch.onnx.export without its search for\n"
-    "equal weights, as some exporters work; it is measured and deleted. graph: nodes and names, without weights.\n"
+    "Ratios are to the parameters in float32, and to the naive export, which is\n"
+    "torch.onnx.export without its search for equal weights, as some exporters work;\n"
+    "it is measured and deleted. graph: nodes and names, without weights.\n"
 )
 
 
@@ -103,7 +104,7 @@ def render_sizes(sizes: Sizes, width: int) -> str:
         ratios = [f"{form['ratio_to_parameters']:.2f}", f"{form['ratio_to_naive']:.2f}"]
         whole.add_row(form["name"], _megabytes(form["size_bytes"]), *ratios)
         parts.add_row(form["name"], *map(_megabytes, (*form["parts"].values(), form["graph_bytes"])))
-    return render(whole, width, 100) + render(parts, width, 100) + _FOOTNOTE
+    return render(whole, width) + render(parts, width) + _FOOTNOTE
 
 
 def _megabytes(size: int) -> str:

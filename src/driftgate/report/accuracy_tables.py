@@ -10,10 +10,9 @@ from driftgate.judge.parts import FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURAC
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render
 
-_WIDTH = 190
-_METRIC_WIDTH, _COLUMN_WIDTH = 45, 30
 _CLAIMS = (
-    "accuracy: the whole label set is right; precision, recall, F1: means over labels; "
+    f"almost identical: no loss of accuracy or F1 beyond {MARGIN}; accuracy: the whole label set is right; "
+    "precision, recall, F1: means over labels; "
     "detectable: the smallest F1 loss found with 80% power"
 )
 
@@ -21,13 +20,14 @@ _CLAIMS = (
 def render_claims(results: Results, width: int) -> str:
     """What model cards claim, for every backend and decision policy, and whether "almost identical" holds; "" if unlabelled."""
     numbers = ["accuracy", "precision", "recall", "F1", "F1 loss [90%]", "detectable"]
-    table = make_table("backend", "decisions", numbers, f"almost identical (+-{MARGIN})", title=_CLAIMS)
+    table = make_table("almost identical", "backend", "decisions", numbers, title=_CLAIMS)
     for name, entry in results.sides().items():
         for policy, both in (entry.measured.get(QUALITY) or {}).items():
             own = both.backend
             figures = (own.subset_accuracy, own.macro_precision, own.macro_recall, own.macro_f1)
-            table.add_row(name, policy, *(f"{figure:.4f}" for figure in figures), *_loss_cells(entry, policy))
-    return render(table, max(width, _WIDTH)) if table.row_count else ""
+            verdict, *loss = _loss_cells(entry, policy)
+            table.add_row(verdict, name, policy, *(f"{figure:.4f}" for figure in figures), *loss)
+    return render(table, width) if table.row_count else ""
 
 
 def _loss_cells(entry: BackendResults, policy: str) -> list[str]:
@@ -36,7 +36,7 @@ def _loss_cells(entry: BackendResults, policy: str) -> list[str]:
         return ["-", "-", "-"]
     macro = losses[policy]["macro_f1"]
     loss = f"{macro.loss:+.4f} [{macro.low:+.4f}, {macro.high:+.4f}]"
-    return [loss, f"{macro.detectable:.4f}", judge_equivalence(rows[policy], losses[policy])]
+    return [judge_equivalence(rows[policy], losses[policy]), loss, f"{macro.detectable:.4f}"]
 
 
 def render_details(results: Results, width: int) -> str:
@@ -51,7 +51,7 @@ def render_details(results: Results, width: int) -> str:
             cells = ("-" if (value := found.get(policy)) is None else metric.show(value) for found in values)
             table.add_row(f"{metric.label} {policy}".rstrip(), *cells)
     notes = "".join(f"{note}\n" for name, entry in shown.items() for note in _notes(name, entry))
-    return render(table, max(width, _WIDTH, _METRIC_WIDTH + _COLUMN_WIDTH * len(shown))) + notes
+    return render(table, width) + notes
 
 
 def _has_metrics(entry: BackendResults) -> bool:

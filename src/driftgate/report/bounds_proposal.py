@@ -9,8 +9,6 @@ from driftgate.files import write_whole
 from driftgate.judge.proposed_bounds import Proposal
 from driftgate.results.tables import make_table, render
 
-_MIN_WIDTH = 120
-
 
 def require_new(path: Path) -> None:
     """Before minutes of building.
@@ -52,13 +50,13 @@ def write_bounds(proposals: Sequence[Proposal], path: Path, where: str) -> None:
 def render_proposal(proposal: Proposal, width: int) -> str:
     """What the bounds of one backend are, which of them catch which fault, and what is left to the shipped ones."""
     title = f"{proposal.backend}: bounds, and the faults they catch"
-    table = make_table("bound", ["at most", *proposal.caught], title=title, wrapped=proposal.caught)
+    table = make_table("bound", ["at most", *proposal.caught], title=title)
     for bound in proposal.bounds:
         marks = ("caught" if bound.metric in metrics else "-" for metrics in proposal.caught.values())
         table.add_row(bound.metric, f"{bound.limit:g}", *marks)
     table.add_section()
     table.add_row("shipped bounds that catch it", "", *(str(count) for count in proposal.caught_before.values()))
-    lines = [render(table, max(width, _MIN_WIDTH))]
+    lines = [render(table, width)]
     lines += [
         f"{proposal.backend}: {metric}: no bound proposed, the shipped one stays; it takes "
         + (f"about {rows:,} rows\n" if rows else "other rows\n")

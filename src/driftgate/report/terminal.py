@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none 
     from driftgate.judge.drift import Drift
 
 _ACCURACY = ("MB", "drift", "max", "flips", "micro-F1", "macro-F1")
-_LEAST = 80
 _LABELS_SHOWN = 5
+_TEXT_SHOWN = 60
 _POLICY = POLICIES[0]
 
 
@@ -37,7 +37,7 @@ def render_table(
     accuracy = _accuracy_table(results, sides, words)
     corpora = dict.fromkeys(corpus for entry in sides.values() for corpus in entry.throughput)
     tables = [*([accuracy] if accuracy else []), *(_speed_table(sides, words, corpus) for corpus in corpora)]
-    return "".join(render(table, width, least=_LEAST) for table in tables)
+    return "".join(render(table, width) for table in tables)
 
 
 def _accuracy_table(results: Results, sides: Mapping[str, BackendResults], words: Mapping[str, str]) -> Table | None:
@@ -46,7 +46,7 @@ def _accuracy_table(results: Results, sides: Mapping[str, BackendResults], words
     if not shown:
         return None
     columns = [_ACCURACY[at] for at in shown]
-    table = make_table("verdict", "backend", columns, title=_title(results), wrapped=("backend",))
+    table = make_table("verdict", "backend", columns, title=_title(results))
     for name, row in cells.items():
         table.add_row(words[name], name, *(row[at] for at in shown))
     return table
@@ -56,7 +56,7 @@ def _speed_table(sides: Mapping[str, BackendResults], words: Mapping[str, str], 
     plans = list(dict.fromkeys(plan for entry in sides.values() for plan in entry.throughput.get(corpus, {})))
     ratios = ["x torch [min, max]"] if any(_ratio(entry, corpus) != "-" for entry in sides.values()) else []
     title = f"texts/s on {corpus!r} by batch plan" + ("; x torch: budget plan, side by side" if ratios else "")
-    table = make_table("verdict", "backend", [*plans, *ratios], title=title, wrapped=("backend",))
+    table = make_table("verdict", "backend", [*plans, *ratios], title=title)
     for name, entry in sides.items():
         if timed := entry.throughput.get(corpus):
             speeds = [_number(timed[plan].texts_per_second if plan in timed else None, ".0f") for plan in plans]
@@ -97,16 +97,20 @@ def _number(value: float | None, form: str) -> str:
 def render_worst_rows(
     drift: "Drift", labels: Sequence[str], row_ids: Sequence[str], texts: Sequence[str] | None
 ) -> str:
-    """The rows that moved most, with the labels that moved most in each; texts only where they may be shown."""
+    """The rows with the largest drift, with the labels that changed most in each; texts only where they may be shown."""
     moves = f"the {_LABELS_SHOWN} labels with the largest changes: reference -> backend"
-    table = make_table("row", "largest", moves, title="rows with the largest drift", wrapped=(moves,))
+    table = make_table("row", "largest", moves, title="rows with the largest drift")
     if texts is not None:
-        table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
+        table.add_column("text", overflow="fold")
     for worst in drift.worst:
         moved = sorted(
             zip(labels, worst.reference, worst.backend, strict=True), key=lambda item: -abs(item[1] - item[2])
         )
         cells = ", ".join(f"{label} {before:.4f} -> {after:.4f}" for label, before, after in moved[:_LABELS_SHOWN])
-        shown = [] if texts is None else [texts[worst.row]]
+        shown = [] if texts is None else [_cut(texts[worst.row])]
         table.add_row(row_ids[worst.row], f"{worst.max_abs_drift:.6f}", cells, *shown)
-    return render(table, 160)
+    return render(table, 100)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else f"{text[: _TEXT_SHOWN - 1]}…"

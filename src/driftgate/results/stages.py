@@ -10,8 +10,6 @@ from driftgate.results.console import plain
 from driftgate.results.record import Results
 from driftgate.results.tables import make_table, render
 
-_LEAST = 80
-
 
 @dataclass(frozen=True, slots=True)
 class Distance:
@@ -53,7 +51,7 @@ class Stage:
 def render_ledgers(results: Results, width: int) -> str:
     """Two tables a backend, of distances and of decisions; then who has none and why; "" where no ledger was asked for."""
     tables = [
-        render(table, width, least=_LEAST)
+        render(table, width)
         for name, entry in results.backends.items()
         if entry.stages
         for table in (_distances(name, entry.stages), _decisions(entry.stages))
@@ -76,7 +74,7 @@ def _distances(backend: str, stages: Sequence[Stage]) -> Table:
         "ONNX Runtime optimizes every file again when it loads it, so optimize-basic may change next to nothing.",
     )
     numbers = ("rows", "MB", "drift", "max", "logit", "added drift", "added max", "added logit")
-    table = make_table("stage", numbers, title=title, wrapped=("stage", *numbers))
+    table = make_table("stage", numbers, title=title)
     for stage in stages:
         table.add_row(
             stage.name,
@@ -92,7 +90,7 @@ def _decisions(stages: Sequence[Stage]) -> Table:
     policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
     numbers = (*(f"flips {policy}" for policy in policies), *(f"macro-F1 {policy}" for policy in judged))
     title = "flips, and the change of macro-F1, against torch float32"
-    table = make_table("stage", numbers, title=title, wrapped=("stage", *numbers))
+    table = make_table("stage", numbers, title=title)
     for stage in stages:
         flips = (f"{stage.flips[policy]}/{stage.decisions}" for policy in policies)
         table.add_row(stage.name, *flips, *(f"{stage.macro_f1_change[policy]:+.4f}" for policy in judged))

@@ -14,7 +14,6 @@ from driftgate.results.tables import make_table, render
 from driftgate.verify.closeness import Closeness, Tolerance
 
 _DIGEST_SHOWN = 12
-_LEAST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def render_verification(result: Verification, width: int) -> str:
             *(_line(f"{name}: tensors matched to {matched}") for name, matched in _group_by_match(result.sets)),
         ]
     lines = [f"FAILED {failure}" for failure in result.failures] or [_verified(result)]
-    shown = "".join(render(part, width, least=_LEAST) for part in parts)
+    shown = "".join(render(part, width) for part in parts)
     return shown + "\n".join(map(for_terminal, lines)) + "\n"
 
 
@@ -153,7 +152,7 @@ def _verified(result: Verification) -> str:
 
 def _facts_table(result: Verification) -> Table:
     headings = ("verdict", "fact", "found", "stated", "stated by")
-    table = make_table(*headings, wrapped=headings)
+    table = make_table(*headings)
     verdicts = {True: "holds", False: "DIFFERS", None: "not stated"}
     others = Counter(check.by for check in result.facts if _is_of_another_file(check))
     for check in result.facts:
@@ -176,7 +175,7 @@ def _short(text: str) -> str:
 
 def _sets_table(result: Verification) -> Table:
     numbers = ("shape", "max abs", "max rel", "beyond")
-    table = make_table("verdict", "set", "output", numbers, wrapped=("verdict", "set", "output", *numbers))
+    table = make_table("verdict", "set", "output", numbers)
     for check in result.sets:
         if check.problem:
             table.add_row(f"FAILED: {check.problem}", check.name, "", "", "", "", "")
