@@ -4,7 +4,8 @@ Collected with `--driftgate-pair-column`. The first part runs no model: referenc
 comparison of the two would show a second text that is never read. For each property of the second part there is a fault that it
 finds: `tests/support/pair_faults.py`.
 
-That answers do not depend on padding, order and batch mates is asked of pairs in `test_invariance.py`: its corpus rows are pairs.
+That answers do not depend on padding, order and the other texts of a batch is tested on pairs in
+`test_invariance.py`: its corpus rows are pairs.
 """
 
 from dataclasses import replace

@@ -128,7 +128,7 @@ class Assessor:
         return self._logits[spec.name]
 
     def diagnose(self, spec: BackendSpec) -> Diagnosis:
-        """The likely cause of a failure: both sides are asked again, about the rows that moved most and others."""
+        """The likely cause of a failure: both sides are asked again, about the rows with the largest drift and others."""
         from driftgate.probing.ask import find_cause
 
         self._announce(f"{spec.name}: looking for the cause")
@@ -172,7 +172,7 @@ class Assessor:
         return answers, left_out
 
     def _vary(self, backend: Backend) -> dict[str, list[Logits]]:
-        """Answers to the same rows beside other batch mates, and with other padding."""
+        """Answers to the same rows in batches with other rows, and with other padding."""
         from driftgate.run.backend import answer_in_random_batches, answer_with_padding
 
         mates = self.tokens.take(spread_sample(self.tokens, NOISE_ROWS))

@@ -21,7 +21,7 @@ class Precision(StrEnum):
     INT8_DYNAMIC = "int8-dynamic"
     INT8_STATIC = "int8-static"
     INT8_ROWWISE = "int8-rowwise"
-    """Activations scaled token by token: answers do not depend on batch mates."""
+    """Activations scaled token by token: answers do not depend on the other texts of the batch."""
     INT4_BLOCKWISE = "int4-blockwise"
     """Weights stored as 4-bit integers, with a scale (and perhaps a zero point) for each block of 16 to 256 of them
     (ONNX Runtime's `MatMulNBits`); activations in float32 or float16. What transformers.js calls q4 and q4f16."""
@@ -77,7 +77,7 @@ class Invariance(StrEnum):
     DUPLICATES = "duplicates"
     """Equal rows of one batch answer equally."""
     COMPOSITION = "composition"
-    """Alone, with other batch mates, or under another batch plan."""
+    """Alone, with other rows in the batch, or under another batch plan."""
     PADDING = "padding"
     """More padding after the text."""
     PADDING_SIDE = "padding-side"

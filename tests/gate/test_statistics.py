@@ -146,11 +146,11 @@ NAMES = [f"b{backend}-{cell}" for backend in range(BACKENDS) for cell in range(C
 
 
 def simulate(generator: np.random.Generator, noise: Noise, slowdown: float, slow_cells: int) -> TimedRun:
-    """Rounds of 20 cells; the first `slow_cells` of them are slower. Sides change slots by a coin for each pair."""
+    """Rounds of 20 cells; the first `slow_cells` of them are slower. Sides change slots at random for each pair."""
     calls = noise(generator, (len(NAMES), ROUNDS * PAIRS, 2))
     if noise is not lucky_loads:  # there a slot is a load
-        coin = generator.random(calls.shape[:-1]) < 0.5
-        calls = np.where(coin[..., None], calls, calls[..., ::-1])
+        swapped = generator.random(calls.shape[:-1]) < 0.5
+        calls = np.where(swapped[..., None], calls, calls[..., ::-1])
     ratios = np.median((calls[..., 1] - calls[..., 0]).reshape(len(NAMES), ROUNDS, PAIRS), axis=-1)
     ratios[:slow_cells] += math.log1p(slowdown)
     rounds = [dict(zip(NAMES, of_round, strict=True)) for of_round in ratios.T.tolist()]

@@ -1,4 +1,4 @@
-"""Noise of batch mates and padding, and error in units of float32's own."""
+"""Noise by batch composition and padding, and error in units of float32's own."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def drifts_with_calls(batch: TokenBatch, honest: Ask) -> Logits:
 
 
 def depends_on_the_place(batch: TokenBatch, honest: Ask) -> Logits:
-    """By less than dynamic INT8 may depend on batch mates: the same mates in another order tell."""
+    """By less than dynamic INT8 may depend on the other texts of the batch: the same mates in another order tell."""
     places = np.arange(len(batch.rows))[:, None] % 2
     return Logits(honest(batch) + np.float32(0.1) * places)
 
@@ -134,8 +134,8 @@ class _Faulty:
         return lambda: self._answer(batch, lambda asked: self._honest.prepare(asked)())
 
 
-# Drift from the reference is free in class `checkpoint`, and batch mates may move dynamic INT8 far: what agrees with the
-# reference is not held to its invariances there.
+# Drift from the reference is free in class `checkpoint`, and other texts of a batch may move dynamic INT8 far: what agrees with
+# the reference is not held to its invariances there.
 _FREE = Precision.CHECKPOINT
 FAULTS = (
     Fault(drifts_with_calls, "repeated_batches_get_the_same_answers", ("segments_of_zeros_are_the_same_as_none",)),

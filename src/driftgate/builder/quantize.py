@@ -23,7 +23,8 @@ def quantize_dynamic_per_channel(source: Path, target: Path, *, recipe: Mapping[
     which ONNX Runtime stores unsigned.
 
     Signed weights run 1.9 times faster than unsigned ones where the processor has VNNI; scales per channel
-    cost no speed. Activations get one scale for the whole batch: answers depend on batch mates (onnxruntime #10111).
+    cost no speed. Activations get one scale for the whole batch: answers depend on the other texts of the batch
+    (onnxruntime #10111).
 
     Args:
         recipe: products and tables that stay in float32 or float16, by the path of their module.
@@ -61,8 +62,9 @@ def quantize_static(source: Path, target: Path, calibration: Calibration) -> Map
     """ONNX Runtime's static INT8: activation ranges fixed by calibration, in QuantizeLinear and DequantizeLinear pairs.
 
     Products with constant matrices only, signed weights with a scale for each output channel; embedding tables with one for
-    each entry. Answers do not depend on batch mates, but texts unlike the calibration rows are cut off at the ranges seen
-    there. Ranges that lose the least information (entropy) cost less drift than the greatest values, and than percentiles.
+    each entry. Answers do not depend on the other texts of the batch, but texts unlike the calibration rows are cut off at
+    the ranges seen there. Ranges that lose the least information (entropy) cost less drift
+    than the greatest values, and than percentiles.
 
     Returns:
         the rows that were watched, and how ranges were taken from them.

@@ -40,9 +40,9 @@ def explain(
 ) -> None:
     """Say which modules and products the drift of a backend comes from, and on which rows and tokens it is largest.
 
-    Activations of the file are compared with torch's at every module. Then modules, and products in the worst of them, are made
-    exact one by one, and left as they are one by one, on the 60 rows that moved most and 60 others. Products of published files
-    are recognized by their weights. Rows are named by id; no texts are shown.
+    Activations of the file are compared with torch's at every module. Then modules, and products in the worst of
+    them, are made exact one by one, and left as they are one by one, on the 60 rows with the largest drift
+    and 60 others. Products of published files are recognized by their weights. Rows are named by id; no texts are shown.
 
     Examples:
 

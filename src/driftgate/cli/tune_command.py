@@ -82,7 +82,7 @@ def tune(
     """Search which products of a quantized backend to keep in float, or in another form, and write that as a recipe.
 
     Products are ranked by the drift that each makes alone. Then they change their form one by one, and each candidate is built,
-    asked on one half of the rows, and timed beside the backend as it is. The recipes that no other beats in both drift and cost
+    asked on one half of the rows, and timed against the backend as it is. The recipes that no other beats in both drift and cost
     are judged on the other half and printed. With a target, the least costly one that reaches it is written; without, the one
     with the least drift at the cost allowed. The recipe is used as `onnx-int8+recipe.toml` wherever a backend is named.
 

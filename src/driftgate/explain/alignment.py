@@ -1,4 +1,4 @@
-"""Activations of a graph beside the reference's: in rows or by text, with a constant still to be added or without."""
+"""Activations of a graph compared with the reference's: in rows or by text, with a constant still to be added or without."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

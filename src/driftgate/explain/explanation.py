@@ -74,7 +74,7 @@ class ProductFinding:
 
 @dataclass(frozen=True, slots=True)
 class RowFinding:
-    """One of the rows that moved most.
+    """One of the rows with the largest drift.
 
     Args:
         row: its id in the corpus. `drift`: its largest |probability difference|.

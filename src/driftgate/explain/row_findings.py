@@ -1,4 +1,4 @@
-"""The rows that moved most: which module each owes it to, and which tokens."""
+"""The rows with the largest drift: which module each owes it to, and which tokens."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ _TOKENS = 3
 def explain_rows(
     as_is: Trial, restored: Mapping[str, Trial], calls: tuple[Call, ...], rows: Sequence[int], corpus: Corpus
 ) -> tuple[RowFinding, ...]:
-    """The rows of the sample that moved most, with the module that each owes most of it to.
+    """The rows of the sample with the largest drift, with the module that each owes most of it to.
 
     Args:
         restored: answers if a module alone is exact, by module.

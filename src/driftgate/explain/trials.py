@@ -27,7 +27,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledRows:
-    """The rows that moved most, and others drawn at random; together they estimate the mean over the corpus.
+    """The rows with the largest drift, and others drawn at random; together they estimate the mean over the corpus.
 
     Args:
         rows: of the corpus. `weights`: what each stands for, summing to 1, float64, (those rows,).

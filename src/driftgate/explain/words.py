@@ -37,7 +37,7 @@ def say(found: Explanation) -> list[str]:
     )
     if found.sampled_rows < found.rows:
         lines.append(
-            f"Modules and products were exchanged on {found.sampled_rows} rows, those that moved most and others drawn at "
+            f"Modules and products were exchanged on {found.sampled_rows} rows, those with the largest drift and others drawn at "
             f"random, which estimate a drift of {found.sampled.drift:.4f}."
         )
     return lines
@@ -179,7 +179,8 @@ def _outlier_cell(product: ProductFinding) -> str:
 
 def _rows(found: Explanation) -> Table:
     title = plain(
-        "rows that moved most; removed: share of it that goes if this module is exact; tokens: positions of the largest errors"
+        "rows with the largest drift; removed: share of it that goes if this module is exact;",
+        "tokens: positions of the largest errors",
     )
     table = make_table("row", ("drift",), "module", ("removed",), "tokens", title=title)
     for row in found.worst_rows:

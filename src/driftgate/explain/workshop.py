@@ -1,4 +1,4 @@
-"""Candidates of a search for a recipe: built, asked on some rows, and timed beside the backend as it is."""
+"""Candidates of a search for a recipe: built, asked on some rows, and timed against the backend as it is."""
 
 import tempfile
 from collections import defaultdict

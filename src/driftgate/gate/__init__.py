@@ -1,1 +1,1 @@
-"""The speed gate: is every artifact as fast as the one of the last accepted run, timed again beside it?"""
+"""The speed gate: is every artifact as fast as the one of the last accepted run, timed again in the same session?"""

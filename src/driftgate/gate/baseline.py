@@ -1,4 +1,4 @@
-"""The speed gate's baseline: the artifacts of one accepted run, to be timed again beside later ones.
+"""The speed gate's baseline: the artifacts of one accepted run, to be timed again with later ones.
 
 A folder: `baseline.json` says what was accepted; `artifacts/SHA256/` holds each model under the digest of its files, and
 `tokenizer/SHA256/` the tokenizer. `baseline.json` is replaced last, in one step, and what only the old one named is removed

@@ -33,7 +33,7 @@ class Contest:
     Args:
         baseline, candidate: the i-th call of a cell does the same work on both sides.
         cells: how the calls of each are timed, by cell id.
-        control: one of the baseline's cells, on which two further loads of the baseline are timed beside each other.
+        control: one of the baseline's cells, on which two further loads of the baseline are timed against each other.
     """
 
     backend: str
@@ -190,7 +190,7 @@ def _time_match(
 ) -> _Match:
     """Load both sides anew and time every cell's pairs.
 
-    Sides are told apart only by `names`, which the coin decides: all else is the same whichever sits where.
+    Sides are told apart only by `names`, which the random draw decides: all else is the same whichever sits where.
     """
     loads = {"baseline": contest.baseline, "candidate": contest.baseline if is_control else contest.candidate}
     names = ("candidate", "baseline") if toss(generator) else ("baseline", "candidate")

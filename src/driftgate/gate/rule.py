@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     """What the gate says of a cell."""
 
     PASS = "PASS"  # noqa: S105
-    """Timed beside its baseline: a slowdown of `detect` is ruled out."""
+    """Timed against its baseline: a slowdown of `detect` is ruled out."""
     REGRESSION = "REGRESSION"
     """Slower than its baseline by more than `tolerance`, as far as can be told by half of `detect` or more."""
     NOT_MEASURABLE = "NOT MEASURABLE"

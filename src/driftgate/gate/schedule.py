@@ -1,7 +1,7 @@
-"""The order of one match: planned for two seats, before a coin says which side takes which.
+"""The order of one match: planned for two seats, before a random draw says which side takes which.
 
 Seats may differ in whatever they like: one is loaded first, one follows the other in more turns. The side that takes a seat is
-drawn by a fair coin when everything else is planned, so that for equal sides the sign of the match's log ratio is that coin,
+drawn at random, even odds, when everything else is planned: for equal sides the sign of the match's log ratio is that draw,
 given all else that happened: the theorem of `sequential` needs no more. Pairs are balanced besides, which costs nothing and
 keeps a penalty on the second turn out of the median.
 """

@@ -1,7 +1,7 @@
 """An always-valid test of how much slower a cell is: look after every round, stop when you like, and the error rate still holds.
 
-A round is one fresh load of both sides; its log ratio x is log(candidate time / baseline time). A coin decides which side takes
-which place in a plan that is drawn before (`schedule`). So for equal sides x is as likely as -x given all that went before,
+A round is one fresh load of both sides; its log ratio x is log(candidate time / baseline time). A random draw decides which side
+takes which place in a plan that is drawn before (`schedule`). So for equal sides x is as likely as -x given all that went before,
 whatever drift, autocorrelation, heavy tails or luck of a load the machine has; and for a candidate that is slower by theta, as
 a log ratio, and exchangeable otherwise, theta + y is as likely as theta - y.
 

@@ -26,7 +26,7 @@ def slice_rows(
     Args:
         encoder: names the labels.
         corpus: whose rows; `tokens` are its own.
-        batches: all batches of the run's plan; how much of a row is padding depends on its batch mates.
+        batches: all batches of the run's plan; how much of a row is padding depends on the other rows of its batch.
     """
     lengths = tokens.lengths
     truncated = np.array(tokens.truncated)

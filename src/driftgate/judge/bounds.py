@@ -67,7 +67,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricVerdict:
-    """A metric of a backend beside its bound.
+    """A metric of a backend and its bound.
 
     Args:
         metric: its name in the registry, or in a suite of one's own. `policy`: the decision policy, "" where none plays a part.

@@ -30,7 +30,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class WorstRow:
-    """One of the rows that moved most: its probabilities by label, both sides, float64."""
+    """One of the rows with the largest drift: its probabilities by label, both sides, float64."""
 
     row: int
     max_abs_drift: float
@@ -55,7 +55,7 @@ class Drift:
         max_abs_logit: largest |logit difference|; |Δp| <= |Δz| / 4 under a sigmoid.
         rms_logit: root mean square logit difference.
         relative_logit_error: see `squared_relative_errors`; None where the reference gives all rows the same logits.
-        worst: the rows that moved most, worst first.
+        worst: the rows with the largest drift, worst first.
     """
 
     rows: int

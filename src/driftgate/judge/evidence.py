@@ -40,7 +40,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One backend's answers beside the reference's.
+    """One backend's answers and the reference's.
 
     What costs time to find is given as a function, which remembers what it found.
 

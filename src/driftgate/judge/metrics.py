@@ -57,7 +57,7 @@ _QUALITY = {
     "subset_accuracy": ("subset accuracy", SCORE),
     "mcc": ("Matthews correlation", CORRELATION),
 }
-_CAUSES = {"batch": "random batch mates", "padding": "padding up to the encoder's limit"}
+_CAUSES = {"batch": "random other texts in the batch", "padding": "padding up to the encoder's limit"}
 
 
 # fmt: off

@@ -1,4 +1,4 @@
-"""How much answers depend on batch mates and padding, and error in units of float32's own noise, with float64 as the arbiter."""
+"""How much answers depend on batch composition and padding; and error in units of float32's own noise, measured by float64."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ Gate = Callable[..., None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """A backend's answers on the corpus beside the reference's: logits, float32, (rows, labels)."""
+    """A backend's answers on the corpus and the reference's: logits, float32, (rows, labels)."""
 
     backend: str
     reference: Logits
@@ -90,7 +90,7 @@ def built(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backe
 
 @pytest.fixture(scope="session")
 def predictions(driftgate: DriftgateSession, backend_spec: BackendSpec, backend: Backend) -> Predictions:  # noqa: ARG001
-    """The backend's logits on the corpus beside the reference's, computed once a session."""
+    """The backend's logits on the corpus and the reference's, computed once a session."""
     with reported(), driftgate.announce():
         return Predictions(
             backend_spec.name,

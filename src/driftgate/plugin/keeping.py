@@ -47,7 +47,7 @@ def describe_header(run: "DriftgateSession") -> Header:
 
 
 def name_worst_rows(run: "DriftgateSession") -> dict[int, str]:
-    """Where the rows that moved most stand in the corpus, by number."""
+    """Where the rows with the largest drift stand in the corpus, by number."""
     drifts = [drift for entry in run.results.backends.values() if (drift := entry.measured.get(DRIFT))]
     return {worst.row: run.corpus.row_ids[worst.row] for drift in drifts for worst in drift.worst}
 

@@ -1,4 +1,4 @@
-"""What artifacts are put to before they are published: texts to be judged on, bounds, timing beside torch; what is said of it."""
+"""What artifacts are put to before they are published: texts to be judged on, bounds, timing against torch; and the results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

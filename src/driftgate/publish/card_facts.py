@@ -56,7 +56,7 @@ class JudgedOn:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Speed beside torch, in alternating blocks of one process.
+    """Speed relative to torch, in alternating blocks of one process.
 
     Args:
         rows: texts in each block, of `corpus`.

@@ -153,7 +153,7 @@ class Results:
     time: "RunTime | None" = None
     """Where the time of the run went; of the processes of pytest-xdist together."""
     row_ids: dict[int, str] = field(default_factory=dict)
-    """Where the rows that moved most stand in the corpus, such as "line 7", by number."""
+    """Where the rows with the largest drift stand in the corpus, such as "line 7", by number."""
 
     def verdict(self, not_shown: NotShown = NotShown.DRIFT) -> Outcome:
         """The worst of the backends that were judged."""

@@ -105,7 +105,7 @@ PADDING = (0, 1, 7, 64)
 
 
 def answer_in_random_batches(backend: Backend, tokens: TokenizedTexts, seed: int = 0) -> list[Logits]:
-    """Logits of every row, once for each of `BATCH_SIZES`, with batch mates drawn again each time."""
+    """Logits of every row, once for each of `BATCH_SIZES`, with the rows of each batch drawn again each time."""
     generator = np.random.default_rng(seed)
     answers = []
     for size in BATCH_SIZES:

@@ -1,4 +1,4 @@
-"""Row-wise INT8: the same bits whatever stands beside or behind a text, on every family."""
+"""Row-wise INT8: the same bits whatever other texts or padding its batch has, on every family."""
 
 import shutil
 from pathlib import Path

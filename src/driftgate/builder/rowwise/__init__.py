@@ -1,8 +1,8 @@
 """INT8 that does not depend on its batch: every token has a quantization scale of its own.
 
-ONNX Runtime's dynamic quantization takes one scale over a whole batch, so a text's answer moves with its batch mates and its
-padding (onnxruntime #10111). Here a row of activations (one token) is scaled by its own largest value, weights have a scale for
-each output, and embedding tables one for each entry. Everything is made of operators that stock ONNX Runtime has:
+ONNX Runtime's dynamic quantization takes one scale over a whole batch, so a text's answer changes with the other texts of its
+batch and its padding (onnxruntime #10111). Here a row of activations (one token) is scaled by its own largest value, weights
+have a scale for each output, and embedding tables one for each entry. All of it is made of stock operators of ONNX Runtime:
 
     scale = max|row| / 127            ReduceMax
     q = round(row / scale) + 128      QuantizeLinear along axis 0, uint8

@@ -93,7 +93,7 @@ def _best(scored: Sequence[tuple[float, Suspect]]) -> Diagnosis | None:
 
 
 def _by_group(probe: Probe) -> Diagnosis | None:
-    """What differs only where a text is padded, stands beside others, or is long."""
+    """What differs only where a text is padded, shares a batch, or is long."""
     alone, together = probe.rms("alone"), probe.rms("together")
     quiet = max(alone, 1e-12)
     if together > _DISTINCT * quiet:

@@ -1,4 +1,4 @@
-"""How far a run is: a line each half minute in a log, the share beside what is being done on a terminal."""
+"""How far a run is: a line each half minute in a log, the share next to what is being done on a terminal."""
 
 import time
 

@@ -39,7 +39,7 @@ def gated_cells(session: DriftgateSession) -> list[CellSpec]:
 
 
 class SpeedGate:
-    """Times this run's artifacts beside the baseline's, once, when the first gated test asks."""
+    """Times this run's artifacts against the baseline's, once, when the first gated test asks."""
 
     def __init__(self, session: DriftgateSession, options: GateOptions) -> None:
         self.options = options

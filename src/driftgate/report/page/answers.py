@@ -114,7 +114,7 @@ def _fast(run: Run) -> Answer:
             for backend in run.backends
             if (ratio := best_ratio(backend)) is not None and backend.name != "torch"
         ]
-        beside = f" Beside torch in the same session, speed was: {listed(ratios)}." if ratios else ""
+        beside = f" Speed relative to torch in the same session: {listed(ratios)}." if ratios else ""
         return Answer(FAST, NOT_JUDGED, f"The speed gate did not run (pytest benchmarks --gate).{beside}")
     slower = [cell for cell in cells if cell.verdict in _SLOWER]
     undecided = [cell for cell in cells if cell.verdict == _UNDECIDED]

@@ -1,4 +1,4 @@
-"""The sections on drift: by text, by label, by part of the corpus, by stage of the build, and the rows that moved most."""
+"""The sections on drift: by text, by label, by part of the corpus, by stage of the build, and the rows with the largest drift."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -176,7 +176,7 @@ def _ledger(name: str, stages: Sequence[Node], anchor: str) -> Figure:
 
 
 def show_worst_rows(run: Run, anchor: str, texts: Mapping[int, str]) -> Section:
-    """The rows that moved most, by id.
+    """The rows with the largest drift, by id.
 
     Args:
         texts: of rows by number, where they may be shown.
@@ -193,15 +193,20 @@ def show_worst_rows(run: Run, anchor: str, texts: Mapping[int, str]) -> Section:
             name = ids.text(str(number)) or f"row {number}"
             cells = (name, short(entry.number("max_abs_drift")), _moves(run.labels, entry))
             rows.append((*cells, texts[number]) if number in texts else cells)
-        columns = ("row", "largest", "the labels that moved most, reference to backend", *(["text"] if texts else []))
-        table = Table(f"The rows of {backend.name} that moved most", columns, tuple(rows), frozenset({0, 2, 3}))
+        columns = (
+            "row",
+            "largest",
+            "the labels with the largest changes, reference to backend",
+            *(["text"] if texts else []),
+        )
+        table = Table(f"The rows of {backend.name} with the largest drift", columns, tuple(rows), frozenset({0, 2, 3}))
         figures.append(Figure(f"{anchor}-rows-{place}", f"Rows of {backend.name}", table))
     withheld = (
         "Rows are named by their position in the corpus; pytest --driftgate-show-texts adds their texts to this page."
     )
     sentence = "" if texts else withheld
     return Section(
-        f"{anchor}-rows", "Rows that moved most", (sentence,) if figures and sentence else (), tuple(figures)
+        f"{anchor}-rows", "Rows with the largest drift", (sentence,) if figures and sentence else (), tuple(figures)
     )
 
 
