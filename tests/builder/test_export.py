@@ -15,9 +15,8 @@ from driftgate.builder.build import build_artifact
 from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
-from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, load_inlined
+from driftgate.onnx_graph.functions import ATTENTION, DOMAIN, fuse_layers, load_inlined
 from driftgate.onnx_graph.graph import MICROSOFT
-from driftgate.onnx_graph.lower import fuse_layers
 from driftgate.onnx_graph.node_names import narrow_masks
 
 

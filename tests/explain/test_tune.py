@@ -11,8 +11,7 @@ from command_line import run_driftgate
 
 from driftgate.backends import REGISTRY
 from driftgate.errors import CorpusError
-from driftgate.explain.halves import Halves
-from driftgate.explain.ranking import rank_products
+from driftgate.explain.ranking import Halves, rank_products
 from driftgate.explain.tune import Cost, Limits, find_front
 from driftgate.explain.tune_words import render_front
 from driftgate.explain.tuned import Target, Tuned, tune

@@ -25,7 +25,7 @@ from driftgate.judge.metric_types import PROBABILITY, Metric, once
 from driftgate.judge.metrics import BOUNDED, METRICS
 from driftgate.judge.movement import measure_movement
 from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, MOVEMENT, OF_A_CORPUS, PARTS
-from driftgate.report.accuracy_tables import render_details
+from driftgate.report.terminal import render_details
 from driftgate.results.record import Results
 
 ROOT = Path(__file__).parents[2]

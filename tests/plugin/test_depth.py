@@ -19,9 +19,9 @@ def test_verbose_runs_print_every_metric(make_project: Callable[..., Project]) -
 
 def test_the_claims_of_model_cards_are_printed_with_their_interval(make_project: Callable[..., Project]) -> None:
     run = make_project().pytest("--backends=onnx-fp32", "-v")
-    assert "almost identical (+-0.01)" in run.output
-    (line,) = [line for line in run.output.splitlines() if line.split()[:3] == ["onnx-fp32", "at", "0.5"]]
-    assert "not shown: subset_accuracy" in line  # six rows without a flip prove little
+    assert "almost identical: no loss of accuracy or F1 beyond 0.01" in run.output
+    verdicts = [line for line in run.output.splitlines() if line.split()[:2] == ["not", "shown:"]]
+    assert any("onnx-fp32" in line for line in verdicts)  # six rows without a flip prove little
 
 
 def test_another_checkpoint_is_judged_by_quality_not_by_drift(

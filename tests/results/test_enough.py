@@ -6,7 +6,7 @@ from datetime import date
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
 from driftgate.judge.confidence.counted_limits import proportion_limits
 from driftgate.judge.confidence.levels import DRIFT_ROWS, Levels, exact_limits
-from driftgate.results.enough import count_enough
+from driftgate.results.unshown import count_enough
 
 BOUND = Bound("fp32", "flip_rate", 0.02, True, "a test", date(2026, 1, 31))
 

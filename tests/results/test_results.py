@@ -26,10 +26,9 @@ from driftgate.judge.quality import measure_quality
 from driftgate.measure.timings import Ratio
 from driftgate.report.terminal import render_table, render_worst_rows
 from driftgate.report.verdict_lines import list_verdicts
-from driftgate.results.environment import Environment, describe_environment
+from driftgate.results.environment import EncoderFacts, Environment, Header, RunOptions, describe_environment
 from driftgate.results.record import About, CellThroughput, Results
 from driftgate.results.results_file import FILE_NAME, SCHEMA, describe_results, read_results, write_results
-from driftgate.results.run_header import EncoderFacts, Header, RunOptions
 from driftgate.results.unshown import list_unshown
 
 LABELS = ("joy", "anger")

@@ -23,7 +23,7 @@ from driftgate.builder.quantize import (
 )
 from driftgate.builder.rowwise.nodes import quantize_rowwise
 from driftgate.errors import BuildError
-from driftgate.onnx_graph.lower import fuse_layers
+from driftgate.onnx_graph.functions import fuse_layers
 
 _AXES_AS_INPUT = 18
 """The opset whose ReduceMax takes its axes as an input."""

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from driftgate.bench.bench_results import FILE_NAME, ThroughputRun, render_run, result_names, write_run
-from driftgate.bench.describe import describe_bench, name_device
-from driftgate.bench.measure_bench import Measured, count, measure_bench
+from driftgate.bench.measure_bench import Measured, count, describe_bench, measure_bench, name_device
 from driftgate.bench.sweep import DEFAULT_ROWS, Sweep, choose_models, prepare_bench
 from driftgate.bench.throughput_files import require_free
 from driftgate.cli import shared_options as shared

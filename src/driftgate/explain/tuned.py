@@ -8,8 +8,7 @@ from pathlib import Path
 
 from driftgate.assessor import assess
 from driftgate.backends import BackendSpec
-from driftgate.explain.halves import Halves
-from driftgate.explain.ranking import rank_products
+from driftgate.explain.ranking import Halves, rank_products
 from driftgate.explain.tune import Announce, Cost, Limits, Search, find_front
 from driftgate.explain.workshop import Answered, Candidate, Workshop
 from driftgate.inputs.corpus import Corpus

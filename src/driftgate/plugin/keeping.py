@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from driftgate.judge.parts import DRIFT
 from driftgate.results.accuracy_baseline import write_baseline
-from driftgate.results.environment import describe_environment
+from driftgate.results.environment import CorpusFacts, EncoderFacts, Header, RunOptions, describe_environment
 from driftgate.results.predictions import write_predictions
-from driftgate.results.run_header import CorpusFacts, EncoderFacts, Header, RunOptions
 
 if TYPE_CHECKING:
     from driftgate.plugin.session import DriftgateSession

@@ -12,8 +12,7 @@ from driftgate.judge.bounds import Outcome
 from driftgate.plugin.options import SESSION
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.gate_hooks import GATE
-from driftgate.results.enough import count_enough
-from driftgate.results.unshown import describe_outcome, list_unshown
+from driftgate.results.unshown import count_enough, describe_outcome, list_unshown
 from driftgate.suites import PACKAGE, SUITES, is_package, is_suite, names_suite
 
 # A test that asks for one of these wants a verdict: a metric held to its bound, a graph or folder checked, a cell timed or gated.

@@ -23,7 +23,7 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
     terminal.write(render_table(run.results, width, run.options.not_shown, set(failures.by_backend)))
     entries = [entry for entry in run.results.backends.values() if entry.measured.records]
     if entries and (verbose or any(entry.about and entry.about.precision == "checkpoint" for entry in entries)):
-        from driftgate.report.accuracy_tables import render_claims, render_details  # scikit-learn is slow to import
+        from driftgate.report.terminal import render_claims, render_details  # scikit-learn is slow to import
 
         terminal.write(render_claims(run.results, width))
         terminal.write(render_details(run.results, width) if verbose else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from driftgate.judge.accuracy_verdicts import NotShown, conclude, worst
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
-from driftgate.results.run_header import Header
+from driftgate.results.environment import Header
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

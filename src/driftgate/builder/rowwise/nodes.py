@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.builder.rowwise.forms import FormedProducts
-from driftgate.builder.rowwise.products import Products, write_table
-from driftgate.builder.rowwise.recipes import Recipes
+from driftgate.builder.rowwise.products import Products, Recipes, write_table
 from driftgate.builder.rowwise.token_rows import AttentionWriter, Layout, Rows
 from driftgate.errors import BuildError
 from driftgate.inputs.recipe import Form
+from driftgate.onnx_graph.functions import lower_functions
 from driftgate.onnx_graph.graph import GraphWriter, attribute, refuse_quantized, save_beside
-from driftgate.onnx_graph.lower import lower_functions
 
 
 class NodeWriter:

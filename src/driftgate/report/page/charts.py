@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from driftgate.report.page.content import Kind
-from driftgate.report.page.look import COLOURS, GRID, INK, SERIES, SHAPES, WIDTH
+from driftgate.report.page.drawing import COLOURS, GRID, INK, SERIES, SHAPES, WIDTH
 
 Row = dict[str, Any]
 _ROW_HEIGHT = 19

@@ -6,10 +6,15 @@ from pathlib import PurePath
 from driftgate.report.page.answers import answer
 from driftgate.report.page.content import Part, Report, Section
 from driftgate.report.page.drift_sections import show_drift, show_ledgers, show_worst_rows
-from driftgate.report.page.history_section import show_history
 from driftgate.report.page.numbers import count_of, listed
 from driftgate.report.page.quality_sections import show_quality, show_speed
-from driftgate.report.page.run_sections import show_artifacts, show_changes, show_commands, show_environment
+from driftgate.report.page.run_sections import (
+    show_artifacts,
+    show_changes,
+    show_commands,
+    show_environment,
+    show_history,
+)
 from driftgate.report.page.runs import Run
 from driftgate.report.page.verdict_sections import list_backends, list_bounds, list_failures
 from driftgate.results.history import HistoryEntry
