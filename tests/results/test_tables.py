@@ -47,3 +47,13 @@ def test_a_terminal_narrower_than_80_columns_gets_80() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("x") == 200
     assert "0.1234" in text
+
+
+def test_a_name_to_copy_stays_whole_where_numbers_can_go_below() -> None:
+    name = "mean_of_largest_probability_drift_in_worst_slice"
+    table = make_table("bound", [f"fault {number}" for number in range(12)])
+    table.add_row(name, *["caught"] * 12)
+    text = render(table, 100)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count(name) == text.count("bound") > 1
+    assert text.count("caught") == 12

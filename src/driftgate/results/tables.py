@@ -14,7 +14,8 @@ from driftgate.edges.escape import for_terminal
 from driftgate.results.console import Console
 
 _LEAST = 80
-_SHORTEST_NAME = 15
+_WHOLE, _BROKEN = 50, 15
+"""Columns: names of up to the first stay whole where they leave a third of the table to numbers, else of up to the second."""
 _UNLIMITED = 10_000
 
 
@@ -50,25 +51,31 @@ def _split(table: Table, console: Console) -> Iterable[Table]:
     unlimited = console.options.update(width=_UNLIMITED)
     if console.measure(table, options=unlimited).maximum <= console.width:
         return [table]
-    columns = table.columns
+    columns, most = table.columns, _WHOLE
+    texts = sum(_least(column, most) for column in columns if column.justify != "right")
+    numbers = any(column.justify == "right" for column in columns)
+    if texts > _room(console.width, len(columns)) * (2 / 3 if numbers else 1):
+        most = _BROKEN
     common = next((at for at, column in enumerate(columns) if column.justify == "right"), len(columns))
     groups = [list(range(common))]
     for at in range(common, len(columns)):
-        least = sum(_least(columns[each]) for each in (*groups[-1], at))
+        least = sum(_least(columns[each], most) for each in (*groups[-1], at))
         if least > _room(console.width, len(groups[-1]) + 1) and len(groups[-1]) > common:
             groups.append(list(range(common)))
         groups[-1].append(at)
-    return [_part(table, group, console.width, title=None if at else table.title) for at, group in enumerate(groups)]
+    parts = [_part(table, group, console.width, most) for group in groups]
+    parts[0].title = table.title
+    return parts
 
 
-def _part(table: Table, group: Sequence[int], width: int, title: Any) -> Table:
+def _part(table: Table, group: Sequence[int], width: int, most: int) -> Table:
     columns = [replace(table.columns[at], _index=index) for index, at in enumerate(group)]
     widths = [max(map(cell_len, _texts(column))) for column in columns]
-    least = list(map(_least, columns))
+    least = [_least(column, most) for column in columns]
     while sum(widths) > _room(width, len(columns)) and any(map(operator.gt, widths, least)):
         widest = max((now, at) for at, now in enumerate(widths) if now > least[at])[1]
         widths[widest] -= 1
-    part = Table(box=table.box, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
+    part = Table(box=table.box, title_justify="left", pad_edge=False, collapse_padding=True)
     part.columns = [replace(column, width=now) for column, now in zip(columns, widths, strict=True)]
     part.rows = table.rows
     return part
@@ -79,10 +86,10 @@ def _room(width: int, columns: int) -> int:
     return width - 2 * columns
 
 
-def _least(column: Column) -> int:
-    """The longest word; a longer one in a column of texts may be broken."""
+def _least(column: Column, most: int) -> int:
+    """The longest word; one of more than `most` in a column of texts may be broken."""
     longest = max((cell_len(word) for text in _texts(column) for word in text.split()), default=0)
-    return longest if column.justify == "right" else min(longest, _SHORTEST_NAME)
+    return longest if column.justify == "right" else min(longest, most)
 
 
 def _texts(column: Column) -> list[str]:
