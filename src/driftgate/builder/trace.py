@@ -105,7 +105,11 @@ def _name_tanh_gelu(module: Any) -> None:
 
 
 def leave_whole() -> Any:
-    """A context in which torch's attention and GELU are traced as calls of our functions."""
+    """A context in which torch's attention and GELU are traced as calls of our functions.
+
+    Raises:
+        BuildError: an attention that the functions do not describe.
+    """
     import torch
     from torch.nn import functional
     from torch.overrides import TorchFunctionMode

@@ -63,7 +63,7 @@ def find_targets(
     """What `asked.model` has to look at: with a backend, that one; else every graph in it, or the encoder's files.
 
     Raises:
-        DriftgateError: it is nowhere, or there is no such backend.
+        ArtifactError: a file that is no ONNX graph. DriftgateError: it is nowhere, or there is no such backend.
     """
     given = str(asked.model)
     path = Path(given)

@@ -41,8 +41,9 @@ def align(
     """The way in which `found` is closest to the reference's; None where it is far from it in each.
 
     Args:
-        tokens: which positions are tokens, (batch, sequence).
-        offsets: constants that may be missing.
+        found: activations of the graph, float32.
+        tokens: which positions are tokens, bool, (batch, sequence).
+        offsets: constants that may be missing, float32, (width,).
     """
     best, least = None, _UNLIKE
     fitting = [offset for offset in offsets if offset.shape == reference.shape[-1:]]

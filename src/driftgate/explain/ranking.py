@@ -72,6 +72,9 @@ def rank_products(backends: OpenBackends, spec: BackendSpec, tokens: TokenizedTe
     """Products by their drift alone on up to 120 rows drawn at random, the largest first; those that are exact are left out.
 
     Calls of one module, where layers share weights, are one product, with the drift of the worst of them.
+
+    Raises:
+        TypeError: a backend without an ONNX graph.
     """
     import onnx
 

@@ -55,6 +55,7 @@ def run_graph(
     """Outputs of an onnx.ModelProto that is run once.
 
     Args:
+        feed: an array for each input, float32 or int64 as the graph asks, by name.
         required: False for no outputs where it cannot be run on this feed.
     """
     try:

@@ -154,7 +154,10 @@ def largest_drift(head: Head, reference: Logits, found: Logits) -> FloatArray:
 
 
 def count_flips(head: Head, reference: Logits, found: Logits) -> int:
-    """Decisions that differ under the policy that decides, the encoder's own thresholds where it has them."""
+    """Decisions that differ under the policy that decides, the encoder's own thresholds where it has them.
+
+    Logits are float32, (rows, labels).
+    """
     thresholds = list(head.policies.values())[-1]
     sides = (
         decide(head.probabilities(logits), thresholds, multi_label=head.multi_label) for logits in (reference, found)

@@ -221,7 +221,11 @@ def _write_stream(stream: BinaryIO | io.FileIO, content: bytes) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path | str | None) -> Iterator[None]:
-    """Errors of the operating system with the name of the output; a pipe that nobody reads stays what it is."""
+    """Errors of the operating system with the name of the output; a pipe that nobody reads stays what it is.
+
+    Raises:
+        OutputError: cannot be written.
+    """
     try:
         yield
     except BrokenPipeError:

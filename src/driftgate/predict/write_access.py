@@ -60,7 +60,7 @@ def locked(paths: Paths) -> Iterator[None]:
     """Hold the output against other processes.
 
     Raises:
-        OptionError: another one is writing it.
+        OptionError: another one is writing it. OutputError: a name that is needed cannot be written.
     """
     with contextlib.ExitStack() as held:
         with naming(paths.output):

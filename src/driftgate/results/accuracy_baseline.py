@@ -38,7 +38,7 @@ def write_baseline(
     labels: tuple[str, ...],
     row_ids: tuple[str, ...],
 ) -> Path:
-    """Write `baseline.npz` into `folder`, whole or not at all."""
+    """Write logits, float32, (rows, labels), by backend, as `baseline.npz` into `folder`, whole or not at all."""
     path = folder / FILE_NAME
     write_predictions(path, logits, labels, row_ids, {"schema": SCHEMA, **about})
     return path

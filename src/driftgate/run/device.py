@@ -42,7 +42,11 @@ class RunSettings:
 
 
 def available_threads() -> int:
-    """Cores this process may use: CPU affinity and cgroup quota count, not the host's cores."""
+    """Cores this process may use: CPU affinity and cgroup quota count, not the host's cores.
+
+    Raises:
+        OptionError: LOKY_MAX_CPU_COUNT is no number.
+    """
     import joblib
 
     try:

@@ -57,7 +57,10 @@ _MIN_ENTRIES = 16
 
 
 def to_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Values in 8 bits and their scales: `values` is close to `integers * scales`; one scale for each slice along `axis`."""
+    """Values, float32, as int8 of the same shape, and their scales, float32, one for each slice along `axis`.
+
+    `values` is close to `integers * scales`.
+    """
     scales = np.abs(values).max(axis=axis, keepdims=True) / 127
     scales[scales == 0] = 1
     return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)

@@ -38,7 +38,7 @@ def count_rows(decisions: Decisions, truth: LabelMatrix) -> RowCounts:
 
 
 def split_totals(totals: NDArray[Any], rows: NDArray[Any]) -> Counts:
-    """Sums of `RowCounts`, (resamples, 3 x labels + 1), with the weight of all rows, (resamples,), by name."""
+    """Sums of `RowCounts`, (resamples, 3 x labels + 1), with the weight of all rows, (resamples,), by name, all float64."""
     labels = totals.shape[1] // 3
     exact = totals.astype(np.float64)
     tp, predicted, true = (exact[:, start * labels : (start + 1) * labels] for start in range(3))
