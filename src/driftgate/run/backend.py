@@ -105,7 +105,7 @@ PADDING = (0, 1, 7, 64)
 
 
 def answer_in_random_batches(backend: Backend, tokens: TokenizedTexts, seed: int = 0) -> list[Logits]:
-    """Logits of every row, float32, (rows, labels), once for each of `BATCH_SIZES`, with the rows of each batch drawn again each time."""
+    """Logits, float32, (rows, labels), once for each of `BATCH_SIZES`, with the rows of each batch drawn again each time."""
     generator = np.random.default_rng(seed)
     answers = []
     for size in BATCH_SIZES:
@@ -116,7 +116,7 @@ def answer_in_random_batches(backend: Backend, tokens: TokenizedTexts, seed: int
 
 
 def answer_with_padding(backend: Backend, tokens: TokenizedTexts, max_tokens: int) -> list[Logits]:
-    """Logits of every row alone, float32, (rows, labels), padded by each of `PADDING` and up to `max_tokens`, the encoder's limit."""
+    """Logits, float32, (rows, labels), of every row alone, padded by each of `PADDING` and up to `max_tokens`, the limit."""
     widths = [[min(length + extra, max_tokens) for length in tokens.lengths.tolist()] for extra in PADDING]
     widths.append([max_tokens] * len(tokens))
     return [
