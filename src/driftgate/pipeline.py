@@ -202,6 +202,8 @@ def known_keys(specs: Iterable[BackendSpec] = ()) -> frozenset[str]:
 def describe_head(encoder: Encoder) -> Head:
     """Labels, and decision thresholds: 0.5, and the encoder's own where it has them and they decide."""
     multi_label = encoder.problem_type is ProblemType.MULTI_LABEL
+    if encoder.gives_score:
+        return Head(encoder.labels, multi_label=True, policies={}, gives_score=True)
     half, own = POLICIES
     policies: dict[str, Thresholds] = {half: 0.5}
     if encoder.thresholds is not None and multi_label:

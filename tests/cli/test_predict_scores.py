@@ -125,4 +125,4 @@ def test_a_regression_is_refused_by_commands_that_judge(command: str, scorer: Pa
     columns = ("--corpus", corpus, "--text-column", "query")
     result = run_driftgate(command, copy, name, "onnx-fp32", *columns, "--out", tmp_path / "out")
     assert result.exit_code != 0
-    assert "a score has no decisions to judge" in result.stderr, result.stderr
+    assert "found one whose logit is a score, which this command cannot judge" in result.stderr, result.stderr

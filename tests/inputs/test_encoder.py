@@ -137,11 +137,6 @@ def test_one_label_without_a_problem_type_is_inferred_as_multi_label(
     assert (encoder.problem_type, encoder.problem_type_inferred) == (ProblemType.MULTI_LABEL, True)
 
 
-def test_a_regression_head_is_refused_where_decisions_are_judged(copy_encoder: CopyEncoder) -> None:
-    with pytest.raises(EncoderError, match=r"problem_type 'regression'.*expected single_label_classification or multi"):
-        load_encoder(copy_encoder(problem_type="regression"))
-
-
 def test_an_unknown_given_problem_type_is_refused(tiny_encoder: Path) -> None:
     with pytest.raises(EncoderError, match="problem_type 'multi-label'"):
         load_encoder(tiny_encoder, problem_type="multi-label")

@@ -37,8 +37,8 @@ def write_own_config(folder: Path, activation: str) -> Path:
     return folder
 
 
-def test_a_regression_gives_a_score_where_that_is_allowed(one_output: Path, tmp_path: Path) -> None:
-    encoder = load_encoder(change(one_output, tmp_path / "e", problem_type="regression"), allow_score=True)
+def test_a_regression_gives_a_score(one_output: Path, tmp_path: Path) -> None:
+    encoder = load_encoder(change(one_output, tmp_path / "e", problem_type="regression"))
     assert (encoder.gives_score, encoder.problem_type_inferred) == (True, False)
 
 
@@ -57,14 +57,13 @@ def test_a_cross_encoder_is_taken_by_its_activation(
     folder = change(one_output, tmp_path / "e", **entries)
     if version == "5.4":
         write_own_config(folder, activation)
-    assert load_encoder(folder, allow_score=True).problem_type is expected
-    assert load_encoder(folder).problem_type is ProblemType.MULTI_LABEL
+    assert load_encoder(folder).problem_type is expected
 
 
 def test_the_file_of_its_own_goes_before_config_json(one_output: Path, tmp_path: Path) -> None:
     folder = change(one_output, tmp_path / "e", sbert_ce_default_activation_function=SIGMOID)
-    before = load_encoder(folder, allow_score=True)
-    after = load_encoder(write_own_config(folder, IDENTITY), allow_score=True)
+    before = load_encoder(folder)
+    after = load_encoder(write_own_config(folder, IDENTITY))
     assert (before.gives_score, after.gives_score) == (False, True)
     assert before.sha256 != after.sha256
 
@@ -73,28 +72,28 @@ def test_the_configuration_of_an_embedding_model_says_nothing(one_output: Path, 
     folder = change(one_output, tmp_path / "e")
     content = {"model_type": "SentenceTransformer", "activation_fn": IDENTITY}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(content), encoding="utf-8")
-    assert not load_encoder(folder, allow_score=True).gives_score
+    assert not load_encoder(folder).gives_score
 
 
 @pytest.mark.parametrize("named", ["torch.nn.modules.activation.Tanh", "evil.module.Identity", "Identity", 3])
 def test_another_activation_is_refused_and_never_imported(named: object, one_output: Path, tmp_path: Path) -> None:
     folder = change(one_output, tmp_path / "e", sbert_ce_default_activation_function=named)
     with pytest.raises(EncoderError, match=r"config\.json: the activation .*expected torch's Identity or Sigmoid"):
-        load_encoder(folder, allow_score=True)
+        load_encoder(folder)
 
 
 def test_an_activation_of_several_labels_changes_nothing(tiny_encoder: Path, tmp_path: Path) -> None:
     folder = change(tiny_encoder, tmp_path / "e", sbert_ce_default_activation_function=IDENTITY)
-    assert load_encoder(folder, allow_score=True).problem_type is ProblemType.MULTI_LABEL
+    assert load_encoder(folder).problem_type is ProblemType.MULTI_LABEL
 
 
 def test_a_regression_of_several_outputs_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
     folder = change(tiny_encoder, tmp_path / "e", problem_type="regression")
     with pytest.raises(EncoderError, match="'regression' with 4 outputs; expected one output"):
-        load_encoder(folder, allow_score=True)
+        load_encoder(folder)
 
 
 def test_a_score_takes_no_thresholds(one_output: Path, tmp_path: Path) -> None:
-    encoder = load_encoder(change(one_output, tmp_path / "e", problem_type="regression"), allow_score=True)
+    encoder = load_encoder(change(one_output, tmp_path / "e", problem_type="regression"))
     with pytest.raises(OptionError, match="gives a score, which takes no threshold"):
         read_thresholds("0.5", encoder)

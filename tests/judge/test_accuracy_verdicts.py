@@ -89,7 +89,7 @@ def test_drift_decides_and_nothing_else_does() -> None:
     deciding = {name for name, metric in METRICS.items() if metric.decides}
     parts = [f"{part}_of_largest_probability" for part in ("mean", "p90")]
     moved = {f"{part}_{what}" for part in parts for what in ("drift", "movement")}
-    assert deciding == {*moved, "relative_logit_error"}
+    assert deciding == {*moved, "relative_logit_error", "mean_score_drift", "p90_score_drift"}
     assert all(METRICS[name].interval for name in deciding)
 
 

@@ -71,9 +71,9 @@ def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Mode
     files = [path.relative_to(folder).as_posix() for path in _onnx_files(folder)]
     weights = _has_weights(folder, allow_pickle=allow_pickle)
     if weights and not (backend and _named(files, backend)):
-        return Model(load_encoder(folder, allow_pickle=allow_pickle, allow_score=True), backend or DEFAULT_BACKEND)
+        return Model(load_encoder(folder, allow_pickle=allow_pickle), backend or DEFAULT_BACKEND)
     if files and backend and "=" in backend:
-        return Model(load_encoder(folder, needs_weights=False, allow_score=True), backend)
+        return Model(load_encoder(folder, needs_weights=False), backend)
     if files:
         return _open_file(folder / _choose(str(folder), files, backend, _built(folder)), None)
     artifacts = {read_manifest(path.parent).backend: path.parent for path in own_files(folder, f"*/{MANIFEST}")}
@@ -84,7 +84,7 @@ def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Mode
             raise ArtifactError(f"{folder}: it holds the artifacts {', '.join(artifacts)}; {asked}")
         return _look_into(artifacts[chosen], backend, allow_pickle=allow_pickle)
     # Neither weights nor ONNX files: what an encoder's folder lacks is said there.
-    return Model(load_encoder(folder, allow_pickle=allow_pickle, allow_score=True), backend or DEFAULT_BACKEND)
+    return Model(load_encoder(folder, allow_pickle=allow_pickle), backend or DEFAULT_BACKEND)
 
 
 def _open_file(path: Path, backend: str | None) -> Model:
@@ -111,7 +111,7 @@ def _open_file(path: Path, backend: str | None) -> Model:
             f"{path}: expected config.json and the tokenizer's files beside it or one folder up, found no config.json; "
             "put them there, they name its labels"
         )
-    encoder = load_encoder(folder, needs_weights=False, allow_score=True)
+    encoder = load_encoder(folder, needs_weights=False)
     published = f"artifact-{_slug(name)}{precision}={path}"
     return Model(encoder, backend if backend and "=" in backend else published)
 

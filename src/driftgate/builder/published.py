@@ -141,7 +141,6 @@ def open_checkpoint(spec: BackendSpec, encoder: Encoder) -> tuple[BackendSpec, E
         problem_type=encoder.problem_type,
         allow_pickle=encoder.allow_pickle,
         trust_remote_code=encoder.trust_remote_code,
-        allow_score=encoder.gives_score,
     )
     if other.labels != encoder.labels:
         raise ArtifactError(f"{path}: its labels, or their order, are not those of the encoder {encoder.name}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.errors import OptionError
+from driftgate.errors import EncoderError, OptionError
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.corpus_files import Columns
 from driftgate.inputs.encoder import Encoder, load_encoder
@@ -153,7 +153,12 @@ def open_source(
     Raises:
         EncoderError: it cannot be loaded. OptionError: a limit of tokens that leaves no room for text.
     """
-    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision, allow_score=allow_score)
+    loaded = load_encoder(encoder, allow_pickle=allow_pickle, revision=revision)
+    if loaded.gives_score and not allow_score:
+        raise EncoderError(
+            f"{encoder}: expected an encoder of labels, found one whose logit is a score, which this command cannot judge; the "
+            "accuracy suite, driftgate build and driftgate predict take it"
+        )
     return limit_tokens(replace(loaded, takes_pairs=bool(pair_column)), max_tokens)
 
 

@@ -17,6 +17,7 @@ from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub.hub_corpus import is_hub_corpus, read_hub_rows
 from driftgate.inputs.texts import Text, has_lone_surrogate, is_pair, name_rows, on_one_line, parts_of
+from driftgate.inputs.thresholds import require_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +110,7 @@ def load_corpus(
             labels that the encoder does not have.
     """
     columns = columns or Columns()
+    require_labels(encoder, "label_column", columns.label)
     if is_hub_corpus(path):
         rows, has_labels, reference = read_hub_rows(str(path), columns, encoder.labels)
         name, pinned = reference.corpus_name, str(reference)
@@ -128,7 +130,11 @@ def load_corpus(
         [any(map(has_lone_surrogate, parts_of(text))) for text in texts],
         "a lone surrogate, which no encoding can carry",
     )
-    labels = _label_matrix(path, rows, encoder, columns.label_separator) if labelled and has_labels else None
+    labels = (
+        _label_matrix(path, rows, encoder, columns.label_separator)
+        if labelled and has_labels and not encoder.gives_score
+        else None
+    )
     return Corpus(for_terminal(name), tuple(texts), tuple(row.where for row in rows), labels, private, pinned)
 
 

@@ -102,18 +102,15 @@ def load_encoder(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     needs_weights: bool = True,
-    allow_score: bool = False,
 ) -> Encoder:
     """Check the encoder at `source`, a local folder or a hub id; no weights are loaded yet.
 
     Args:
         needs_weights: False where an ONNX file answers: weights are neither looked for nor in the digest.
-        allow_score: take an encoder of one score, a regression or a reranker, whose logit is the answer. Without it a
-            regression is refused, and the logit of a reranker is taken as that of one label.
 
     Raises:
-        EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, a regression that is not
-            allowed or has several outputs.
+        EncoderError: nothing there, not an encoder, no classification head, labels that do not fit, a regression with
+            several outputs.
         UnsafeFileError: only pickled weights and not `allow_pickle`; code of its own and not `trust_remote_code`; a file that
             lies outside its folder.
     """
@@ -126,8 +123,8 @@ def load_encoder(
     weights = _find_weights(folder, allow_pickle=allow_pickle) if needs_weights else []
     _require_classification_head(folder, config)
     labels = read_labels(folder, config, weights)
-    stated = problem_type or config.get("problem_type") or (read_score_type(folder, config) if allow_score else None)
-    resolved, inferred = _resolve_problem_type(folder, stated, labels, allow_score=allow_score)
+    stated = problem_type or config.get("problem_type") or read_score_type(folder, config)
+    resolved, inferred = _resolve_problem_type(folder, stated, labels)
     _require_tokenizer(folder)
     code = folder.glob("*.py") if trust_remote_code else ()
     return Encoder(
@@ -203,16 +200,9 @@ def _require_classification_head(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _resolve_problem_type(
-    folder: Path, stated: Any, labels: tuple[str, ...], *, allow_score: bool
-) -> tuple[ProblemType, bool]:
+def _resolve_problem_type(folder: Path, stated: Any, labels: tuple[str, ...]) -> tuple[ProblemType, bool]:
     if stated is not None and stated not in list(ProblemType):
         raise EncoderError(f"{folder}: problem_type {stated!r}; expected {' or '.join(ProblemType)}")
-    if stated == ProblemType.REGRESSION and not allow_score:
-        raise EncoderError(
-            f"{folder}: problem_type 'regression'; expected {ProblemType.SINGLE_LABEL} or {ProblemType.MULTI_LABEL}, because "
-            "a score has no decisions to judge; driftgate build and driftgate predict take this encoder"
-        )
     if stated == ProblemType.REGRESSION and len(labels) > 1:
         raise EncoderError(
             f"{folder}: problem_type 'regression' with {len(labels)} outputs; expected one output, which is the score"

@@ -70,6 +70,18 @@ def _read_file(path: Path, labels: tuple[str, ...]) -> list[Any]:
     )
 
 
+def require_labels(encoder: Encoder, name: str, value: object) -> None:
+    """Refuse an option, where it is given, that means nothing for scores.
+
+    Raises:
+        OptionError: the encoder gives a score.
+    """
+    if value and encoder.gives_score:
+        raise OptionError(
+            f"{option(name, value)}: expected an encoder of labels, found {encoder.name}, which gives a score; leave it out"
+        )
+
+
 def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:
     """The encoder with texts cut at `max_tokens` tokens, special ones included; None leaves it at its own limit.
 

@@ -26,12 +26,14 @@ class Head:
 
     Args:
         labels: their names, in the order of the logits.
-        policies: decision thresholds by name, such as "at 0.5".
+        policies: decision thresholds by name, such as "at 0.5"; none for a score.
+        gives_score: whether the one logit is the answer itself: there are no probabilities and no decisions.
     """
 
     labels: tuple[str, ...]
     multi_label: bool
     policies: Mapping[str, Thresholds]
+    gives_score: bool = False
 
     def probabilities(self, logits: Logits) -> Probabilities:
         """By sigmoid or softmax, as the head has it: float64, (rows, labels)."""

@@ -30,6 +30,7 @@ from driftgate.judge.parts import (
     OF_A_CORPUS,
     PREVALENCE,
     QUALITY,
+    SCORES,
     SLICES,
     SUBSET_ACCURACY,
     Both,
@@ -37,6 +38,7 @@ from driftgate.judge.parts import (
     Part,
 )
 from driftgate.judge.quality import Quality, SubsetAccuracyChange, compare_subset_accuracy, measure_quality
+from driftgate.judge.scores.score_drift import ScoreDrift, measure_scores
 from driftgate.judge.slice_drift import SliceDrift, measure_slices
 
 T = TypeVar("T")
@@ -116,9 +118,16 @@ class Judgement:
 
 
 @_measures(DRIFT)
-def _drift(evidence: Evidence) -> Drift:
+def _drift(evidence: Evidence) -> Drift | None:
     head = evidence.head
+    if head.gives_score:
+        return None
     return measure_drift(evidence.reference(), evidence.backend(), head.labels, multi_label=head.multi_label)
+
+
+@_measures(SCORES)
+def _scores(evidence: Evidence) -> ScoreDrift | None:
+    return measure_scores(evidence.reference(), evidence.backend()) if evidence.head.gives_score else None
 
 
 @_measures(ERROR_RATIO)
@@ -131,8 +140,10 @@ def _error_ratio(evidence: Evidence) -> ErrorRatio | None:
 
 
 @_measures(FLIPS)
-def _flips(evidence: Evidence) -> Mapping[str, Flips]:
+def _flips(evidence: Evidence) -> Mapping[str, Flips] | None:
     head = evidence.head
+    if head.gives_score:
+        return None
     return {
         policy: count_flips(*sides, head.labels, truth=evidence.truth, multi_label=head.multi_label)
         for policy, sides in evidence.decisions.items()
@@ -141,19 +152,23 @@ def _flips(evidence: Evidence) -> Mapping[str, Flips]:
 
 @_measures(MARGINS)
 def _margins(evidence: Evidence) -> Mapping[str, Margins] | None:
-    if not evidence.head.multi_label:
+    if evidence.head.gives_score or not evidence.head.multi_label:
         return None
     reference, backend = evidence.reference(), evidence.backend()
     return {policy: measure_margins(reference, backend, cuts) for policy, cuts in evidence.head.policies.items()}
 
 
 @_measures(AGREEMENT)
-def _agreement(evidence: Evidence) -> Agreement:
+def _agreement(evidence: Evidence) -> Agreement | None:
+    if evidence.head.gives_score:
+        return None
     return measure_agreement(evidence.reference(), evidence.backend())
 
 
 @_measures(PREVALENCE)
-def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
+def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift] | None:
+    if evidence.head.gives_score:
+        return None
     probabilities = evidence.probabilities
     return {
         policy: measure_prevalence(*probabilities, *sides, evidence.head.labels)
@@ -199,7 +214,9 @@ def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] |
 
 
 @_measures(SLICES)
-def _slices(evidence: Evidence) -> Mapping[str, SliceDrift]:
+def _slices(evidence: Evidence) -> Mapping[str, SliceDrift] | None:
+    if evidence.head.gives_score:
+        return None
     reference, backend, multi_label = evidence.reference(), evidence.backend(), evidence.head.multi_label
     return measure_slices(reference, backend, evidence.all_slices, SLICE_THRESHOLD, multi_label=multi_label)
 
@@ -213,5 +230,5 @@ def _noise(evidence: Evidence) -> Mapping[str, Noise] | None:
 
 @_measures(LONG_TEXTS)
 def _long_texts(evidence: Evidence) -> LongTexts | None:
-    found = evidence.long_texts()
+    found = None if evidence.head.gives_score else evidence.long_texts()
     return None if found is None else measure_long_texts(*found, multi_label=evidence.head.multi_label)

@@ -181,7 +181,11 @@ def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pyte
             verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
         if not verdicts:
             needs = " and ".join(sorted({part.needs for part in parts if part.needs}))
-            reason = lacking() if lacking else f"corpus {driftgate.corpus.name} has no {needs}"
+            reason = f"corpus {driftgate.corpus.name} has no {needs}"
+            if driftgate.encoder.gives_score:
+                reason = f"not measured for encoders that give a score, as {driftgate.encoder.name} does"
+            elif lacking:
+                reason = lacking()
             pytest.skip(f"{judgement.backend}: not judged: {reason}")
         _require(driftgate, request, verdicts, detail)
 

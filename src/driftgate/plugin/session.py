@@ -17,7 +17,7 @@ from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus, load_corpus
 from driftgate.inputs.embedded import corpora_folder, throughput_corpus
 from driftgate.inputs.encoder import Encoder, ProblemType, load_encoder
-from driftgate.inputs.thresholds import limit_tokens
+from driftgate.inputs.thresholds import limit_tokens, require_labels
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
 from driftgate.judge.bounds import Bounds
 from driftgate.measure.phases import Phases
@@ -67,11 +67,10 @@ class DriftgateSession:
     @cached_property
     def corpus(self) -> Corpus:
         """The texts to judge on."""
-        options = self.options
-        if not options.corpus:
+        if not self.options.corpus:
             raise OptionError("no corpus to judge on; give a file with --corpus (ini: driftgate_corpus)")
-        whole = self._load_corpus(options.corpus)
-        return whole.sample(options.corpus_rows) if options.corpus_rows else whole
+        whole, rows = self._load_corpus(self.options.corpus), self.options.corpus_rows
+        return whole.sample(rows) if rows else whole
 
     @cached_property
     def calibration(self) -> Corpus | None:
@@ -214,6 +213,7 @@ class DriftgateSession:
         from driftgate.run.device import require_device
 
         require_device(self.options.settings.device)
+        require_labels(self.encoder, "accuracy_baseline", self.options.accuracy_baseline)
         if self.options.save_predictions:
             require_writable_format(self.options.save_predictions)
         _ = self.encoder, self.options.corpus and self.corpus

@@ -11,7 +11,7 @@ from driftgate.judge.confidence.bootstrap import MARGIN, judge_equivalence
 from driftgate.judge.metric_sources import worst_slice
 from driftgate.judge.metric_types import POLICIES, Metric
 from driftgate.judge.metrics import METRICS
-from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, QUALITY, SLICES, SUBSET_ACCURACY
+from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, QUALITY, SCORES, SLICES, SUBSET_ACCURACY
 from driftgate.report.verdict_lines import verdict_word
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render
@@ -89,8 +89,9 @@ def _notes(name: str, entry: BackendResults) -> Iterator[str]:
 
 if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none of it
     from driftgate.judge.drift import Drift
+    from driftgate.judge.scores.score_drift import ScoreDrift
 
-_ACCURACY = ("MB", "drift", "max", "flips", "micro-F1", "macro-F1")
+_ACCURACY = ("MB", "drift", "max", "1 - rank correlation", "flips", "micro-F1", "macro-F1")
 _LABELS_SHOWN = 5
 _TEXT_SHOWN = 60
 _POLICY = POLICIES[0]
@@ -140,6 +141,8 @@ def _speed_table(sides: Mapping[str, BackendResults], words: Mapping[str, str], 
 
 def _title(results: Results) -> str:
     """What the columns are; a single-label model decides for its top class, and has no threshold."""
+    if any(SCORES.name in entry.measured.records for entry in results.backends.values()):
+        return "drift: mean over texts of the score difference, in the spread of the reference's scores"
     single = results.header is not None and results.header.encoder.problem_type == ProblemType.SINGLE_LABEL
     decided = "flips, F1: of the top class" if single else "flips, F1 at 0.5"
     return f"drift: mean over texts of the largest probability difference; {decided}"
@@ -151,13 +154,15 @@ def _ratio(entry: BackendResults, corpus: str) -> str:
 
 
 def _accuracy_cells(entry: BackendResults) -> list[str]:
-    drift = entry.measured.get(DRIFT)
+    drift, scores = entry.measured.get(DRIFT), entry.measured.get(SCORES)
+    moved = drift.largest_per_text if drift else scores.drift if scores else None
     flips = (entry.measured.get(FLIPS) or {}).get(_POLICY)
     quality = (entry.measured.get(QUALITY) or {}).get(_POLICY)
     return [
         _number(entry.about.size_bytes / 1e6 if entry.about else None, ".1f"),
-        _number(drift.largest_per_text.mean if drift else None, ".1e"),
-        _number(drift.largest_per_text.max if drift else None, ".1e"),
+        _number(moved.mean if moved else None, ".1e"),
+        _number(moved.max if moved else None, ".1e"),
+        _number(1 - scores.rank_correlation if scores else None, ".1e"),
         f"{flips.total}/{flips.decisions}" if flips else "-",
         _number(quality.backend.micro_f1 if quality else None, ".4f"),
         _number(quality.backend.macro_f1 if quality else None, ".4f"),
@@ -166,6 +171,19 @@ def _accuracy_cells(entry: BackendResults) -> list[str]:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def render_worst_scores(scores: "ScoreDrift", row_ids: Sequence[str], texts: Sequence[str] | None) -> str:
+    """The rows whose scores moved most; texts only where they may be shown."""
+    table = make_table("row", ("drift / spread", "reference", "backend"), title="rows with the largest drift")
+    if texts is not None:
+        table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
+    for worst in scores.worst:
+        shown = [] if texts is None else [texts[worst.row]]
+        table.add_row(
+            row_ids[worst.row], f"{worst.drift:.3g}", f"{worst.reference:.6g}", f"{worst.backend:.6g}", *shown
+        )
+    return render(table, 100)
 
 
 def render_worst_rows(

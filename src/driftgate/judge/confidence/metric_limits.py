@@ -31,10 +31,12 @@ from driftgate.judge.parts import (
     LOSSES,
     MOVEMENT,
     PREVALENCE,
+    SCORES,
     SLICES,
     Part,
 )
 from driftgate.judge.quality import MIN_SUPPORT
+from driftgate.judge.scores.score_drift import rank_displacements, score_drifts
 
 Found = dict[tuple[str, str], Limits]
 """By the name of the metric and its decision policy, "" where thresholds play no part."""
@@ -80,6 +82,21 @@ def _drift(evidence: Evidence, levels: Levels) -> Found:
 def _unshown(limits: Limits, rows: int) -> Limits:
     """Without an upper limit: so few different rows show none."""
     return replace(limits, high=math.inf, rows=rows, least_rows=max(DRIFT_ROWS, limits.least_rows))
+
+
+@_finds(SCORES)
+def _scores(evidence: Evidence, levels: Levels) -> Found:
+    if not evidence.head.gives_score:
+        return {}
+    reference, backend = evidence.reference(), evidence.backend()
+    drifts = score_drifts(reference, backend)
+    found = {
+        ("mean_score_drift", ""): mean_limits(drifts, levels, smallest=0.0),
+        ("p90_score_drift", ""): quantile_limits(drifts, 0.9, levels),
+        ("score_rank_displacement", ""): mean_limits(rank_displacements(reference, backend), levels, smallest=0.0),
+    }
+    different = len(drifts) if evidence.different is None else evidence.different
+    return found if different >= DRIFT_ROWS else {name: _unshown(one, different) for name, one in found.items()}
 
 
 @_finds(MOVEMENT)
