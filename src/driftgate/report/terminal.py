@@ -7,7 +7,6 @@ from rich.table import Table
 
 from driftgate.inputs.encoder import ProblemType
 from driftgate.judge.accuracy_verdicts import NotShown
-from driftgate.judge.confidence.bootstrap import MARGIN, judge_equivalence
 from driftgate.judge.metric_sources import worst_slice
 from driftgate.judge.metric_types import POLICIES, Metric
 from driftgate.judge.metrics import METRICS
@@ -16,17 +15,17 @@ from driftgate.report.verdict_lines import verdict_word
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render
 
-_CLAIMS = (
-    f"almost identical: no loss of accuracy or F1 beyond {MARGIN}; accuracy: the whole label set is right; "
-    "precision, recall, F1: means over labels; "
-    "detectable: the smallest F1 loss found with 80% power"
-)
-
 
 def render_claims(results: Results, width: int) -> str:
     """What model cards claim, for every backend and decision policy, and whether "almost identical" holds; "" if unlabelled."""
+    from driftgate.judge.confidence.bootstrap import MARGIN  # scikit-learn is slow to import
+
+    title = (
+        f"almost identical: no loss of accuracy or F1 beyond {MARGIN}; accuracy: the whole label set is right; "
+        "precision, recall, F1: means over labels; detectable: the smallest F1 loss found with 80% power"
+    )
     numbers = ["accuracy", "precision", "recall", "F1", "F1 loss [90%]", "detectable"]
-    table = make_table("almost identical", "backend", "decisions", numbers, title=_CLAIMS)
+    table = make_table("almost identical", "backend", "decisions", numbers, title=title)
     for name, entry in results.sides().items():
         for policy, both in (entry.measured.get(QUALITY) or {}).items():
             own = both.backend
@@ -37,6 +36,8 @@ def render_claims(results: Results, width: int) -> str:
 
 
 def _loss_cells(entry: BackendResults, policy: str) -> list[str]:
+    from driftgate.judge.confidence.bootstrap import judge_equivalence
+
     losses, rows = entry.measured.get(LOSSES), entry.measured.get(SUBSET_ACCURACY)
     if losses is None or rows is None:  # the reference itself
         return ["-", "-", "-"]
@@ -177,9 +178,9 @@ def render_worst_scores(scores: "ScoreDrift", row_ids: Sequence[str], texts: Seq
     """The rows whose scores moved most; texts only where they may be shown."""
     table = make_table("row", ("drift / spread", "reference", "backend"), title="rows with the largest drift")
     if texts is not None:
-        table.add_column("text", max_width=60, no_wrap=True, overflow="ellipsis")
+        table.add_column("text", overflow="fold")
     for worst in scores.worst:
-        shown = [] if texts is None else [texts[worst.row]]
+        shown = [] if texts is None else [_cut(texts[worst.row])]
         table.add_row(
             row_ids[worst.row], f"{worst.drift:.3g}", f"{worst.reference:.6g}", f"{worst.backend:.6g}", *shown
         )

@@ -7,7 +7,7 @@ from driftgate.report.page.charts import draw_calibration, draw_forest, draw_tra
 from driftgate.report.page.content import Cell, Figure, Section, Table, gate_badge
 from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import megabytes, percent, short
-from driftgate.report.page.runs import Backend, Run
+from driftgate.report.page.runs import Run
 
 _LOSSES = ("micro_f1", "macro_f1", "macro_f1_supported", "subset_accuracy", "mcc")
 
@@ -168,12 +168,12 @@ def _tradeoff(run: Run, anchor: str) -> Figure | None:
     sized = [
         (backend, size) for backend in run.backends if (size := backend.node.number("about", "size_bytes")) is not None
     ]
-    drifted = [(backend, size) for backend, size in sized if _drift(backend) is not None]
+    drifted = [(backend, size) for backend, size in sized if backend.drift("mean") is not None]
     fast = all(best_ratio(backend) is not None for backend, _ in drifted)
     if not drifted:
         return None
     points = {
-        backend.name: (size, _drift(backend) or 0.0, -(best_ratio(backend) or 0.0) if fast else 0.0)
+        backend.name: (size, backend.drift("mean") or 0.0, -(best_ratio(backend) or 0.0) if fast else 0.0)
         for backend, size in drifted
     }
     front = {name for name, own in points.items() if not any(_beats(other, own) for other in points.values())}
@@ -199,10 +199,6 @@ def _tradeoff(run: Run, anchor: str) -> Figure | None:
         "Backends by size of their files, speed relative to torch and mean drift; a diamond is on the Pareto front.",
         partial(draw_tradeoff, drawn, "speed relative to torch" if fast else "", "mean drift, largest of a text"),
     )
-
-
-def _drift(backend: Backend) -> float | None:
-    return backend.node.number("drift", "largest_per_text", "mean")
 
 
 def _beats(other: tuple[float, ...], own: tuple[float, ...]) -> bool:

@@ -68,6 +68,11 @@ class Backend:
     skipped: str
     node: Node
 
+    def drift(self, summary: str) -> float | None:
+        """The "mean" or "max" over texts of its drift: of probabilities, or of scores in the spread of the reference's."""
+        probabilities = self.node.number("drift", "largest_per_text", summary)
+        return self.node.number("scores", "drift", summary) if probabilities is None else probabilities
+
     def broken(self) -> tuple[Held, ...]:
         """The metrics that are beyond their bounds."""
         return tuple(one for one in self.held if one.verdict == "fail")
@@ -96,6 +101,11 @@ class Run:
     def rows(self) -> int:
         """Of its corpus; 0 without one."""
         return self.node.count("corpus", "rows")
+
+    @property
+    def gives_scores(self) -> bool:
+        """Whether the encoder's one logit is its answer."""
+        return self.node.text("encoder", "problem_type") == "regression"
 
     @property
     def machine(self) -> str:

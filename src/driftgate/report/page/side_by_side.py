@@ -58,7 +58,7 @@ def _badges(run: Run) -> tuple[Cell, ...]:
 
 
 def _drift(backend: Backend) -> str:
-    return short(backend.node.number("drift", "largest_per_text", "mean"))
+    return short(backend.drift("mean"))
 
 
 def show_comparison(before: Run, after: Run) -> tuple[Section, ...]:

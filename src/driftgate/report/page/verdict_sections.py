@@ -62,9 +62,8 @@ def list_backends(run: Run, anchor: str) -> Section:
     columns = ("backend", "verdict", "same model", "MB", "drift", "largest", "flips", "macro-F1", "x torch")
     rows = tuple(_line(run, backend) for backend in run.backends)
     table = Table("Every backend at a glance", columns, rows, frozenset({0, 1, 2}))
-    sentences = [
-        "Drift is the mean over texts of the largest probability difference from the reference, which is the encoder in torch."
-    ]
+    what = "score difference, in the spread of the scores," if run.gives_scores else "largest probability difference"
+    sentences = [f"Drift is the mean over texts of the {what} from the reference, which is the encoder in torch."]
     sentences += [f"{backend.name} was skipped: {backend.skipped}." for backend in run.backends if backend.skipped]
     figures = (Figure(f"{anchor}-backends-table", "Backends at a glance", table),)
     return Section(f"{anchor}-backends", "Backends", tuple(sentences), figures, brief=True)
@@ -80,8 +79,8 @@ def _line(run: Run, backend: Backend) -> tuple[Cell, ...]:
         sameness(run, backend) if backend.skipped else outcome_badge(backend.verdict),
         sameness(run, backend),
         megabytes(node.number("about", "size_bytes")),
-        short(node.number("drift", "largest_per_text", "mean")),
-        short(node.number("drift", "largest_per_text", "max")),
+        short(backend.drift("mean")),
+        short(backend.drift("max")),
         f"{flips.count('total')}/{flips.count('decisions')}" if flips else "-",
         short(quality.number("macro_f1")) if quality else "-",
         short(ratio),
