@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,11 @@ def pytest_driftgate_backends(config):
 
 @pytest.mark.slow
 def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
-    tiny_encoder: Path, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_encoder: Path,
+    make_tiny_encoder: Callable[..., Path],
+    shared_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, set[str]] = {suite: set() for suite in GATED}
 
@@ -90,17 +95,17 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
-    given = [
-        f"--encoder={encoder}",
-        "--corpus=corpus.jsonl",
-        "--accuracy-baseline=baseline",
-        "--driftgate-sample-rows=4",
-    ]
+    scorer = make_tiny_encoder(tmp_path / "scorer", labels=("rating",), problem_type="regression")
+    common = ["--corpus=corpus.jsonl", "--driftgate-sample-rows=4", "-p", "no:cacheprovider"]
+    given = [*common, f"--encoder={encoder}", "--accuracy-baseline=baseline"]
     everything = ["accuracy", "benchmarks", "--backends=torch,onnx-fp32", "-m", "leak or not leak"]
     for arguments in (everything, ["accuracy", "--backends=modest", "-k", "repeated or past or padding_in_front"],
                       ["accuracy/test_history.py", "--backends=torch"]):  # fmt: skip
-        code, output = run_pytest(tmp_path, [*arguments, *given, "-p", "no:cacheprovider"], shared_cache)
+        code, output = run_pytest(tmp_path, [*arguments, *given], shared_cache)
         assert code == 0, output
+    scored = ["accuracy/test_drift.py", "--backends=torch", f"--encoder={scorer}", "-k", "drift_stays"]
+    code, output = run_pytest(tmp_path, [*scored, *common], shared_cache)
+    assert code == 0, output
     # Asked of encoders only whose answer does not stand at the first position; none of the generated ones is such.
     asked["accuracy"] |= {f"max_abs_{kind}_change_padding_side" for kind in ("logit", "probability")}
     differing = {suite: sorted(set(metrics) ^ asked[suite]) for suite, metrics in GATED.items()}
