@@ -6,7 +6,7 @@ import torch
 
 from driftgate.backends import Precision
 from driftgate.judge.metric_sources import worst_slice
-from driftgate.judge.parts import DRIFT, ERROR_RATIO, SCORES, SLICES
+from driftgate.judge.parts import DRIFT, ERROR_RATIO, RANKS, SCORES, SLICES
 from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.report.terminal import render_worst_rows, render_worst_scores
 from driftgate.run.torch_backend import open_reference
@@ -37,7 +37,7 @@ def test_reference_is_torch_float32_on_the_cpu(reference, driftgate, encoder):
 
 
 def test_drift_stays_within_bounds(judgement, gate_part, driftgate):
-    """No label probability, and no score, moves further from the reference than the precision class allows."""
+    """No label probability, and no score, moves further from the reference than the class allows; candidates keep their order."""
     corpus = driftgate.corpus
     texts = corpus.shown_texts if driftgate.options.show_texts or not corpus.private else None
     labels = driftgate.encoder.labels
@@ -47,7 +47,7 @@ def test_drift_stays_within_bounds(judgement, gate_part, driftgate):
             return render_worst_scores(judgement.measure(SCORES), corpus.row_ids, texts)
         return render_worst_rows(judgement.measure(DRIFT), labels, corpus.row_ids, texts)
 
-    gate_part(DRIFT, SCORES, detail=list_worst)
+    gate_part(DRIFT, SCORES, RANKS, detail=list_worst)
 
 
 def test_error_stays_within_a_multiple_of_float32_noise(gate_part):

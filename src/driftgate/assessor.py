@@ -132,13 +132,12 @@ class Assessor:
         from driftgate.probing.ask import find_cause
 
         self._announce(f"{spec.name}: looking for the cause")
-        backend = self.backends.open(spec)
+        backend, multi_label = self.backends.open(spec), self.head.multi_label
         try:
             moved = np.abs(self.logits(spec).astype(np.float64) - self.reference).max(axis=1)
             worst = np.argsort(-moved, kind="stable")[:MOVED_ROWS].tolist()
             rows = list(dict.fromkeys([*worst, *spread_sample(self.tokens, ASKED_ROWS)]))
             with self._phases.during(CAUSES):
-                multi_label = self.head.multi_label
                 return find_cause(self.encoder, self._opened, backend, self.tokens, rows, multi_label=multi_label)
         except NonFiniteLogitsError as error:
             return diagnose_non_finite(str(spec.precision), str(error))
@@ -157,6 +156,7 @@ class Assessor:
                 exact=lambda: self.exact,
                 variations=lambda: self._vary(self.backends.open(spec)),
                 long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
+                groups=self.corpus.groups,
                 past=self._past.get(spec.name),
                 different=len(set(self.corpus.texts)),
             )

@@ -258,6 +258,7 @@ def test_what_decides_nothing_of_a_build_was_looked_at() -> None:
             "--accuracy-baseline",
             "--accuracy-baseline-update",
             "--bounds",
+            "--driftgate-group-column",
             "--driftgate-history",
             "--driftgate-not-shown",
             "--driftgate-rebuild",

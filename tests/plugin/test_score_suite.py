@@ -44,7 +44,14 @@ def run(scorer: Path, shared_cache: Path, tmp_path: Path) -> Run:
         copy_suite(tmp_path, "accuracy")
         (tmp_path / "conftest.py").write_text(SCALED, encoding="utf-8")
         rows = [
-            {"text": f"{SENTENCES[at % len(SENTENCES)]} {at}", "stars": at % 5, "label": "4"} for at in range(texts)
+            {
+                "text": f"{SENTENCES[at % len(SENTENCES)]} {at}",
+                "stars": at % 5,
+                "label": "4",
+                "query": at // 5,
+                "own": at,
+            }
+            for at in range(texts)
         ]
         (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         given = [f"--encoder={scorer}", "--corpus=rows.jsonl", "--driftgate-not-shown=warn", "-m", "not property"]
@@ -76,6 +83,33 @@ def test_scores_that_are_five_percent_larger_fail_and_the_rows_are_named(run: Ru
     assert "mean_score_drift" in output
     assert "rows with the largest drift" in output
     assert read_results(folder)["backends"]["scaled"]["scores"]["rank_correlation"] == pytest.approx(1.0)
+
+
+def test_the_order_of_candidates_is_judged_in_groups_that_a_column_names(run: Run) -> None:
+    code, output, folder = run("--backends=onnx-fp32", "--driftgate-group-column=query", "-k", "drift_stays")
+    assert code == 0, output
+    entry = read_results(folder)["backends"]["onnx-fp32"]
+    assert (entry["ranks"]["groups"], entry["ranks"]["rows"], entry["ranks"]["best_changed"]) == (30, 150, 0.0)
+    judged = {verdict["metric"]: verdict["verdict"] for verdict in entry["verdicts"]}
+    assert {"group_rank_loss", "best_candidate_changed", "top3_candidates_changed"} <= set(judged)
+    assert judged["best_candidate_changed"] == "not-shown"  # 30 groups show little
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (
+            "--driftgate-group-column=own",
+            "expected groups of candidates in the column 'own', found another value in each",
+        ),
+        ("--driftgate-group-column=nowhere", "expected a column 'nowhere', found"),
+    ],
+    ids=["of-one", "missing"],
+)
+def test_a_column_that_names_no_groups_is_refused(run: Run, option: str, words: str) -> None:
+    code, output, _ = run("--backends=torch", option)
+    assert code == 4, output
+    assert words in " ".join(output.split())
 
 
 @pytest.mark.parametrize(

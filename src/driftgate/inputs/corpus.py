@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import LabelMatrix
+from driftgate.arrays import IntArray, LabelMatrix
 from driftgate.edges.escape import for_terminal
 from driftgate.edges.limits import DRAWN_ROWS
 from driftgate.edges.spelling import option
-from driftgate.errors import CorpusError
+from driftgate.errors import CorpusError, OptionError
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.hub.hub_corpus import is_hub_corpus, read_hub_rows
@@ -31,6 +31,7 @@ class Corpus:
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
         private: the texts are a user's: reports show row ids unless asked for texts.
         pinned: of a hub corpus, what loads the same rows again, with commit, configuration and split.
+        groups: which group each row is a candidate of, int64, (rows,), from 0; None where rows are no candidates.
         drawn_from: how many rows the corpus had that these were drawn from at random; None where it is whole.
     """
 
@@ -41,6 +42,7 @@ class Corpus:
     private: bool = True
     pinned: str | None = None
     drawn_from: int | None = None
+    groups: IntArray | None = None
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -76,17 +78,27 @@ class Corpus:
         return digest.hexdigest()
 
     def sample(self, rows: int, seed: int = 0) -> "Corpus":
-        """`rows` of it drawn without replacement, in corpus order; all of it where it has no more than that."""
+        """`rows` of it drawn without replacement, in corpus order; all of it where it has no more than that.
+
+        Of a corpus of groups, whole groups are drawn, until there are as many rows or a few more.
+        """
         DRAWN_ROWS.require(rows)
         if rows >= len(self):
             return self
-        chosen = np.sort(np.random.default_rng(seed).choice(len(self), rows, replace=False)).tolist()
+        generator = np.random.default_rng(seed)
+        if self.groups is None:
+            chosen = np.sort(generator.choice(len(self), rows, replace=False)).tolist()
+        else:
+            drawn = generator.permutation(self.groups.max() + 1)
+            needed = int(np.searchsorted(np.cumsum(np.bincount(self.groups)[drawn]), rows)) + 1
+            chosen = np.flatnonzero(np.isin(self.groups, drawn[:needed])).tolist()
         return replace(
             self,
             texts=tuple(self.texts[row] for row in chosen),
             row_ids=tuple(self.row_ids[row] for row in chosen),
             labels=None if self.labels is None else LabelMatrix(self.labels[chosen]),
             drawn_from=self.drawn_from or len(self),
+            groups=None if self.groups is None else _number(self.groups[chosen]),
         )
 
 
@@ -135,7 +147,31 @@ def load_corpus(
         if labelled and has_labels and not encoder.gives_score
         else None
     )
-    return Corpus(for_terminal(name), tuple(texts), tuple(row.where for row in rows), labels, private, pinned)
+    groups = _read_groups(path, rows, encoder, columns) if columns.group else None
+    ids = tuple(row.where for row in rows)
+    return Corpus(for_terminal(name), tuple(texts), ids, labels, private, pinned, groups=groups)
+
+
+def _read_groups(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, columns: Columns) -> IntArray:
+    if not encoder.gives_score:
+        raise OptionError(
+            f"{option('group_column', columns.group, argument=f'Columns(group={columns.group!r})')}: expected an encoder that "
+            f"gives a score, found {encoder.name}, which gives labels; leave it out"
+        )
+    _refuse_rows(
+        path, rows, [row.group is None or not str(row.group).strip() for row in rows], "an empty or missing group"
+    )
+    found = _number(np.array([str(row.group) for row in rows]))
+    if np.bincount(found).max() < 2:  # noqa: PLR2004 - said below
+        raise CorpusError(
+            f"corpus {path}: expected groups of candidates in the column {columns.group!r}, found another value in each of its "
+            f"{len(rows)} rows; name the column that the candidates of one query share"
+        )
+    return found
+
+
+def _number(groups: Any) -> IntArray:
+    return np.asarray(np.unique(groups, return_inverse=True)[1], dtype=np.int64)
 
 
 def _is_empty(value: Any) -> bool:

@@ -32,12 +32,14 @@ class Columns:
         label: column of the labels; empty means "labels" or "label" where there is one, else no labels.
         label_separator: what separates several labels in one field.
         pair: column of the second texts, where rows are pairs; empty means that they are not.
+        group: column that names the group a row is a candidate of, such as a query; empty means that rows are no candidates.
     """
 
     text: str = ""
     label: str = ""
     label_separator: str = ","
     pair: str = ""
+    group: str = ""
 
     def __post_init__(self) -> None:
         if not self.label_separator:
@@ -66,15 +68,15 @@ class RawRow:
     text: Any
     labels: Any
     second: Any = None
+    group: Any = None
 
     @classmethod
     def of(cls, where: str, values: Any, places: Mapping[str, Any]) -> "RawRow":
-        """Read from `values`, a list or mapping, at the places that "text", "pair" and "label" have in it.
+        """Read from `values`, a list or mapping, at the places that "text", "pair", "label" and "group" have in it.
 
         Keys that a JSONL row leaves out are missing values.
         """
-        text, labels, second = (_look_up(values, places.get(role)) for role in ("text", "label", "pair"))
-        return cls(where, text, labels, second)
+        return cls(where, *(_look_up(values, places.get(role)) for role in ("text", "label", "pair", "group")))
 
 
 def _look_up(values: Any, place: Any) -> Any:
@@ -158,7 +160,7 @@ def _read_delimited(path: Path, content: str, columns: Columns) -> tuple[list[Ra
 
 def _read_positions(path: Path, columns: Columns) -> dict[str, int]:
     """Where each column is, by what it holds, in a file without header."""
-    given = {"text": columns.text, "pair": columns.pair, "label": columns.label}
+    given = {"text": columns.text, "pair": columns.pair, "label": columns.label, "group": columns.group}
     named = [repr(name) for name in given.values() if name and not name.isdecimal()]
     if named:
         raise CorpusError(
@@ -212,7 +214,7 @@ def _rows_of_records(
 
 
 def choose_columns(path: str | Path, names: Sequence[str], columns: Columns) -> dict[str, str]:
-    """The column of "text", of "pair" and of "label", without those that need not be there and are not.
+    """The column of "text", "pair", "label" and "group", without those that need not be there and are not.
 
     Raises:
         CorpusError: a column is not there, with those that are.
@@ -221,8 +223,9 @@ def choose_columns(path: str | Path, names: Sequence[str], columns: Columns) -> 
         "text": (columns.text,) if columns.text else (USUAL_TEXT_COLUMN,),
         "pair": (columns.pair,) if columns.pair else (),
         "label": (columns.label,) if columns.label else _USUAL_LABEL_COLUMNS,
+        "group": (columns.group,) if columns.group else (),
     }
-    needed = {"text", *(role for role, given in (("pair", columns.pair), ("label", columns.label)) if given)}
+    needed = {"text", *(role for role in ("pair", "label", "group") if getattr(columns, role))}
     found = {}
     for role, candidates in asked.items():
         name = next((name for name in candidates if name in names), None)

@@ -37,7 +37,7 @@ def measure_agreement(reference: Logits, backend: Logits) -> Agreement:
     top = min(TOP, reference.shape[1])
     first, second = (np.argsort(-side, axis=1, kind="stable")[:, :top] for side in (reference, backend))
     shared = (first[:, :, None] == second[:, None, :]).any(axis=2).sum(axis=1)
-    tau = _kendall(reference, backend)
+    tau = kendall_of_rows(reference, backend)
     tau = tau[~np.isnan(tau)]
     return Agreement(
         top1=1 - float(top_changed(reference, backend).mean()),
@@ -52,8 +52,8 @@ def top_changed(reference: Logits, backend: Logits) -> BoolArray:
     return np.asarray(reference.argmax(axis=1) != backend.argmax(axis=1), dtype=np.bool_)
 
 
-def _kendall(one: Logits, other: Logits) -> FloatArray:
-    """Kendall's tau-b of each row, float64, (rows,), NaN where a side is all tied (Kendall 1945)."""
+def kendall_of_rows(one: Logits | FloatArray, other: Logits | FloatArray) -> FloatArray:
+    """Kendall's tau-b of each row of (rows, labels), float64, (rows,), NaN where a side is all tied (Kendall 1945)."""
     untied_one, untied_other, concordant = (np.zeros(len(one)) for _ in range(3))
     # Every pair of labels once, for all rows, in the memory of a few copies of the logits.
     for offset in range(1, one.shape[1]):

@@ -30,6 +30,7 @@ from driftgate.judge.parts import (
     OF_A_CORPUS,
     PREVALENCE,
     QUALITY,
+    RANKS,
     SCORES,
     SLICES,
     SUBSET_ACCURACY,
@@ -38,6 +39,7 @@ from driftgate.judge.parts import (
     Part,
 )
 from driftgate.judge.quality import Quality, SubsetAccuracyChange, compare_subset_accuracy, measure_quality
+from driftgate.judge.scores.ranks import Ranks, measure_ranks
 from driftgate.judge.scores.score_drift import ScoreDrift, measure_scores
 from driftgate.judge.slice_drift import SliceDrift, measure_slices
 
@@ -128,6 +130,13 @@ def _drift(evidence: Evidence) -> Drift | None:
 @_measures(SCORES)
 def _scores(evidence: Evidence) -> ScoreDrift | None:
     return measure_scores(evidence.reference(), evidence.backend()) if evidence.head.gives_score else None
+
+
+@_measures(RANKS)
+def _ranks(evidence: Evidence) -> Ranks | None:
+    if evidence.groups is None or not evidence.head.gives_score:
+        return None
+    return measure_ranks(evidence.reference(), evidence.backend(), evidence.groups)
 
 
 @_measures(ERROR_RATIO)

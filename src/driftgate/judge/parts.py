@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driftgate.judge.movement import Movement
     from driftgate.judge.noise import ErrorRatio, Noise
     from driftgate.judge.quality import Quality, SubsetAccuracyChange
+    from driftgate.judge.scores.ranks import Ranks
     from driftgate.judge.scores.score_drift import ScoreDrift
     from driftgate.judge.slice_drift import SliceDrift
 
@@ -76,6 +77,7 @@ _SCORES = "encoder whose one logit is a score"
 
 DRIFT: "Part[Drift]" = Part("drift")
 SCORES: "Part[ScoreDrift]" = Part("scores", _SCORES)
+RANKS: "Part[Ranks]" = Part("ranks", "groups of rows whose order is to be judged")
 ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio")
 # By decision policy, such as "at 0.5":
 FLIPS: "Part[Mapping[str, Flips]]" = Part(
@@ -95,8 +97,8 @@ LONG_TEXTS: "Part[LongTexts]" = Part("long_texts", "text to make long inputs of"
 MOVEMENT: "Part[Movement]" = Part("movement")
 
 OF_A_CORPUS: tuple[Part[Any], ...] = (
-    DRIFT, SCORES, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES, SUBSET_ACCURACY, SLICES,
-    NOISE, LONG_TEXTS,
+    DRIFT, SCORES, RANKS, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES, SUBSET_ACCURACY,
+    SLICES, NOISE, LONG_TEXTS,
 )  # fmt: skip
 """Everything that an assessment measures on one corpus."""
 

@@ -138,6 +138,12 @@ OPTIONS = (
         "COLUMN",
     ),
     Option(
+        "--driftgate-group-column",
+        "The column that names the group a row is a candidate of, such as its query, for encoders that give a score.",
+        Decides.RUN,
+        "COLUMN",
+    ),
+    Option(
         "--driftgate-label-column",
         "The column of the labels, by name or position. The default is labels or label.",
         Decides.BUILD,

@@ -151,7 +151,8 @@ def _report(text: str) -> bool:
 
 
 def _columns(values: dict[str, Any]) -> Columns:
-    return Columns(values["text_column"], values["label_column"], values["label_separator"], pair=values["pair_column"])
+    names = ("text_column", "label_column", "label_separator", "pair_column", "group_column")
+    return Columns(*(values[name] for name in names))
 
 
 def _max_tokens(text: str) -> int | None:

@@ -31,11 +31,13 @@ from driftgate.judge.parts import (
     LOSSES,
     MOVEMENT,
     PREVALENCE,
+    RANKS,
     SCORES,
     SLICES,
     Part,
 )
 from driftgate.judge.quality import MIN_SUPPORT
+from driftgate.judge.scores.ranks import compare_groups
 from driftgate.judge.scores.score_drift import rank_displacements, score_drifts
 
 Found = dict[tuple[str, str], Limits]
@@ -97,6 +99,25 @@ def _scores(evidence: Evidence, levels: Levels) -> Found:
     }
     different = len(drifts) if evidence.different is None else evidence.different
     return found if different >= DRIFT_ROWS else {name: _unshown(one, different) for name, one in found.items()}
+
+
+@_finds(RANKS)
+def _ranks(evidence: Evidence, levels: Levels) -> Found:
+    """Groups, not rows, are the sample."""
+    if evidence.groups is None or not evidence.head.gives_score:
+        return {}
+    changes = compare_groups(evidence.reference(), evidence.backend(), evidence.groups)
+    if not changes.rank_losses.size:
+        return {}
+    found = {
+        ("group_rank_loss", ""): mean_limits(changes.rank_losses, levels, smallest=0.0, largest=2.0),
+        ("best_candidate_changed", ""): proportion_limits(
+            int(changes.best_changed.sum()), changes.best_changed.size, levels
+        ),
+    }
+    if changes.top3_losses.size:
+        found["top3_candidates_changed", ""] = mean_limits(changes.top3_losses, levels, smallest=0.0, largest=1.0)
+    return found
 
 
 @_finds(MOVEMENT)

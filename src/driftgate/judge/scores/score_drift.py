@@ -95,7 +95,7 @@ def rank_displacements(reference: Logits, backend: Logits) -> FloatArray:
 
 
 def find_spread(reference: Logits) -> float:
-    """The standard deviation of the reference's scores over the rows.
+    """The standard deviation over the rows of the reference's scores, float32, (rows, 1).
 
     Raises:
         CorpusError: there is none, or rounding alone.
