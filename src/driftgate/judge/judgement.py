@@ -111,7 +111,14 @@ class Judgement:
             if metric.interval is None:
                 yield hold_to_bound(bounds, self.backend, self.keys, name, exact, policy)
             elif (name, policy) in limits:
-                yield hold_to_bound(bounds, self.backend, self.keys, name, limits[name, policy], policy)
+                verdict = hold_to_bound(bounds, self.backend, self.keys, name, limits[name, policy], policy)
+                yield self._count_rows(verdict) if part == RANKS else verdict
+
+    def _count_rows(self, verdict: MetricVerdict) -> MetricVerdict:
+        """Groups are the sample of ranks, and a corpus is counted in rows."""
+        ranks = self.measured.require(RANKS)
+        needed = verdict.rows_needed
+        return verdict if needed is None else replace(verdict, rows_needed=round(needed * ranks.rows / ranks.groups))
 
     def assess(self, bounds: Bounds) -> BackendAssessment:
         """Everything that can be measured on the corpus, and a verdict on everything gated."""
