@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from driftgate.judge.quality import measure_quality as measure_quality
     from driftgate.pipeline import open_backend as open_backend
     from driftgate.publish.unjudged import build as build
+    from driftgate.scorer import Scorer as Scorer
 
 _HOMES = {
+    "Scorer": "driftgate.scorer",
     "assess": "driftgate.assessor",
     "build": "driftgate.publish.unjudged",
     "load_corpus": "driftgate.inputs.corpus",
@@ -22,7 +24,16 @@ _HOMES = {
     "open_backend": "driftgate.pipeline",
 }
 
-__all__ = ["assess", "build", "load_corpus", "load_encoder", "measure_drift", "measure_quality", "open_backend"]
+__all__ = [
+    "Scorer",
+    "assess",
+    "build",
+    "load_corpus",
+    "load_encoder",
+    "measure_drift",
+    "measure_quality",
+    "open_backend",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -73,6 +73,13 @@ def test_the_custom_backend_is_judged_and_passes(run: Run, checkout: Path) -> No
     assert backends(checkout / "examples/custom-backend")["onnx-extended"]["verdict"] == "pass"
 
 
+def test_the_script_scores_batches_in_other_processes(run: Run) -> None:
+    done = run(".", "examples/map_batches.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "'Thank you so much!': gratitude" in done.stdout
+    assert "'': empty text" in done.stdout
+
+
 def test_the_script_judges_without_pytest(run: Run) -> None:
     done = run(".", "examples/assess.py")
     assert done.returncode == 0, done.stdout + done.stderr
