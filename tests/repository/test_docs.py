@@ -51,6 +51,15 @@ def test_the_glossary_has_the_words_that_these_pages_use_in_a_special_sense() ->
     assert words == sorted(words)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_an_included_file_is_named_in_a_form_that_the_formatter_leaves_alone(page: Path) -> None:
+    """On one line, `--8<-- "FILE"` is an expression of Python, to which ruff adds spaces; then the page shows it as it is."""
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r'^-+8 *< *-+ *"', text, re.MULTILINE)
+    for name in re.findall(r"^--8<--\n(.*)\n--8<--$", text, re.MULTILINE):
+        assert (REPOSITORY / name).is_file()
+
+
 def test_every_page_is_on_the_site() -> None:
     settings = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     navigation = re.findall(r"[\w-]+\.md", settings.split("\nnav:\n")[1])
