@@ -302,7 +302,7 @@ def test_a_step_whose_code_changed_is_built_anew_though_its_version_is_the_same(
 
 def test_a_digest_is_of_every_module_that_a_step_is_made_of() -> None:
     sources = {path.name for path in code_digest._files("driftgate.builder.rowwise.nodes")}
-    assert {"nodes.py", "products.py", "token_rows.py", "lower.py", "functions.py", "graph.py"} <= sources
+    assert {"nodes.py", "products.py", "token_rows.py", "functions.py", "graph.py"} <= sources
     assert "weights.py" in {path.name for path in code_digest._files("driftgate.builder.export")}
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, PullRequestError
 from driftgate.pull_request.shape import marker_of, says_the_same
 
@@ -46,9 +47,11 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if (self.number is None) == (not self.branch):
-            raise OptionError("expected --pull-request NUMBER or --head OWNER:BRANCH, and not both")
+            raise OptionError(f"expected {option('pull_request')} or {option('head')}, and not both")
         if self.branch and not self.commit:
-            raise OptionError("--head: expected the commit that was judged as well; give it with --commit")
+            raise OptionError(
+                f"{option('head', self.branch)}: expected the commit that was judged as well; give it with {option('commit')}"
+            )
 
 
 def post_comment(repository: Repository, wanted: Wanted, body: str) -> str:
@@ -115,7 +118,7 @@ def _explained(repository: Repository) -> Iterator[None]:
         from github import GithubException
         from requests import RequestException  # PyGithub asks with it
     except ImportError as error:
-        raise PullRequestError(f"--post needs PyGithub; install {EXTRA}") from error
+        raise PullRequestError(f"commenting needs PyGithub; install {EXTRA}") from error
     try:
         yield
     except GithubException as error:
