@@ -9,6 +9,7 @@ import pytest
 from judged_project import COMMENTS, Project, bound
 
 from driftgate.results.history import read_history
+from driftgate.results.schemas.schema_check import require_schema
 
 
 def test_verbose_runs_print_every_metric(make_project: Callable[..., Project]) -> None:
@@ -62,6 +63,10 @@ def test_predictions_that_cannot_be_saved_are_refused_before_anything_is_measure
 def test_a_backend_is_compared_with_its_own_past(make_project: Callable[..., Project]) -> None:
     project = make_project()
     first = project.pytest("--backends=onnx-fp32", "--accuracy-baseline=past", "--driftgate-history=history.jsonl")
+    pytest.importorskip("jsonschema", reason="jsonschema is not installed; the extra github brings it")
+    require_schema(
+        json.loads((project.folder / "history.jsonl").read_text(encoding="utf-8")), "history", "history.jsonl"
+    )
     assert first.code == 0, first.output
     assert "accuracy baseline saved" in first.output
     (entry,) = read_history(project.folder / "history.jsonl")  # an accepted run is one line of the history
