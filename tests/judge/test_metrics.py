@@ -12,7 +12,7 @@ import pytest
 
 from driftgate.arrays import LabelMatrix, Logits
 from driftgate.errors import BoundsError
-from driftgate.judge import judgement as judging
+from driftgate.judge import measures
 from driftgate.judge import metrics as registry
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.bounds import Bound, Outcome, hold_to_bound
@@ -200,7 +200,7 @@ def everything_allowed() -> list[dict[tuple[str, str], Bound]]:
 
 
 def test_every_part_that_can_be_measured_is_a_part_of_an_assessment() -> None:
-    assert set(judging._MEASURES) == {part.name for part in OF_A_CORPUS}
+    assert set(measures._MEASURES) == {part.name for part in OF_A_CORPUS}
     assert {metric.source.part for metric in METRICS.values() if metric.source} <= set(PARTS)
 
 
