@@ -32,14 +32,7 @@ from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
 from driftgate.measure.kept_answers import keep_answers
 from driftgate.measure.phases import CAUSES, REFERENCE
-from driftgate.pipeline import (
-    OpenBackends,
-    answer_exactly,
-    bounds_keys,
-    choose_backends,
-    describe_head,
-    known_keys,
-)
+from driftgate.pipeline import OpenBackends, answer_exactly, bounds_keys, choose_backends, describe_head, known_keys
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
@@ -156,6 +149,7 @@ class Assessor:
                 exact=lambda: self.exact,
                 variations=lambda: self._vary(self.backends.open(spec)),
                 long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
+                targets=self.corpus.targets,
                 groups=self.corpus.groups,
                 past=self._past.get(spec.name),
                 different=len(set(self.corpus.texts)),

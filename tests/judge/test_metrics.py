@@ -24,7 +24,17 @@ from driftgate.judge.judgement import Judgement
 from driftgate.judge.metric_types import PROBABILITY, Metric, once
 from driftgate.judge.metrics import BOUNDED, METRICS
 from driftgate.judge.movement import measure_movement
-from driftgate.judge.parts import AGREEMENT, DRIFT, FLIPS, MOVEMENT, OF_A_CORPUS, PARTS, RANKS, SCORES
+from driftgate.judge.parts import (
+    AGREEMENT,
+    DRIFT,
+    FLIPS,
+    MOVEMENT,
+    OF_A_CORPUS,
+    PARTS,
+    RANKS,
+    SCORE_QUALITY,
+    SCORES,
+)
 from driftgate.report.terminal import render_details
 from driftgate.results.record import Results
 
@@ -33,6 +43,7 @@ LABELS = ("joy", "anger", "surprise")
 ROWS = 320  # enough for the 99th percentile, slices and labels to be gated
 LEVELS = levels_of_run(1)
 POLICIES = {"at 0.5": 0.5, "at thresholds": np.array([0.3, 0.4, 0.5])}
+OF_SCORES = (SCORES, RANKS, SCORE_QUALITY)
 GATED = [metric for metric in METRICS.values() if metric.gated]
 
 
@@ -83,7 +94,7 @@ def test_a_gated_metric_has_a_row_in_the_table_of_details(judged: Judgement) -> 
             bounds = [{("fp32", metric.name): bound(metric.name)}]
             results.add_verdicts([hold_to_bound(bounds, "mine", ("fp32",), metric.name, exact_limits(0.5))])
     rows = [line.strip() for line in render_details(results, 200).splitlines()]
-    for metric in (metric for metric in GATED if metric.source is None or metric.source.part not in (SCORES, RANKS)):
+    for metric in (metric for metric in GATED if metric.source is None or metric.source.part not in OF_SCORES):
         for policy in POLICIES if metric.by_policy else [""]:
             heading = f"{metric.label} {policy}".rstrip()
             (row,) = [line for line in rows if re.split(r"\s{2,}", line)[0] == heading]
@@ -209,7 +220,7 @@ def test_an_assessment_has_a_verdict_on_every_gated_metric_of_a_corpus(judged: J
     expected = {
         (metric.name, policy)
         for metric in GATED
-        if metric.source and metric.source.part in OF_A_CORPUS and metric.source.part not in (SCORES, RANKS)
+        if metric.source and metric.source.part in OF_A_CORPUS and metric.source.part not in OF_SCORES
         for policy in (POLICIES if metric.by_policy else [""])
     }
     assert {(verdict.metric, verdict.policy) for verdict in assessment.verdicts} == expected

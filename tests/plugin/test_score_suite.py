@@ -1,6 +1,7 @@
 """pytest inside pytest: the suite judges an encoder whose one logit is a score."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def run(scorer: Path, shared_cache: Path, tmp_path: Path) -> Run:
             {
                 "text": f"{SENTENCES[at % len(SENTENCES)]} {at}",
                 "stars": at % 5,
-                "label": "4",
+                "label": f"{at % 3}.5",
+                "words": "good" if at else "3",
+                "same": 2,
                 "query": at // 5,
                 "own": at,
             }
@@ -72,9 +75,12 @@ def test_a_good_backend_passes_and_its_scores_are_judged(run: Run) -> None:
     assert entry["scores"]["rows"] == 150
     assert not entry["drift"]
     assert not entry["flips"]
-    assert {"mean_score_drift", "p90_score_drift", "max_score_drift", "score_rank_displacement"} <= {
-        verdict["metric"] for verdict in entry["verdicts"]
-    }
+    drift = {"mean_score_drift", "p90_score_drift", "max_score_drift", "score_rank_displacement"}
+    assert drift | {"pearson_loss", "spearman_loss"} <= {verdict["metric"] for verdict in entry["verdicts"]}
+    reference = results["backends"]["reference"]["score_quality"]
+    assert entry["score_quality"] == pytest.approx(reference, abs=1e-5)
+    assert set(reference) == {"pearson", "spearman"}
+    assert re.search(r"^ -\s+reference .* 0\.\d{4}|^ -\s+reference .* -0\.\d{4}", output, re.MULTILINE)
 
 
 def test_scores_that_are_five_percent_larger_fail_and_the_rows_are_named(run: Run) -> None:
@@ -116,18 +122,24 @@ def test_a_column_that_names_no_groups_is_refused(run: Run, option: str, words: 
     ("option", "words"),
     [
         (
-            "--driftgate-label-column=stars",
-            "--driftgate-label-column stars: expected an encoder of labels, found regression",
+            "--driftgate-label-column=words",
+            "149 of 150 rows have no finite number in the label column, and the encoder",
         ),
-        ("--accuracy-baseline=past", "--accuracy-baseline"),
+        ("--accuracy-baseline=past", "which gives a score; leave it out"),
     ],
     ids=["labels", "baseline"],
 )
-def test_what_means_nothing_for_scores_is_refused(run: Run, option: str, words: str) -> None:
+def test_what_is_no_score_or_means_nothing_for_scores_is_refused(run: Run, option: str, words: str) -> None:
     code, output, _ = run("--backends=torch", option)
     assert code == 4, output
+    assert option.split("=", maxsplit=1)[0] in output or words.startswith("149")
     assert words in " ".join(output.split())
-    assert "which gives a score; leave it out" in " ".join(output.split())
+
+
+def test_people_who_gave_every_row_one_score_say_nothing_of_a_backend(run: Run) -> None:
+    code, output, _ = run("--backends=torch", "--driftgate-label-column=same", "-k", "quality")
+    assert code == 1, output
+    assert "expected rows to which people gave different scores, found 2 for all 150" in " ".join(output.split())
 
 
 def test_one_row_has_no_spread_to_compare_with(run: Run) -> None:

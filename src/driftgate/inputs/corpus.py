@@ -1,23 +1,23 @@
 """The corpus: texts or pairs of texts, perhaps with labels, checked row by row."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import IntArray, LabelMatrix
+from driftgate.arrays import FloatArray, IntArray, LabelMatrix
 from driftgate.edges.escape import for_terminal
 from driftgate.edges.limits import DRAWN_ROWS
 from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, OptionError
 from driftgate.inputs.corpus_files import Columns, RawRow, read_rows
-from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.corpus_labels import read_label_matrix, read_targets, refuse_rows
+from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.hub.hub_corpus import is_hub_corpus, read_hub_rows
-from driftgate.inputs.texts import Text, has_lone_surrogate, is_pair, name_rows, on_one_line, parts_of
-from driftgate.inputs.thresholds import require_labels
+from driftgate.inputs.texts import Text, has_lone_surrogate, is_pair, on_one_line, parts_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +29,7 @@ class Corpus:
         texts: never empty, valid Unicode; all of them alone, or all of them pairs.
         row_ids: where each text stands in its source, such as "line 7"; reports show these instead of texts.
         labels: bool, (rows, labels) in the encoder's label order, or None where the corpus has none.
+        targets: scores that people gave, float64, (rows,), of an encoder that gives scores; None where the corpus has none.
         private: the texts are a user's: reports show row ids unless asked for texts.
         pinned: of a hub corpus, what loads the same rows again, with commit, configuration and split.
         groups: which group each row is a candidate of, int64, (rows,), from 0; None where rows are no candidates.
@@ -42,6 +43,7 @@ class Corpus:
     private: bool = True
     pinned: str | None = None
     drawn_from: int | None = None
+    targets: FloatArray | None = None
     groups: IntArray | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +69,7 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """Digest of texts and labels, in order."""
+        """Digest of texts, labels and scores, in order."""
         digest = hashlib.sha256()
         for text in self.texts:
             encoded = [part.encode() for part in parts_of(text)]
@@ -75,6 +77,8 @@ class Corpus:
             digest.update(b"+".join(b"%d" % len(part) for part in encoded) + b":" + b"".join(encoded))
         if self.labels is not None:
             digest.update(repr(self.labels.shape).encode() + np.packbits(self.labels).tobytes())
+        if self.targets is not None:
+            digest.update(b"scores" + self.targets.astype("<f8").tobytes())
         return digest.hexdigest()
 
     def sample(self, rows: int, seed: int = 0) -> "Corpus":
@@ -98,6 +102,7 @@ class Corpus:
             row_ids=tuple(self.row_ids[row] for row in chosen),
             labels=None if self.labels is None else LabelMatrix(self.labels[chosen]),
             drawn_from=self.drawn_from or len(self),
+            targets=None if self.targets is None else self.targets[chosen],
             groups=None if self.groups is None else _number(self.groups[chosen]),
         )
 
@@ -110,7 +115,9 @@ def load_corpus(
     private: bool = True,
     labelled: bool = True,
 ) -> Corpus:
-    """Read a CSV, TSV, JSONL or Parquet file, or a data set of the hub; labels are names or ids of the encoder's `id2label`.
+    """Read a CSV, TSV, JSONL or Parquet file, or a data set of the hub.
+
+    Labels are names or ids of the encoder's `id2label`, or numbers where the encoder gives a score.
 
     Args:
         path: a file, or `hub:NAME[@REVISION][:CONFIG][:SPLIT]`.
@@ -119,10 +126,9 @@ def load_corpus(
 
     Raises:
         CorpusError: unreadable, empty, rows without text or without the second of a pair, lone surrogates,
-            labels that the encoder does not have.
+            labels that the encoder does not have, scores that are no finite numbers.
     """
     columns = columns or Columns()
-    require_labels(encoder, "label_column", columns.label)
     if is_hub_corpus(path):
         rows, has_labels, reference = read_hub_rows(str(path), columns, encoder.labels)
         name, pinned = reference.corpus_name, str(reference)
@@ -132,24 +138,25 @@ def load_corpus(
         name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
     if not rows:
         raise CorpusError(f"corpus {path}: it has no rows; a corpus needs at least one text")
-    _refuse_rows(path, rows, [_is_empty(row.text) for row in rows], "empty or missing text")
+    refuse_rows(path, rows, [_is_empty(row.text) for row in rows], "empty or missing text")
     if columns.pair:
         _refuse_empty_seconds(path, rows, columns)
     texts: list[Text] = [(row.text, row.second) if columns.pair else row.text for row in rows]
-    _refuse_rows(
+    refuse_rows(
         path,
         rows,
         [any(map(has_lone_surrogate, parts_of(text))) for text in texts],
         "a lone surrogate, which no encoding can carry",
     )
-    labels = (
-        _label_matrix(path, rows, encoder, columns.label_separator)
-        if labelled and has_labels and not encoder.gives_score
-        else None
-    )
+    labels = targets = None
+    if labelled and has_labels:
+        if encoder.gives_score:
+            targets = read_targets(path, rows)
+        else:
+            labels = read_label_matrix(path, rows, encoder, columns.label_separator)
     groups = _read_groups(path, rows, encoder, columns) if columns.group else None
     ids = tuple(row.where for row in rows)
-    return Corpus(for_terminal(name), tuple(texts), ids, labels, private, pinned, groups=groups)
+    return Corpus(for_terminal(name), tuple(texts), ids, labels, private, pinned, targets=targets, groups=groups)
 
 
 def _read_groups(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, columns: Columns) -> IntArray:
@@ -158,7 +165,7 @@ def _read_groups(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, col
             f"{option('group_column', columns.group, argument=f'Columns(group={columns.group!r})')}: expected an encoder that "
             f"gives a score, found {encoder.name}, which gives labels; leave it out"
         )
-    _refuse_rows(
+    refuse_rows(
         path, rows, [row.group is None or not str(row.group).strip() for row in rows], "an empty or missing group"
     )
     found = _number(np.array([str(row.group) for row in rows]))
@@ -186,44 +193,4 @@ def _refuse_empty_seconds(path: str | Path, rows: Sequence[RawRow], columns: Col
             f"corpus {path}: expected second texts in the column {columns.pair!r}, found none in any of its {len(rows)} rows; "
             f"name the right column with {spelled}, or leave it out where rows are single texts"
         )
-    _refuse_rows(path, rows, empty, "an empty or missing second text")
-
-
-def _refuse_rows(path: str | Path, rows: Sequence[RawRow], is_bad: Iterable[bool], what: str) -> None:
-    bad = [row.where for row, refused in zip(rows, is_bad, strict=True) if refused]
-    if bad:
-        raise CorpusError(
-            f"corpus {path}: {len(bad)} of {len(rows)} rows have {what}: {name_rows(bad)}; correct or remove them"
-        )
-
-
-def _label_matrix(path: str | Path, rows: Sequence[RawRow], encoder: Encoder, separator: str) -> LabelMatrix:
-    index_of = {label: index for index, label in enumerate(encoder.labels)}
-    index_of |= {str(index): index for index in range(len(encoder.labels)) if str(index) not in index_of}
-    known = ", ".join(encoder.labels[:5]) + (", ..." if len(encoder.labels) > 5 else "")  # noqa: PLR2004 - as many as are named
-    matrix = np.zeros((len(rows), len(encoder.labels)), dtype=np.bool_)
-    for number, row in enumerate(rows):
-        for value in _split(row.labels, separator):
-            if value not in index_of:
-                raise CorpusError(
-                    f"corpus {path}, {row.where}: label {value[:40]!r} is not one of the encoder's "
-                    f"{len(encoder.labels)} labels ({known}) nor an id from 0 to {len(encoder.labels) - 1}; "
-                    f"check the label column and the separator ({separator!r})"
-                )
-            matrix[number, index_of[value]] = True
-    if encoder.problem_type is ProblemType.SINGLE_LABEL:
-        _refuse_rows(path, rows, matrix.sum(1) != 1, "no label or several, and the encoder gives exactly one")
-    return LabelMatrix(matrix)
-
-
-def _split(value: Any, separator: str) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, list | tuple):
-        return [_name(item) for item in value]
-    return [part.strip() for part in _name(value).split(separator) if part.strip()]
-
-
-def _name(value: Any) -> str:
-    """A label as text; ids come as floats from tools whose integer columns cannot hold gaps."""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    refuse_rows(path, rows, empty, "an empty or missing second text")

@@ -54,6 +54,7 @@ class Evidence:
         variations: logits of the same rows in several runs, by what was varied ("batch", "padding").
         long_texts: answers to texts of some lengths up to the encoder's limit, and why other lengths were left out.
         different: how many of the texts are different; None for all.
+        targets: scores that people gave the rows, float64, (rows,), of an encoder that gives scores; None where nobody did.
         groups: which group each row is a candidate of, int64, (rows,); None where rows are no candidates.
         past: the backend's own logits at an earlier time, float32, (rows, labels); None where they were not kept.
     """
@@ -66,6 +67,7 @@ class Evidence:
     exact: Callable[[], tuple[list[int], FloatArray] | None] = lambda: None
     variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
     long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
+    targets: FloatArray | None = None
     groups: IntArray | None = None
     past: Logits | None = None
     different: int | None = None

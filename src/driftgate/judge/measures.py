@@ -24,6 +24,7 @@ from driftgate.judge.parts import (
     PREVALENCE,
     QUALITY,
     RANKS,
+    SCORE_QUALITY,
     SCORES,
     SLICES,
     SUBSET_ACCURACY,
@@ -31,6 +32,7 @@ from driftgate.judge.parts import (
     Part,
 )
 from driftgate.judge.quality import Quality, SubsetAccuracyChange, compare_subset_accuracy, measure_quality
+from driftgate.judge.scores.correlation import ScoreQuality, measure_score_quality
 from driftgate.judge.scores.ranks import Ranks, measure_ranks
 from driftgate.judge.scores.score_drift import ScoreDrift, measure_scores
 from driftgate.judge.slice_drift import SliceDrift, measure_slices
@@ -78,6 +80,14 @@ def _ranks(evidence: Evidence) -> Ranks | None:
     if evidence.groups is None or not evidence.head.gives_score:
         return None
     return measure_ranks(evidence.reference(), evidence.backend(), evidence.groups)
+
+
+@_measures(SCORE_QUALITY)
+def _score_quality(evidence: Evidence) -> Both[ScoreQuality] | None:
+    targets = evidence.targets
+    if targets is None:
+        return None
+    return Both(*(measure_score_quality(side, targets) for side in (evidence.reference(), evidence.backend())))
 
 
 @_measures(ERROR_RATIO)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driftgate.judge.movement import Movement
     from driftgate.judge.noise import ErrorRatio, Noise
     from driftgate.judge.quality import Quality, SubsetAccuracyChange
+    from driftgate.judge.scores.correlation import ScoreQuality
     from driftgate.judge.scores.ranks import Ranks
     from driftgate.judge.scores.score_drift import ScoreDrift
     from driftgate.judge.slice_drift import SliceDrift
@@ -30,10 +31,12 @@ class Part(Generic[T]):
     Args:
         name: of its field in `results.json`.
         needs: what a run lacks where nothing of the part can be measured or held to a bound.
+        of_scores: whether it is measured only of encoders that give a score.
     """
 
     name: str
     needs: str = ""
+    of_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,11 @@ class Measured:
 
 
 _LABELS = "labels"
-_SCORES = "encoder whose one logit is a score"
 
 DRIFT: "Part[Drift]" = Part("drift")
-SCORES: "Part[ScoreDrift]" = Part("scores", _SCORES)
-RANKS: "Part[Ranks]" = Part("ranks", "groups of rows whose order is to be judged")
+SCORES: "Part[ScoreDrift]" = Part("scores", of_scores=True)
+RANKS: "Part[Ranks]" = Part("ranks", "groups of rows whose order is to be judged", of_scores=True)
+SCORE_QUALITY: "Part[Both[ScoreQuality]]" = Part("score_quality", "scores that people gave", of_scores=True)
 ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio")
 # By decision policy, such as "at 0.5":
 FLIPS: "Part[Mapping[str, Flips]]" = Part(
@@ -97,8 +100,8 @@ LONG_TEXTS: "Part[LongTexts]" = Part("long_texts", "text to make long inputs of"
 MOVEMENT: "Part[Movement]" = Part("movement")
 
 OF_A_CORPUS: tuple[Part[Any], ...] = (
-    DRIFT, SCORES, RANKS, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES, SUBSET_ACCURACY,
-    SLICES, NOISE, LONG_TEXTS,
+    DRIFT, SCORES, RANKS, SCORE_QUALITY, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES,
+    SUBSET_ACCURACY, SLICES, NOISE, LONG_TEXTS,
 )  # fmt: skip
 """Everything that an assessment measures on one corpus."""
 

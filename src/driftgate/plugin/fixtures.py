@@ -180,11 +180,12 @@ def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pyte
         with reported(), driftgate.announce():
             verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
         if not verdicts:
-            needs = " and ".join(sorted({part.needs for part in parts if part.needs}))
+            scores = driftgate.encoder.gives_score
+            needs = " and ".join(sorted({part.needs for part in parts if part.needs and part.of_scores is scores}))
             reason = f"corpus {driftgate.corpus.name} has no {needs}"
-            if driftgate.encoder.gives_score:
+            if not needs:
                 reason = f"not measured for encoders that give a score, as {driftgate.encoder.name} does"
-            elif lacking:
+            elif lacking and not scores:
                 reason = lacking()
             pytest.skip(f"{judgement.backend}: not judged: {reason}")
         _require(driftgate, request, verdicts, detail)

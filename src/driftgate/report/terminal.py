@@ -10,7 +10,7 @@ from driftgate.judge.accuracy_verdicts import NotShown
 from driftgate.judge.metric_sources import worst_slice
 from driftgate.judge.metric_types import POLICIES, Metric
 from driftgate.judge.metrics import METRICS
-from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, QUALITY, SCORES, SLICES, SUBSET_ACCURACY
+from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, QUALITY, SCORE_QUALITY, SCORES, SLICES, SUBSET_ACCURACY
 from driftgate.report.verdict_lines import verdict_word
 from driftgate.results.record import BackendResults, Results
 from driftgate.results.tables import make_table, render
@@ -92,7 +92,7 @@ if TYPE_CHECKING:  # SciPy is slow to import, and the commands' help needs none 
     from driftgate.judge.drift import Drift
     from driftgate.judge.scores.score_drift import ScoreDrift
 
-_ACCURACY = ("MB", "drift", "max", "1 - rank correlation", "flips", "micro-F1", "macro-F1")
+_ACCURACY = ("MB", "drift", "max", "1 - rank correlation", "flips", "micro-F1", "macro-F1", "Spearman", "Pearson")
 _LABELS_SHOWN = 5
 _TEXT_SHOWN = 60
 _POLICY = POLICIES[0]
@@ -143,7 +143,9 @@ def _speed_table(sides: Mapping[str, BackendResults], words: Mapping[str, str], 
 def _title(results: Results) -> str:
     """What the columns are; a single-label model decides for its top class, and has no threshold."""
     if any(SCORES.name in entry.measured.records for entry in results.backends.values()):
-        return "drift: mean over texts of the score difference, in the spread of the reference's scores"
+        correlation = any(SCORE_QUALITY.name in entry.measured.records for entry in results.backends.values())
+        people = "; Spearman, Pearson: correlation with the scores that people gave" if correlation else ""
+        return f"drift: mean over texts of the score difference, in the spread of the reference's scores{people}"
     single = results.header is not None and results.header.encoder.problem_type == ProblemType.SINGLE_LABEL
     decided = "flips, F1: of the top class" if single else "flips, F1 at 0.5"
     return f"drift: mean over texts of the largest probability difference; {decided}"
@@ -159,6 +161,7 @@ def _accuracy_cells(entry: BackendResults) -> list[str]:
     moved = drift.largest_per_text if drift else scores.drift if scores else None
     flips = (entry.measured.get(FLIPS) or {}).get(_POLICY)
     quality = (entry.measured.get(QUALITY) or {}).get(_POLICY)
+    correlation = entry.measured.get(SCORE_QUALITY)
     return [
         _number(entry.about.size_bytes / 1e6 if entry.about else None, ".1f"),
         _number(moved.mean if moved else None, ".1e"),
@@ -167,6 +170,8 @@ def _accuracy_cells(entry: BackendResults) -> list[str]:
         f"{flips.total}/{flips.decisions}" if flips else "-",
         _number(quality.backend.micro_f1 if quality else None, ".4f"),
         _number(quality.backend.macro_f1 if quality else None, ".4f"),
+        _number(correlation.backend.spearman if correlation else None, ".4f"),
+        _number(correlation.backend.pearson if correlation else None, ".4f"),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from driftgate.judge.accuracy_verdicts import NotShown, conclude, worst
 from driftgate.judge.bounds import MetricVerdict, Outcome
-from driftgate.judge.parts import CALIBRATION, QUALITY, Both, Measured
+from driftgate.judge.parts import CALIBRATION, QUALITY, SCORE_QUALITY, Both, Measured
 from driftgate.results.environment import Header
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ class Results:
                 reference.measured.put(QUALITY, own)
             if calibration := entry.measured.get(CALIBRATION):
                 reference.measured.put(CALIBRATION, Both(calibration.reference, calibration.reference))
+            if correlation := entry.measured.get(SCORE_QUALITY):
+                reference.measured.put(SCORE_QUALITY, Both(correlation.reference, correlation.reference))
         return {**({REFERENCE: reference} if reference.measured.records else {}), **self.backends}
 
     def add_verdicts(self, verdicts: Sequence[MetricVerdict]) -> None:

@@ -17,7 +17,7 @@ from driftgate.judge.confidence.calibration_limits import calibration_limits
 from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
 from driftgate.judge.confidence.levels import DRIFT_ROWS, Levels, Limits, largest_limits
 from driftgate.judge.confidence.loss_limits import paired_loss_limits
-from driftgate.judge.confidence.mean_limits import mean_limits
+from driftgate.judge.confidence.mean_limits import BEYOND_SEEN, mean_limits
 from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.metric_sources import MIN_SLICE_ROWS
@@ -32,11 +32,13 @@ from driftgate.judge.parts import (
     MOVEMENT,
     PREVALENCE,
     RANKS,
+    SCORE_QUALITY,
     SCORES,
     SLICES,
     Part,
 )
 from driftgate.judge.quality import MIN_SUPPORT
+from driftgate.judge.scores.correlation import correlation_losses
 from driftgate.judge.scores.ranks import compare_groups
 from driftgate.judge.scores.score_drift import rank_displacements, score_drifts
 
@@ -118,6 +120,20 @@ def _ranks(evidence: Evidence, levels: Levels) -> Found:
     if changes.top3_losses.size:
         found["top3_candidates_changed", ""] = mean_limits(changes.top3_losses, levels, smallest=0.0, largest=1.0)
     return found
+
+
+@_finds(SCORE_QUALITY)
+def _score_quality(evidence: Evidence, levels: Levels) -> Found:
+    """The upper limit reckons with one more row, which the reference has right and the backend does not, as that of F1 does."""
+    if evidence.targets is None:
+        return {}
+    losses = correlation_losses(evidence.reference(), evidence.backend(), evidence.targets)
+    return {
+        (f"{name}_loss", ""): mean_limits(
+            loss.values, levels, largest=max(loss.largest, BEYOND_SEEN * float(np.abs(loss.values).max()))
+        )
+        for name, loss in losses.items()
+    }
 
 
 @_finds(MOVEMENT)
