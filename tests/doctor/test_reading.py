@@ -411,3 +411,23 @@ def test_published_files_in_hub_layout_are_all_examined(make_artifact: Callable[
     assert [graph.file for graph in facts.graphs] == ["onnx/model.onnx", "onnx/model_copy.onnx"]
     assert [graph.refused for graph in facts.graphs] == [None, None]
     assert len(facts.sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, False),
+        ({"sbert_ce_default_activation_function": "mine.Identity"}, True),
+        ({}, True),
+    ],
+    ids=["an activation", "an unknown activation", "nothing"],
+)
+def test_a_cross_encoder_says_by_its_activation_what_its_one_logit_is(
+    make_tiny_encoder: Callable[..., Path], tmp_path: Path, section: dict[str, str], expected: bool
+) -> None:
+    folder = make_tiny_encoder(tmp_path / "reranker", labels=("score",), problem_type=None)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("problem_type", None)
+    (folder / "config.json").write_text(json.dumps({**config, **section}))
+    assert (read_source(folder, None).problem_type is None) is expected
+    assert ("problem-type-unsaid" in ids(collect_facts(Asked(str(folder))))) is expected

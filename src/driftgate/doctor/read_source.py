@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.doctor.model_facts import Source
-from driftgate.errors import UnsafeFileError
+from driftgate.errors import EncoderError, UnsafeFileError
 from driftgate.files import parse_json
+from driftgate.inputs.encoder_scores import read_score_type
 from driftgate.inputs.model_folder import CONFIG, is_own_file, own_files
 
 _TOKENIZERS = (
@@ -38,7 +39,7 @@ def _read_files(folder: Path, refused: str | None) -> Source:
         folder=str(folder),
         has_config=is_own_file(folder / CONFIG, folder),
         config_error=config_error,
-        problem_type=None if config.get("problem_type") is None else str(config["problem_type"]),
+        problem_type=_read_problem_type(folder, config),
         labels=_labels(config),
         tokenizer=tuple(name for name in _TOKENIZERS if is_own_file(folder / name, folder)),
         weights=weights,
@@ -46,6 +47,16 @@ def _read_files(folder: Path, refused: str | None) -> Source:
         non_finite=non_finite,
         refused=refused or broken,
     )
+
+
+def _read_problem_type(folder: Path, config: dict[str, Any]) -> str | None:
+    """As config.json says it, or a cross-encoder's activation; an activation that is refused is for loading to say."""
+    if config.get("problem_type") is not None:
+        return str(config["problem_type"])
+    try:
+        return read_score_type(folder, config)
+    except EncoderError:
+        return None
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], str | None]:

@@ -9,6 +9,14 @@ from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Source
 
 _UNNAMED = re.compile(r"LABEL_\d+")
+_UNSAID = (
+    "programs have to guess, and take softmax over several labels. For a model trained with a sigmoid for each label, every "
+    "probability is then wrong"
+)
+_UNSAID_OF_ONE = (
+    "programs have to guess, and take a sigmoid of its one logit. For a regression or a reranker, whose logit is the answer, "
+    "every score is then wrong"
+)
 
 
 def check_sources(facts: Facts) -> Iterator[Finding]:
@@ -57,14 +65,14 @@ def _check_config(source: Source) -> Iterator[Finding]:
         return
     if source.problem_type is None:
         number = "unknown" if source.labels is None else len(source.labels)
+        one = number == 1
         yield Finding(
             "problem-type-unsaid",
             Severity.WARNING,
             _name(source),
             f"config.json does not say problem_type; labels: {number}",
-            "programs have to guess, and take softmax over several labels. For a model trained with a sigmoid for each label, "
-            "every probability is then wrong",
-            'add "problem_type": "multi_label_classification" or "single_label_classification"',
+            _UNSAID_OF_ONE if one else _UNSAID,
+            f'add "problem_type": "{"regression" if one else "single_label_classification"}" or "multi_label_classification"',
         )
     if source.labels is None or all(_UNNAMED.fullmatch(label) for label in source.labels):
         yield Finding(

@@ -66,9 +66,10 @@ def _describe(run: Run) -> str:
     pairs = "pairs of texts" if corpus.flag("pairs") else "texts"
     on = f" on {run.rows:,} {pairs} of {corpus.text('name')}" if corpus else ", without a corpus"
     labels = f" with {count_of(len(run.labels), 'label')}" if run.labels else ""
+    gives = ", which gives a score," if run.gives_scores else labels
     ended = _EXIT_CODES.get(run.exit_code, "was refused or broken off")
     return (
-        f"The encoder {run.encoder}{labels}{on}: a run of {count_of(len(run.backends), 'backend')} that {ended} (exit code "
+        f"The encoder {run.encoder}{gives}{on}: a run of {count_of(len(run.backends), 'backend')} that {ended} (exit code "
         f"{run.exit_code}), from {PurePath(run.where).name}."
     )
 
