@@ -88,7 +88,7 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
     thresholds = {"thresholds": dict.fromkeys(LABELS, 0.4)}
     (encoder / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
     rows = (
-        json.dumps({"text": f"{text} {row}", "labels": [LABELS[row % 4]], "query": row})
+        json.dumps({"text": f"{text} {row}", "labels": [LABELS[row % 4]], "query": row, "stars": row % 5})
         for row in range(MIN_SLICE_ROWS)
         for text in SENTENCES
     )
@@ -103,8 +103,8 @@ def test_the_suites_ask_for_every_metric_of_the_table_and_for_no_other(
                       ["accuracy/test_history.py", "--backends=torch"]):  # fmt: skip
         code, output = run_pytest(tmp_path, [*arguments, *given], shared_cache)
         assert code == 0, output
-    scored = ["accuracy/test_drift.py", "--backends=torch", f"--encoder={scorer}", "-k", "drift_stays"]
-    scored += ["--driftgate-group-column=query", "--driftgate-not-shown=warn"]
+    scored = ["accuracy", "--backends=torch", f"--encoder={scorer}", "-k", "drift_stays or inferior"]
+    scored += ["--driftgate-group-column=query", "--driftgate-label-column=stars", "--driftgate-not-shown=warn"]
     code, output = run_pytest(tmp_path, [*scored, *common], shared_cache)
     assert code == 0, output
     # Asked of encoders only whose answer does not stand at the first position; none of the generated ones is such.
