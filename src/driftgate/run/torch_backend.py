@@ -120,7 +120,10 @@ def open_torch_compile(encoder: Encoder, spec: BackendSpec, settings: RunSetting
     _require_compiler(settings.device)
     module = load_module(encoder, attention=None).to(str(settings.device))
     backend = TorchBackend(spec, encoder, module, settings, compiled=True)
-    with warnings.catch_warnings():
+    from torch._dynamo import config
+
+    # No float is an input of these graphs. To find that out, torch traces each of them twice unless it is told.
+    with config.patch(specialize_float=True), warnings.catch_warnings():
         # The compiler deprecates parts of itself (torch 2.13); users who turn warnings into errors cannot fix that.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
         # Tokenized, hence with token types where the encoder has them: without, the first real batch would compile again.
