@@ -105,6 +105,17 @@ def test_a_target_that_no_recipe_reaches_shows_the_best_and_writes_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("flips_at_most", "exit_code"), [("0.9", 0), ("1e-9", 1)])
+def test_a_recipe_is_written_only_if_its_flips_are_shown_to_be_within_the_target(
+    flips_at_most: str, exit_code: int, tiny_encoder: Path, warm_cache: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "recipe.toml"
+    command = ["tune", tiny_encoder, "--corpus", corpus_file, "--out", out, "--tries", 3, "--cost", "size"]
+    result = run_driftgate(*command, "--flips-at-most", flips_at_most, "--cost-at-most", 3)
+    assert result.exit_code == exit_code, result.output
+    assert out.exists() == (exit_code == 0)
+
+
 def test_the_command_writes_a_recipe_that_says_what_the_search_saw(
     tiny_encoder: Path, warm_cache: Path, corpus_file: Path, tmp_path: Path
 ) -> None:
