@@ -116,6 +116,19 @@ def test_a_recipe_is_written_only_if_its_flips_are_shown_to_be_within_the_target
     assert out.exists() == (exit_code == 0)
 
 
+@pytest.mark.parametrize(
+    ("more", "exit_code"), [((), 0), (("--drift-at-most", "1e-9"), 1), (("--flips-at-most", "1e-9"), 1)]
+)
+def test_with_bounds_the_other_targets_hold_too(
+    more: tuple[str, ...], exit_code: int, tiny_encoder: Path, warm_cache: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    out, bounds = tmp_path / "recipe.toml", Path(__file__).parents[2] / "accuracy/bounds.toml"
+    command = ["tune", tiny_encoder, "--corpus", corpus_file, "--out", out, "--tries", 3, "--cost", "size"]
+    result = run_driftgate(*command, "--cost-at-most", 3, "--bounds", bounds, *more)
+    assert result.exit_code == exit_code, result.output
+    assert out.exists() == (exit_code == 0)
+
+
 def test_the_command_writes_a_recipe_that_says_what_the_search_saw(
     tiny_encoder: Path, warm_cache: Path, corpus_file: Path, tmp_path: Path
 ) -> None:

@@ -164,18 +164,19 @@ def _hold_to_bounds(
 
 def _choose(judged: Sequence[Judged], target: Target, search: Search) -> Judged | None:
     """The least costly that reaches the target on the rows of the search; without one, the least drift at the cost allowed."""
-    if target.bounds is not None:
-        return next((found for found in judged if found.verdict is Outcome.PASS), None)
     if target.given:
-        return next((found for found in judged if search.limits.reached(found.candidate)), None)
+        limited = target.limits.drift is not None or target.limits.flips is not None
+        allowed = [found for found in judged if target.bounds is None or found.verdict is Outcome.PASS]
+        return next((found for found in allowed if not limited or search.limits.reached(found.candidate)), None)
     affordable = [found for found in judged if found.cost <= search.limits.cost and found.candidate.forms]
     return min(affordable, key=lambda found: found.candidate.drift, default=None)
 
 
 def _verdict(chosen: Judged, target: Target) -> Outcome:
-    """Whether the target is reached on the other rows: the whole interval is within it, or beyond it, or neither."""
-    if chosen.verdict is not None or not target.given:
-        return chosen.verdict or Outcome.PASS
+    """Whether the limits are kept on the other rows: the whole interval is within, or beyond, or neither.
+
+    One that bounds do not pass is not chosen.
+    """
     pairs = [(chosen.drift, target.limits.drift), (chosen.row_flips, target.limits.flips)]
     given = [(limits, most) for limits, most in pairs if most is not None]
     if all(limits.high <= most for limits, most in given):
