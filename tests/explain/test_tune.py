@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run_driftgate
 
+from driftgate.assessor import assess
 from driftgate.backends import REGISTRY
 from driftgate.errors import CorpusError
+from driftgate.explain import tuned
 from driftgate.explain.ranking import Halves, rank_products
 from driftgate.explain.tune import Cost, Limits, find_front
 from driftgate.explain.tune_words import render_front
@@ -19,6 +22,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.recipe import Form, Recipe, read_recipe, write_recipe
 from driftgate.inputs.tokens import tokenize
+from driftgate.judge.assessment import Assessment
 from driftgate.judge.bounds import Outcome
 from driftgate.pipeline import OpenBackends, open_backend
 from driftgate.run.device import RunSettings
@@ -71,7 +75,7 @@ def test_a_search_takes_drift_away_on_rows_that_it_did_not_see(backend: str, enc
     assert chosen.cost <= 3
     costs = [judged.cost for judged in found.front[1:]]
     assert costs == sorted(costs)
-    assert re.search(r"Chosen \(\*\): \d+ products .* take \d+% of the drift away", render_front(found, 100))
+    assert re.search(r"Chosen \(\*\), with \d+ products? in .*: \d+% of the drift is gone", render_front(found, 100))
     assert list(tmp_path.iterdir()) == []  # no candidate is left behind
 
 
@@ -127,6 +131,25 @@ def test_with_bounds_the_other_targets_hold_too(
     result = run_driftgate(*command, "--cost-at-most", 3, "--bounds", bounds, *more)
     assert result.exit_code == exit_code, result.output
     assert out.exists() == (exit_code == 0)
+
+
+def test_bounds_choose_on_the_rows_of_the_search_and_have_to_hold_on_the_others(
+    tiny_encoder: Path, warm_cache: Path, corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def spy(encoder: Encoder, rows: Corpus, *more: Any) -> Assessment:
+        asked.append(rows.row_ids)
+        return assess(encoder, rows, *more)
+
+    monkeypatch.setattr(tuned, "assess", spy)
+    bounds = Path(__file__).parents[2] / "accuracy/bounds.toml"
+    command = ["tune", tiny_encoder, "--corpus", corpus_file, "--out", tmp_path / "recipe.toml", "--tries", 2]
+    result = run_driftgate(*command, "--cost", "size", "--cost-at-most", 3, "--bounds", bounds)
+    assert result.exit_code == 0, result.output
+    *searched, judged = asked
+    assert len(set(searched)) == 1
+    assert not set(searched[0]) & set(judged)
 
 
 def test_the_command_writes_a_recipe_that_says_what_the_search_saw(

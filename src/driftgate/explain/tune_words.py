@@ -30,18 +30,14 @@ def say(found: Tuned) -> list[str]:
     if found.chosen is None:
         best = min(found.front, key=lambda judged: judged.candidate.drift)
         drift = f"{best.drift.value:.4f} [{best.drift.low:.4f}, {best.drift.high:.4f}]"
-        count = len(best.candidate.forms)
         return [
             "No recipe was found that reaches the target on the rows of the search; nothing is written.",
-            f"The best one has a drift of {drift} with {count} products in another form, at {best.cost:.2f} times the {unit}.",
+            f"The best one has a drift of {drift} with {_changed(best)}, at {best.cost:.2f} times the {unit}.",
         ]
     plain_drift, chosen = found.front[0].drift.value, found.chosen
     gone = 1 - chosen.drift.value / plain_drift if plain_drift else 0.0
-    change = f"take {gone:.0%} of the drift away" if gone >= 0 else f"add {-gone:.0%} to the drift"
-    count = len(chosen.candidate.forms)
-    lines = [
-        f"Chosen (*): {count} products in another form {change} on the other rows, at {chosen.cost:.2f} times the {unit}."
-    ]
+    change = f"{gone:.0%} of the drift is gone" if gone >= 0 else f"the drift is {-gone:.0%} larger"
+    lines = [f"Chosen (*), with {_changed(chosen)}: {change} on the other rows, at {chosen.cost:.2f} times the {unit}."]
     lines += [f"  {path}: {form}" for path, form in chosen.candidate.forms.items()]
     if found.verdict is Outcome.NOT_SHOWN:
         lines.append(
@@ -51,6 +47,11 @@ def say(found: Tuned) -> list[str]:
     if found.verdict is Outcome.FAIL:
         lines.append("The target is reached on the rows of the search, but not on the other rows. Nothing is written.")
     return lines
+
+
+def _changed(judged: Judged) -> str:
+    count = len(judged.candidate.forms)
+    return f"{count} product{'' if count == 1 else 's'} in another form"
 
 
 def _cells(judged: Judged) -> list[str]:

@@ -31,7 +31,7 @@ class Judged:
 
     Args:
         drift, row_flips: with 90% intervals. `flips`: decisions that changed.
-        verdict: of the bounds that it was held to; None where there were none.
+        verdict: of the bounds that it was held to on the rows of the search; None where there were none.
     """
 
     candidate: Candidate
@@ -114,10 +114,16 @@ def tune(
         announce(f"judging {number} of {len(front)} on {len(halves.judged):,} other rows")
         again = workshop.make(candidate.forms, others, final=True)
         timed = replace(candidate, time_ratio=again.time_ratio)
-        verdict = _hold_to_bounds(backends, spec, corpus, halves, candidate, target, announce)
+        seen = take_rows(corpus, halves.searched)
+        verdict = _hold_to_bounds(backends, spec, seen, candidate, target, announce)
         judged.append(_judge(timed, search.cost_of(timed), again.searched, verdict))
     chosen = _choose(judged, target, search)
-    reached = _verdict(chosen, target) if chosen else Outcome.FAIL
+    reached = Outcome.FAIL
+    if chosen:
+        unseen = take_rows(corpus, halves.judged)
+        held = _hold_to_bounds(backends, spec, unseen, chosen.candidate, target, announce) or Outcome.PASS
+        verdicts = {held, _hold_to_limits(chosen, target.limits)}
+        reached = next(each for each in (Outcome.FAIL, Outcome.NOT_SHOWN, Outcome.PASS) if each in verdicts)
     recipe = _recipe(backends, spec, workshop, corpus, halves, chosen, len(tried), cost) if chosen else None
     return Tuned(
         tuple(judged),
@@ -147,8 +153,7 @@ def _judge(candidate: Candidate, cost: float, answered: Answered, verdict: Outco
 def _hold_to_bounds(
     backends: OpenBackends,
     spec: BackendSpec,
-    corpus: Corpus,
-    halves: Halves,
+    rows: Corpus,
     candidate: Candidate,
     target: Target,
     announce: Announce,
@@ -157,8 +162,7 @@ def _hold_to_bounds(
         return None
     recipe = Recipe(spec.name, candidate.forms)
     own = replace(spec, name=f"{spec.name}-{recipe.digest[:8]}", recipe=recipe)
-    half = take_rows(corpus, halves.judged)
-    found = assess(backends.encoder, half, [own], target.bounds, backends.settings, announce)
+    found = assess(backends.encoder, rows, [own], target.bounds, backends.settings, announce)
     return found.verdict(NotShown.DRIFT)
 
 
@@ -166,18 +170,19 @@ def _choose(judged: Sequence[Judged], target: Target, search: Search) -> Judged 
     """The least costly that reaches the target on the rows of the search; without one, the least drift at the cost allowed."""
     if target.given:
         limited = target.limits.drift is not None or target.limits.flips is not None
-        allowed = [found for found in judged if target.bounds is None or found.verdict is Outcome.PASS]
-        return next((found for found in allowed if not limited or search.limits.reached(found.candidate)), None)
+        reaching = [found for found in judged if not limited or search.limits.reached(found.candidate)]
+        # Where the rows of the search are too few to show a bound, the other rows may say so as well: that is no failure.
+        for least in (Outcome.PASS, Outcome.NOT_SHOWN) if target.bounds else (None,):
+            if found := next((each for each in reaching if each.verdict is least), None):
+                return found
+        return None
     affordable = [found for found in judged if found.cost <= search.limits.cost and found.candidate.forms]
     return min(affordable, key=lambda found: found.candidate.drift, default=None)
 
 
-def _verdict(chosen: Judged, target: Target) -> Outcome:
-    """Whether the limits are kept on the other rows: the whole interval is within, or beyond, or neither.
-
-    One that bounds do not pass is not chosen.
-    """
-    pairs = [(chosen.drift, target.limits.drift), (chosen.row_flips, target.limits.flips)]
+def _hold_to_limits(chosen: Judged, most: Limits) -> Outcome:
+    """Whether the limits are kept on the other rows: the whole interval is within, or beyond, or neither."""
+    pairs = [(chosen.drift, most.drift), (chosen.row_flips, most.flips)]
     given = [(limits, most) for limits, most in pairs if most is not None]
     if all(limits.high <= most for limits, most in given):
         return Outcome.PASS
