@@ -348,7 +348,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         def fail(*_args: object, **_options: object) -> None:
             raise error
 
-        monkeypatch.setattr("driftgate.cli.predict_command.find_model", fail)
+        monkeypatch.setattr("driftgate.cli.scoring.predict_command.find_model", fail)
 
     return fail_with
 

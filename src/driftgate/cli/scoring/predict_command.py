@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftgate.builder.models import Model, find_model
-from driftgate.cli import predict_file_options as file_options
+from driftgate.cli.scoring import predict_file_options as file_options
 from driftgate.cli import shared_options as shared
-from driftgate.cli.predict_shards import score_plan
-from driftgate.cli.predict_texts import (
+from driftgate.cli.scoring.predict_shards import score_plan
+from driftgate.cli.scoring.predict_texts import (
     read_standard_input,
     refuse_label_options,
     refuse_other_labels,

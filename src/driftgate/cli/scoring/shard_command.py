@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.cli import predict_file_options as file_options
+from driftgate.cli.scoring import predict_file_options as file_options
 from driftgate.cli import shared_options as shared
 from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET
 from driftgate.errors import OptionError
