@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from driftgate.arrays import FloatArray
-from driftgate.backends import CLASS_KEYS, DEFAULT_OPSET, REGISTRY, BackendSpec, Runtime, class_keys, keys_for_head
+from driftgate.backends import (
+    CLASS_KEYS,
+    DEFAULT_OPSET,
+    REGISTRY,
+    BackendSpec,
+    Precision,
+    Runtime,
+    class_keys,
+    keys_for_head,
+)
 from driftgate.builder.artifact import Artifact
 from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.published import is_checkpoint, open_checkpoint, open_published
@@ -62,6 +71,16 @@ def prepare_backend(
     if not spec.steps:
         return Built(spec, encoder, None)
     return Built(spec, encoder, build_artifact(encoder, spec, rebuild=rebuild, announce=announce))
+
+
+def find_precision(encoder: Encoder, backend: str, *, device: str = "cpu") -> Precision:
+    """The class of arithmetic of one backend, read from the graph of a published one; nothing is built.
+
+    Raises:
+        ArtifactError: a published artifact or checkpoint does not fit. UnknownBackendError: no such backend.
+    """
+    (spec,) = choose_backends(backend, device=device)
+    return prepare_backend(encoder, spec).spec.precision if spec.published is not None else spec.precision
 
 
 def open_built(built: Built, settings: RunSettings) -> Backend:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,8 +100,8 @@ class Scorer:
 
     def _score(self, loaded: "_Loaded", columns: list[Sequence[Any]]) -> dict[str, Any]:
         """Columns of scores, of as many rows as the batch has."""
-        from driftgate.predict.answerer import answer_windows, tokenize_windows
-        from driftgate.predict.reading.rows import Row, Window, find_fault
+        from driftgate.predict.answerer import answer_rows
+        from driftgate.predict.reading.rows import Row, find_fault
 
         rows, reasons = [], [""] * len(columns[0])
         for number, parts in enumerate(zip(*columns, strict=True)):
@@ -118,8 +117,7 @@ class Scorer:
                 f"({reasons[bad[0]]}); Scorer(..., reject=True) marks such rows in the column {_REASON!r} instead"
             )
         layout, budget = loaded.layout, BudgetPlan(self.token_budget)
-        windows = tokenize_windows([Window(tuple(rows), (), 0)], loaded.answerer)
-        (answered,) = answer_windows(windows, loaded.answerer, budget, len(layout.labels), Event())
+        answered = answer_rows(rows, loaded.answerer, budget, len(layout.labels))
         found = _spread(layout, answered.numbers, answered.logits, len(reasons))
         return found | ({_REASON: np.array(reasons, dtype=object)} if self.reject else {})
 
@@ -146,15 +144,10 @@ def _load(scorer: Scorer) -> _Loaded:
 
 
 def _check_golden_vectors(scorer: Scorer, file: Any, settings: RunSettings) -> None:
-    from driftgate.verify.check_model import verify
-    from driftgate.verify.target import Target
-    from driftgate.verify.vector_sets import find_sets
+    from driftgate.verify.check_model import require_verified
 
-    if file is not None and find_sets(file):
-        failures = verify(Target(file), settings).failures
-        if failures:
-            raise ArtifactError(f"{file}: not verified on this machine; {failures[0]}; see `driftgate verify {file}`")
-    elif scorer.require_golden_vectors:
+    verified = file is not None and require_verified(file, settings)
+    if scorer.require_golden_vectors and not verified:
         raise ArtifactError(
             f"{scorer.model}: expected golden vectors (test_data_set_0 and so on) beside its ONNX file, found none; "
             "`driftgate build` writes them"

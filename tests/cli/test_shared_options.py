@@ -8,7 +8,7 @@ import typer
 from driftgate.cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-# What these are is the job of the command: which texts, which files, what is compared.
+# What these are is the job of the command: which texts, which model, which files, what is compared.
 OWN = {
     "--backend",
     "--backends",
@@ -16,6 +16,7 @@ OWN = {
     "--compare",
     "--corpus",
     "--json",
+    "--model",
     "--out",
     "--overwrite",
     "--threads",

@@ -23,14 +23,13 @@ COLUMNS = "Columns"
 EncoderArgument = Annotated[
     str, typer.Argument(help="The encoder: a folder, or the id of a model on the Hugging Face hub.", metavar="ENCODER")
 ]
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        help="The model: an encoder, a folder that build or publish wrote, a hub id, or an .onnx file in one folder with its "
-        "tokenizer.",
-        metavar="MODEL",
-    ),
-]
+_MODEL = typer.Argument(
+    help="The model: an encoder, a folder that build or publish wrote, a hub id, or an .onnx file in one folder with its "
+    "tokenizer.",
+    metavar="MODEL",
+)
+ModelArgument = Annotated[str, _MODEL]
+ModelUnlessPlanned = Annotated[str | None, _MODEL]
 Revision = Annotated[str | None, typer.Option(help="The revision of a model on the hub: a branch, a tag or a commit.")]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Load pickled weights. Such files can run code when they are loaded.")

@@ -2,7 +2,7 @@
 
 `python -m` and `python -c` put the folder they are started in first on the path of imports. Models are looked at in folders
 that others filled, and a `numpy.py` there would run in NumPy's place. A lint rule (`banned-api` in pyproject.toml) forbids
-starting programs anywhere else.
+starting programs anywhere else. Ray starts processes by itself: `driftgate.engines.ray_cluster` keeps the folder out of them.
 """
 
 import os

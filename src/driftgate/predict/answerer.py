@@ -15,7 +15,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.recorded_tokenizer import open_tokenizer
 from driftgate.inputs.texts import Text, map_parts, name_rows, parts_of
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.pipeline import choose_backends, open_built, prepare_backend
+from driftgate.pipeline import Built, choose_backends, open_built, prepare_backend
 from driftgate.predict.reading.rows import Rejected, Row, Window
 from driftgate.run.device import RunSettings
 
@@ -47,16 +47,33 @@ def open_answerer(encoder: Encoder, backend: str, settings: RunSettings) -> Answ
     Raises:
         DriftgateError: as `pipeline.prepare_backend` and `open_built`.
     """
-    (spec,) = choose_backends(backend, device=settings.device.kind)
-    built = prepare_backend(encoder, spec)
+    built = _build(encoder, backend, settings)
     opened = open_built(built, settings)
     tokenizer = open_tokenizer(built.encoder)
     return Answerer(
-        built.artifact.sha256 if built.artifact else built.encoder.sha256,
+        _digest(built),
         lambda texts: tokenize(built.encoder, texts, tokenizer),
         lambda batch: opened.prepare(batch)(),
         tokenizer.truncation_side == "left",
     )
+
+
+def find_digest(encoder: Encoder, backend: str, settings: RunSettings) -> str:
+    """What `Answerer.sha256` will be, without loading the model.
+
+    Raises:
+        DriftgateError: as `pipeline.prepare_backend`.
+    """
+    return _digest(_build(encoder, backend, settings))
+
+
+def _build(encoder: Encoder, backend: str, settings: RunSettings) -> Built:
+    (spec,) = choose_backends(backend, device=settings.device.kind)
+    return prepare_backend(encoder, spec)
+
+
+def _digest(built: Built) -> str:
+    return built.artifact.sha256 if built.artifact else built.encoder.sha256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +185,17 @@ def answer_windows(
                 sum(tokens.truncated) if tokens else 0,
                 window.position,
             )
+
+
+def answer_rows(rows: Sequence[Row], answerer: Answerer, plan: BudgetPlan, labels: int) -> AnsweredWindow:
+    """One window of rows, tokenized and answered in the caller's thread.
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity, with the rows.
+    """
+    tokenized = tokenize_windows([Window(tuple(rows), (), 0)], answerer)
+    (window,) = answer_windows(tokenized, answerer, plan, labels, Event())
+    return window
 
 
 def _require_finite(logits: Any, numbers: Sequence[int]) -> None:

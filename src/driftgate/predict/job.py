@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from driftgate.edges.spelling import option
 from driftgate.errors import CorpusError, DriftgateError, InputChangedError, OptionError
 from driftgate.inputs.encoder import ProblemType
 from driftgate.predict.answerer import AnsweredWindow, open_answerer
+from driftgate.predict.job_identity import identify, require_planned
 from driftgate.predict.journal import Counts, Journal, require_same, require_unchanged
 from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
 from driftgate.predict.prediction_job import PredictionJob
@@ -29,7 +29,6 @@ from driftgate.predict.score_layout import Layout
 from driftgate.predict.team import OpenModel, Team, open_team
 from driftgate.predict.write_access import find_journal, locked, require_apart, require_free
 from driftgate.predict.writers import Writer, encode_rejected, open_writer
-from driftgate.run.device import RunSettings
 
 
 def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: OpenModel = open_answerer) -> Summary:
@@ -102,11 +101,13 @@ def _score(
     waiting: Iterator[Window],
     team: Team,
 ) -> Summary:
-    identity = _identify(job, team.sha256, source.opened)
+    identity = identify(job, team.sha256, source.opened)
     if journal is None:
         journal = Journal(identity)
     else:
         require_same(Path(job.output), journal.identity, identity)
+    if job.required_identity is not None:
+        require_planned(job.required_identity, identity)
     started = time.monotonic()
     writer = _open_writer(job, source)
     if job.paths is not None and journal.finished:
@@ -196,35 +197,3 @@ def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output
     if job.paths is None:
         return StreamOutput(job.output, Path(job.rejects).resolve() if job.rejects else None, writer)
     return FileOutput(job.paths, writer, journal, job.commit_seconds)
-
-
-def _identify(job: PredictionJob, sha256: str, opened: Mapping[str, Any]) -> dict[str, Any]:
-    """What a resumed run must have in common with the interrupted one."""
-    settings = job.settings or RunSettings(1)
-    return {
-        "input": opened,
-        **({"part": asdict(job.part)} if job.part else {}),
-        "model": {
-            "backend": job.backend,
-            "sha256": sha256,
-            "encoder": job.encoder.sha256,
-            "device": settings.device.kind,
-        },
-        "options": {
-            "format": job.input_format,
-            "output format": job.output_format,
-            "text column": job.text_column,
-            "id column": job.id_column,
-            "pair column": job.pair_column,
-            "max tokens": job.encoder.max_tokens,
-            "encoding": job.encoding,
-            "rejects": job.rejects,
-            "texts in rejects": job.rejects_with_texts,
-            "token budget": job.token_budget,
-            "top": job.top,
-            "logits": job.logits,
-            "thresholds": job.thresholds or job.encoder.thresholds,
-            "window rows": job.rows_at_once,
-            "safe for spreadsheets": job.csv_safe,
-        },
-    }

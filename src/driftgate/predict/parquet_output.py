@@ -1,13 +1,14 @@
 """Parquet in two steps. Its rows cannot be appended to, so they wait as an Arrow stream, which can be cut behind any window."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.parquet_input import require_pyarrow
 from driftgate.predict.score_layout import SCORE, Layout, text_id
 
-_ROWS_A_GROUP = 1 << 16
+ROWS_A_GROUP = 1 << 16
 
 
 class ParquetWriter:
@@ -25,13 +26,13 @@ class ParquetWriter:
         if layout.has_ids:
             fields.append(pa.field("id", pa.string() if id_type is None else id_type))
         if not layout.one_score:
-            fields.append(pa.field("labels", pa.list_(pa.string())))
+            fields.append(pa.field("labels", _list(pa, pa.string())))
         if layout.one_score:
             fields.append(pa.field(SCORE, pa.float32()))
         elif layout.top:
             parts = [("label", pa.string()), ("probability", pa.float32())]
             scores = pa.struct([*parts, ("logit", pa.float32())] if layout.logits else parts)
-            fields.append(pa.field("top", pa.list_(scores)))
+            fields.append(pa.field("top", _list(pa, scores)))
         else:
             fields += [pa.field(name, pa.float32()) for name in (*layout.probability_columns, *layout.logit_columns)]
         self._schema = pa.schema(fields)
@@ -70,19 +71,37 @@ class ParquetWriter:
         return content
 
     def convert(self, partial: Path, target: Path) -> bool:
-        """Read the stream back and write it as Parquet, a few row groups in memory at a time."""
+        """Read the stream back and write it as Parquet, a row group in memory at a time."""
         pa = self._arrow
-        with (
-            pa.OSFile(str(partial), "rb") as stream,
-            pa.ipc.open_stream(stream) as batches,
-            pa.parquet.ParquetWriter(target, self._schema, compression="zstd") as parquet,
-        ):
-            waiting: list[Any] = []
-            for batch in batches:
-                waiting.append(batch)
-                if sum(len(part) for part in waiting) >= _ROWS_A_GROUP:
-                    parquet.write_table(pa.Table.from_batches(waiting))
-                    waiting = []
-            if waiting:
-                parquet.write_table(pa.Table.from_batches(waiting))
+        with pa.OSFile(str(partial), "rb") as stream, pa.ipc.open_stream(stream) as batches:
+            write_row_groups(batches, target, self._schema)
         return True
+
+
+def _list(pa: Any, kind: Any) -> Any:
+    """A list whose values are called as Parquet calls them: what is read and written again has the same schema."""
+    return pa.list_(pa.field("element", kind))
+
+
+def write_row_groups(batches: Iterable[Any], target: Path | BinaryIO, schema: Any) -> None:
+    """Write Arrow's batches as Parquet. Row groups have so many rows, however the batches are cut, and the last one fewer."""
+    pa = require_pyarrow("output")
+    waiting: list[Any] = []
+    missing = ROWS_A_GROUP
+    with pa.parquet.ParquetWriter(target, schema, compression="zstd") as parquet:
+
+        def write() -> None:
+            parquet.write_table(pa.Table.from_batches(waiting, schema).combine_chunks())
+            waiting.clear()
+
+        for whole in batches:
+            batch = whole
+            while len(batch) >= missing:
+                waiting.append(batch.slice(0, missing))
+                write()
+                batch, missing = batch.slice(missing), ROWS_A_GROUP
+            if len(batch):
+                waiting.append(batch)
+                missing -= len(batch)
+        if waiting:
+            write()

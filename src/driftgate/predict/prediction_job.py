@@ -1,7 +1,9 @@
 """What a job is asked to do: which file, with which model, and where to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from driftgate.edges.limits import (
     COMMIT_SECONDS,
@@ -12,6 +14,7 @@ from driftgate.edges.limits import (
     WINDOW_ROWS,
 )
 from driftgate.edges.spelling import option
+from driftgate.edges.stores import is_url
 from driftgate.errors import OptionError
 from driftgate.inputs.corpus_files import require_other_column
 from driftgate.inputs.encoder import Encoder
@@ -57,6 +60,9 @@ class PredictionJob:
         full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.
         csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
         part: the rows of the input to score; None for all of them.
+        machine: instruction sets that the answers depend on; a run is resumed with the same only. Empty: with any.
+        precision: the backend's class of arithmetic, which seals of shards name; empty where nobody knows it.
+        required_identity: model and options that the job must have, as `Summary.identity` has them; None for any.
         commit_seconds: how much work a kill may cost, besides the window at hand.
     """
 
@@ -85,6 +91,9 @@ class PredictionJob:
     full_digest: bool = False
     csv_safe: bool = False
     part: Part | None = None
+    machine: str = ""
+    precision: str = ""
+    required_identity: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         core_limit("workers").require(self.workers)
@@ -100,6 +109,10 @@ class PredictionJob:
         require_other_column(self.text_column, self.pair_column)
         for threshold in self.thresholds or ():
             THRESHOLD.require(threshold)
+        if is_url(self.output):
+            raise OptionError(
+                f"{option('output_file', self.output)}: expected a file on this machine; outputs of shards can be at URLs"
+            )
         if self.rejects and Path(self.rejects).resolve() == Path(self.output).resolve():
             raise OptionError(f"{option('rejects')} {self.rejects}: scores and rejected rows need a file each")
 

@@ -37,14 +37,31 @@ class Environment:
     providers: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What decides which kernels run: `cpu` and `instruction_sets` as in `Environment`."""
+
+    cpu: str
+    instruction_sets: tuple[str, ...]
+
+
+@cache
+def read_processor() -> Processor:
+    """Read it once a process; this takes about half a second."""
+    import cpuinfo
+
+    found = cpuinfo.get_cpu_info()
+    flags = set(found.get("flags", ()))
+    sets = tuple(flag for flag in _KERNEL_FLAGS if flag in flags)
+    return Processor(str(found.get("brand_raw", platform.processor())), sets)
+
+
 @cache
 def describe_environment() -> Environment:
     """Read this machine's environment once a process."""
-    import cpuinfo
     import onnxruntime
 
-    cpu = cpuinfo.get_cpu_info()
-    flags = set(cpu.get("flags", ()))
+    processor = read_processor()
     versions = {}
     for name in _PACKAGES:
         try:
@@ -56,8 +73,8 @@ def describe_environment() -> Environment:
         python=platform.python_version(),
         platform=platform.platform(),
         versions=versions,
-        cpu=str(cpu.get("brand_raw", platform.processor())),
-        instruction_sets=tuple(flag for flag in _KERNEL_FLAGS if flag in flags),
+        cpu=processor.cpu,
+        instruction_sets=processor.instruction_sets,
         cores=os.cpu_count() or 1,
         usable_cores=len(affinity),
         providers=tuple(onnxruntime.get_available_providers()),

@@ -56,6 +56,15 @@ def available_threads() -> int:
         raise OptionError(f"LOKY_MAX_CPU_COUNT={given}: expected a whole number of at least 1; unset it") from error
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """What the environment of a worker process has to say, so that no library starts threads beyond those of its session."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "RAYON_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false" if threads == 1 else "true",
+    }
+
+
 def core_limit(name: str) -> Limit:
     """Of threads or processes that are to run at the same time: one for each core of the machine.
 

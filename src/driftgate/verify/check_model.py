@@ -100,6 +100,20 @@ def verify(
     )
 
 
+def require_verified(model: Path, settings: RunSettings) -> bool:
+    """Refuse a model that does not answer its golden vectors on this machine; False where it has none.
+
+    Raises:
+        ArtifactError: the first thing that does not hold. Whatever `verify` raises.
+    """
+    if not find_sets(model):
+        return False
+    failures = verify(Target(model), settings).failures
+    if failures:
+        raise ArtifactError(f"{model}: not verified on this machine; {failures[0]}; see `driftgate verify {model}`")
+    return True
+
+
 def _describe_runtime(session: Any) -> dict[str, Any]:
     import onnxruntime
 

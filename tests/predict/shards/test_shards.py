@@ -2,91 +2,33 @@
 
 import gzip
 import json
-import os
 import random
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
-from letter_counter import DOUBLE, open_double
+from letter_counter import open_double
+from sharded_files import (
+    BUDGET,
+    SOURCES,
+    draw_texts,
+    plan_of,
+    score,
+    whole_job,
+    write_csv,
+    write_json_lines,
+    write_parquet,
+)
 
 from driftgate.errors import CorpusError, OptionError, OutputError
+from driftgate.predict import parquet_output
 from driftgate.predict.job import run_job
-from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.shards.make_plan import PlanOptions, make_plan
 from driftgate.predict.shards.merge import merge
-from driftgate.predict.shards.plan import Plan, read_plan, write_plan
-from driftgate.predict.shards.score import ShardsDone, choose_shards, score_shards
-from driftgate.run.device import RunSettings
+from driftgate.predict.shards.plan import read_plan, write_plan
+from driftgate.predict.shards.score import choose_shards
 
-BUDGET = 256  # windows of 512 rows, the fewest
-
-
-def draw_texts(rows: int, seed: int = 0) -> list[str]:
-    draw = random.Random(seed)  # noqa: S311
-    pieces = ("word", 'a "quoted" one', "ünïcode", "日本", "👩‍👧", "comma, here", "semi;colon")
-    texts = [" ".join(draw.choices(pieces, k=draw.randint(1, 9))) + f" {row}" for row in range(rows)]
-    return ["" if row % 89 == 0 else text for row, text in enumerate(texts)]
-
-
-def write_csv(path: Path, texts: list[str], start: bytes = b"", end: str = "\n") -> Path:
-    lines = ["id,text"]
-    for row, text in enumerate(texts):
-        broken = text.replace(" ", end, 1) if row % 7 == 0 else text  # a line break within quotes
-        lines.append(f'id-{row},"{broken.replace(chr(34), chr(34) * 2)}"' + (end if row % 50 == 0 else ""))
-    path.write_bytes(start + end.join(lines).encode() + end.encode())
-    return path
-
-
-def write_json_lines(path: Path, texts: list[str]) -> Path:
-    lines = [json.dumps({"id": f"id-{row}", "text": text}, ensure_ascii=row % 2 == 0) for row, text in enumerate(texts)]
-    path.write_text("\n\n".join(lines) + "\n{broken\n", encoding="utf-8")
-    return path
-
-
-def write_plain(path: Path, texts: list[str]) -> Path:
-    path.write_bytes(b"\n".join(text.encode() if row % 60 != 1 else b"\xff bad" for row, text in enumerate(texts)))
-    return path
-
-
-def write_tsv(path: Path, texts: list[str]) -> Path:
-    path.write_text("".join(f"id-{row}\t{text}\n" for row, text in enumerate(texts)), encoding="utf-8")
-    return path
-
-
-SOURCES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
-    "csv": (lambda folder: write_csv(folder / "in.csv", draw_texts(2500)), {"id_column": "id"}),
-    "csv of Windows": (lambda folder: write_csv(folder / "in.csv", draw_texts(2500), b"\xef\xbb\xbf", "\r\n"), {}),
-    "jsonl": (lambda folder: write_json_lines(folder / "in.jsonl", draw_texts(2500)), {"id_column": "id"}),
-    "txt": (lambda folder: write_plain(folder / "in.txt", draw_texts(2500)), {}),
-    "tsv without a header": (
-        lambda folder: write_tsv(folder / "in.tsv", draw_texts(2500)),
-        {"text_column": "1", "id_column": "0"},
-    ),
-}
-
-
-def whole_job(source: Path, target: Path, **options: Any) -> PredictionJob:
-    return PredictionJob(
-        DOUBLE, "double", str(source), str(target), RunSettings(1), token_budget=BUDGET, commit_seconds=0.0, **options
-    )
-
-
-def plan_of(folder: Path, *inputs: Path, rows: int = 600, **options: Any) -> tuple[Path, Plan]:
-    path = folder / "plan.json"
-    plan, _ = make_plan([str(one) for one in inputs], PlanOptions(rows, token_budget=BUDGET, **options))
-    write_plan(path, plan)
-    return path, read_plan(path)
-
-
-def score(path: Path, places: list[int] | None = None, **options: Any) -> ShardsDone:
-    plan = read_plan(path)
-    job = replace(whole_job(Path("-"), Path("-")), **options)
-    chosen = list(range(len(plan.shards))) if places is None else places
-    return score_shards(path, plan, chosen, job, open_model=open_double)
+pytest.importorskip("pyarrow")
 
 
 @pytest.fixture
@@ -97,32 +39,51 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("output_format", ["csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl.gz", "parquet"])
 def test_joined_outputs_and_rejects_are_those_of_one_process(
-    kind: str, output_format: str, tmp_path: Path, run: Path
+    kind: str, suffix: str, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(parquet_output, "ROWS_A_GROUP", 700)
     make, options = SOURCES[kind]
     source = make(tmp_path)
-    run_job(whole_job(source, tmp_path / f"whole.{output_format}", **options), open_model=open_double)
-    path, plan = plan_of(run, source, output_format=output_format, **options)
+    run_job(whole_job(source, tmp_path / f"whole.{suffix}", **options), open_model=open_double)
+    form, _, gzipped = suffix.partition(".")
+    path, plan = plan_of(run, source, output_format=form, gzipped=bool(gzipped), **options)
     assert [shard.part.rows for shard in plan.shards[:-1]] == [1024] * (len(plan.shards) - 1)
     assert len(plan.shards) == 3
     places = [*range(len(plan.shards))]
     random.Random(0).shuffle(places)  # noqa: S311
     for place in places:
         score(path, [place])
-    merged = merge(path, plan, tmp_path / f"merged.{output_format}")
-    for name in ("{}." + output_format, "{}." + output_format + ".rejects.jsonl"):
+    merged = merge(path, plan, tmp_path / f"merged.{suffix}")
+    for name in (f"{{}}.{suffix}", f"{{}}.{suffix}.rejects.jsonl"):
         assert (tmp_path / name.format("merged")).read_bytes() == (tmp_path / name.format("whole")).read_bytes()
     assert merged.rows >= 2500
 
 
+def test_row_groups_of_a_joined_parquet_file_are_those_of_one_process(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow import parquet
+
+    monkeypatch.setattr(parquet_output, "ROWS_A_GROUP", 700)
+    path, plan = plan_of(run, write_csv(tmp_path / "in.csv", draw_texts(2500)), output_format="parquet")
+    score(path)
+    merge(path, plan, tmp_path / "out.parquet")
+    about = parquet.ParquetFile(tmp_path / "out.parquet").metadata
+    answered = 2500 - -(-2500 // 89)
+    assert [about.row_group(at).num_rows for at in range(about.num_row_groups)] == [700, 700, 700, answered - 2100]
+
+
 def test_several_files_are_numbered_through_and_gzip_is_one_shard(tmp_path: Path, run: Path) -> None:
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(write_json_lines(tmp_path / "x", draw_texts(700)).read_bytes()))
-    first = write_json_lines(tmp_path / "a.jsonl", draw_texts(1100, 1))
-    plan, remarks = make_plan([str(tmp_path / "*.jsonl*")], PlanOptions(500, gzipped=True, token_budget=BUDGET))
-    assert [Path(shard.input).name for shard in plan.shards] == ["a.jsonl"] * 3 + ["b.jsonl.gz"]
-    assert [shard.part.first_row for shard in plan.shards] == [0, 512, 1024, 1101]
+    write_json_lines(tmp_path / "a.jsonl", draw_texts(1100, 1))
+    write_parquet(tmp_path / "c.parquet", draw_texts(600, 2))
+    patterns = [str(tmp_path / "*.jsonl*"), str(tmp_path / "c.*")]
+    plan, remarks = make_plan(patterns, PlanOptions(rows=500, gzipped=True, token_budget=BUDGET))
+    names = [Path(shard.input).name for shard in plan.shards]
+    assert names == ["a.jsonl"] * 3 + ["b.jsonl.gz"] + ["c.parquet"] * 2
+    assert [shard.part.first_row for shard in plan.shards] == [0, 512, 1024, 1101, 1802, 2314]
     assert remarks == [f"{tmp_path / 'b.jsonl.gz'}: one shard, because gzip can only be read from its start"]
     write_plan(run / "plan.json", plan)
     score(run / "plan.json")
@@ -130,18 +91,7 @@ def test_several_files_are_numbered_through_and_gzip_is_one_shard(tmp_path: Path
     rows = gzip.decompress((tmp_path / "out.csv.gz").read_bytes()).decode().splitlines()
     rejected = (tmp_path / "out.csv.gz.rejects.jsonl").read_text(encoding="utf-8").splitlines()
     numbers = [int(row.partition(",")[0]) for row in rows[1:]] + [json.loads(row)["row"] for row in rejected]
-    assert sorted(numbers) == list(range(1101 + 701))
-    assert first.exists()
-
-
-def test_the_same_files_and_options_give_the_same_plan(tmp_path: Path, run: Path) -> None:
-    source = write_csv(tmp_path / "in.csv", draw_texts(1500))
-    path, plan = plan_of(run, source)
-    once = path.read_bytes()
-    os.utime(source, (1, 1))
-    assert plan_of(run, source)[0].read_bytes() == once
-    assert plan_of(run, source, rows=1200)[0].read_bytes() != once
-    assert plan.rows == 1500
+    assert sorted(numbers) == list(range(1101 + 701 + 600))
 
 
 def test_a_shard_is_read_from_where_it_begins(tmp_path: Path, run: Path) -> None:
@@ -156,35 +106,35 @@ def test_a_shard_is_read_from_where_it_begins(tmp_path: Path, run: Path) -> None
         score(path, [1])
 
 
-def test_what_is_whole_is_not_scored_again_and_what_is_not_is(tmp_path: Path, run: Path) -> None:
-    path, plan = plan_of(run, write_csv(tmp_path / "in.csv", draw_texts(2500)))
-    assert score(path) == ShardsDone(3, 0, 0, 2500)
-    assert score(path) == ShardsDone(0, 3, 0, 0)
-    whole = (run / plan.shards[1].output).read_bytes()
-    (run / plan.shards[0].output).unlink()
-    (run / plan.shards[1].output).write_bytes(whole[:-9])
-    (run / f"{plan.shards[2].output}.seal.json").unlink()
-    with pytest.raises(OutputError, match=r"3 of 3 shards cannot be merged: .*not done.*changed.*not sealed"):
-        merge(path, plan, tmp_path / "out.csv")
-    assert score(path) == ShardsDone(3, 0, 0, 2500)
-    assert (run / plan.shards[1].output).read_bytes() == whole
+def test_only_row_groups_of_the_shard_are_read(tmp_path: Path, run: Path) -> None:
+    source = write_parquet(tmp_path / "in.parquet", draw_texts(2500))
+    path, plan = plan_of(run, source, id_column="id")
+    last = plan.shards[2].part
+    assert (last.first_group, last.end_group, last.skipped_rows) == (
+        6,
+        9,
+        248,
+    )  # row 2,048 is in the group of 1,800 to 2,099
+    content = bytearray(source.read_bytes())
+    content[4 : last.first_byte] = b"x" * (last.first_byte - 4)
+    source.write_bytes(content)
+    assert score(path, [2]).rows == plan.shards[2].part.rows
+    with pytest.raises(CorpusError, match="has changed since the plan was made"):
+        score(path, [1])
 
 
-def test_outputs_of_another_plan_are_stale(tmp_path: Path, run: Path) -> None:
-    source = write_csv(tmp_path / "in.csv", draw_texts(2500))
-    score(plan_of(run, source)[0])
-    path, plan = plan_of(run, source, rows=1500)
-    with pytest.raises(OutputError, match="of another plan"):
-        merge(path, plan, tmp_path / "out.csv")
-    assert score(path).scored == 2
-    assert merge(path, plan, tmp_path / "out.csv").rows == 2500
-
-
-def test_two_processes_do_not_score_one_shard(tmp_path: Path, run: Path) -> None:
-    path, plan = plan_of(run, write_csv(tmp_path / "in.csv", draw_texts(2500)))
-    with FileLock(run / f"{plan.shards[1].output}.shard.lock"):
-        assert score(path) == ShardsDone(2, 0, 1, 1476)
-    assert score(path) == ShardsDone(1, 2, 0, 1024)
+def test_columns_of_a_file_without_a_header_are_those_of_its_first_row(tmp_path: Path, run: Path) -> None:
+    rows = [f"{row}\ttext {row}\n" for row in range(1100)]
+    rows[512] = "a row with one field, where a shard begins\n"
+    source = tmp_path / "in.tsv"
+    source.write_text("".join(rows), encoding="utf-8")
+    options = {"text_column": "1", "id_column": "0"}
+    run_job(whole_job(source, tmp_path / "whole.csv", **options), open_model=open_double)
+    path, plan = plan_of(run, source, rows=500, **options)
+    score(path)
+    merge(path, plan, tmp_path / "merged.csv")
+    for name in ("", ".rejects.jsonl"):
+        assert (tmp_path / f"merged.csv{name}").read_bytes() == (tmp_path / f"whole.csv{name}").read_bytes()
 
 
 @pytest.mark.parametrize("options", [{"backend": "another"}, {"logits": True}])
@@ -198,22 +148,40 @@ def test_shards_of_different_models_or_options_are_not_merged(
         merge(path, plan, tmp_path / "out.csv")
 
 
+def test_shards_that_are_missing_or_damaged_are_listed_and_nothing_is_written(tmp_path: Path, run: Path) -> None:
+    path, plan = plan_of(run, write_csv(tmp_path / "in.csv", draw_texts(5200)))
+    assert len(plan.shards) == 6
+    score(path, [0, 3, 4, 5])
+    for place in (3, 4):
+        output = run / plan.shards[place].output
+        output.write_bytes(output.read_bytes()[:-9] + b"123456789")
+    with pytest.raises(OutputError, match=r"2 of 6 shards cannot be merged: not done: 2-3\. Score them"):
+        merge(path, plan, tmp_path / "out.csv")
+    score(path, [1, 2])
+    (run / plan.shards[0].output).unlink()
+    with pytest.raises(OutputError, match=r"3 of 6 shards .*: gone, or changed since it was written: 1, 4-5\."):
+        merge(path, plan, tmp_path / "out.csv")
+    assert not list(tmp_path.glob("*out.csv*"))
+    assert score(path).scored == 3
+    assert merge(path, plan, tmp_path / "out.csv").rows == 5200
+
+
 def test_bad_plans_shares_and_names_are_refused(tmp_path: Path, run: Path) -> None:
-    source = write_csv(tmp_path / "in.csv", draw_texts(600))
-    path, plan = plan_of(run, source)
+    path, plan = plan_of(run, write_csv(tmp_path / "in.csv", draw_texts(600)))
     for share in ("0/2", "3/2", "1", "a/b", "1/0"):
         with pytest.raises(OptionError, match="expected I/N"):
             choose_shards(plan, share)
     assert choose_shards(plan, "2/2") == []
-    with pytest.raises(OptionError, match="its rows would be scored twice"):
-        make_plan([str(source), str(tmp_path / "*.csv")], PlanOptions(10))
-    with pytest.raises(OptionError, match="no such file"):
-        make_plan([str(tmp_path / "*.tsv")], PlanOptions(10))
     with pytest.raises(OptionError, match="choose a name that ends so"):
         merge(path, plan, tmp_path / "out.jsonl")
-    path.write_text(path.read_text(encoding="utf-8").replace('"schema": 1', '"schema": 99'), encoding="utf-8")
-    with pytest.raises(OptionError, match="a plan of version 99"):
-        read_plan(path)
-    (tmp_path / "empty.csv").write_text("id,text\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match="no rows"):
-        make_plan([str(tmp_path / "empty.csv")], PlanOptions(10))
+    for other in (1, 99, None):
+        written = Path(path).read_text(encoding="utf-8")
+        (run / "other.json").write_text(
+            written.replace('"schema": 2', f'"schema": {json.dumps(other)}'), encoding="utf-8"
+        )
+        with pytest.raises(OptionError, match=f"a plan of version {other}, expected 2"):
+            read_plan(run / "other.json")
+    for content in ("", "[]", "{", '{"schema": 2}', '{"schema": 2, "shards": [{}], "inputs": []}'):
+        (run / "broken.json").write_text(content, encoding="utf-8")
+        with pytest.raises(OptionError, match="not a readable plan"):
+            read_plan(run / "broken.json")

@@ -1,14 +1,15 @@
 """`driftgate predict`: labels and probabilities of texts, of one backend or several side by side, or of a whole file."""
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftgate.builder.models import Model, find_model
-from driftgate.cli.scoring import predict_file_options as file_options
+from driftgate.builder.models import find_model
 from driftgate.cli import shared_options as shared
+from driftgate.cli.scoring import answer_options as answers
+from driftgate.cli.scoring import predict_file_options as file_options
+from driftgate.cli.scoring.predict_on_ray import RayOptions, choose_engine
 from driftgate.cli.scoring.predict_shards import score_plan
 from driftgate.cli.scoring.predict_texts import (
     read_standard_input,
@@ -19,12 +20,13 @@ from driftgate.cli.scoring.predict_texts import (
     score_alone,
     show,
     show_alone,
+    used_as,
     usual_thresholds,
 )
 from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET, TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
-from driftgate.inputs.thresholds import limit_tokens, read_thresholds
+from driftgate.inputs.thresholds import read_thresholds
 from driftgate.predict.one_score import TextScores, describe_text_scores
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
@@ -33,44 +35,20 @@ from driftgate.run.device import available_threads, core_limit
 if TYPE_CHECKING:
     from driftgate.predict.prediction_job import PredictionJob
 
-_SHOWN_LABELS = 5
-
 
 def predict(
-    model: shared.ModelArgument,
+    model: shared.ModelUnlessPlanned = None,
     texts: Annotated[
         list[str] | None, typer.Argument(help="The texts to classify. Without any, each line of standard input is one.")
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            help="A backend, a published artifact as name[:class]=PATH, or the name of a file of MODEL. The "
-            "default is onnx-fp32."
-        ),
-    ] = None,
+    backend: answers.Backend = None,
     compare: Annotated[
         str | None,
         typer.Option(help="Show several backends side by side, such as torch,onnx-int8.", metavar="NAME,NAME"),
     ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            help=f"How many labels to give for each text. 0 means all. The default is {_SHOWN_LABELS} in a "
-            "table and otherwise all.",
-            min=0,
-        ),
-    ] = None,
-    logits: Annotated[
-        bool, typer.Option("--logits", help="Give the logits, before sigmoid or softmax, as well.")
-    ] = False,
-    thresholds: Annotated[
-        str | None,
-        typer.Option(
-            help="Decide at this probability, or at those of a JSON file, {label: probability}. The default is the encoder's "
-            "own thresholds, or 0.5 if it has none.",
-            metavar="NUMBER|FILE",
-        ),
-    ] = None,
+    top: answers.Top = None,
+    logits: answers.Logits = False,
+    thresholds: answers.Thresholds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each text.")] = False,
     device: shared.Device = "cpu",
     threads: shared.Threads = 0,
@@ -90,11 +68,15 @@ def predict(
     rejects_with_texts: file_options.RejectsWithTexts = False,
     resume: file_options.Resume = False,
     overwrite: file_options.Overwrite = False,
-    workers: file_options.Workers = 1,
+    workers: file_options.Workers = None,
     full_digest: file_options.FullDigest = False,
     csv_safe: file_options.CsvSafe = False,
     plan_file: file_options.Plan = None,
     shard: file_options.Share = "1/1",
+    mixed_machines: file_options.MixedMachines = False,
+    engine: file_options.Engine = file_options.EngineName.LOCAL,
+    ray_address: file_options.RayAddress = "",
+    cpus_per_worker: file_options.CpusPerWorker = 1,
 ) -> None:
     """Classify texts that are given as arguments, as lines of standard input, or in a file.
 
@@ -110,15 +92,19 @@ def predict(
 
     `driftgate predict fixtures/encoders/goemotions-roberta-mini --plan run/plan.json --shard 3/64`
 
+    `driftgate predict path/to/model --plan run/plan.json --engine ray --ray-address auto`
+
     `driftgate predict path/to/nli --input pairs.jsonl --text-column premise --pair-column hypothesis --output scores.jsonl`
     """
+    of_ray = RayOptions(ray_address, workers, cpus_per_worker)
+    ray = choose_engine(engine, of_ray, has_plan=plan_file is not None, mixed_machines=mixed_machines)
+    workers = 1 if ray else workers or 1
     core_limit("workers").require(workers)
-    settings = shared.read_settings(threads or max(available_threads() // workers, 1), device)
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
-    of_one_file = any(of_files) or rejects_with_texts or resume or overwrite or full_digest or csv_safe
-    if input_file is None and plan_file is None and (of_one_file or workers > 1):
+    of_one_file = any(of_files) or rejects_with_texts or resume or full_digest or csv_safe
+    if input_file is None and plan_file is None and (of_one_file or overwrite or workers > 1):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
         raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
@@ -128,18 +114,19 @@ def predict(
                 "--plan PLAN: it says what is read, how, and where outputs go; leave out texts, --input, --output and their "
                 "options, and give options of reading to `driftgate shard`"
             )
+        asked = (model or "", backend, revision, max_tokens, top, logits, thresholds, device, threads)
         score_plan(
             plan_file,
             shard,
-            lambda pairs: _used_as(
-                find_model(model, backend, revision=revision, allow_pickle=allow_pickle), max_tokens, pairs=pairs
-            ),
-            settings,
+            asked,
             workers=workers,
-            top=top or 0,
-            logits=logits,
-            thresholds=lambda found: read_thresholds(thresholds, found.encoder) if thresholds is not None else None,
+            allow_pickle=allow_pickle,
+            overwrite=overwrite,
+            mixed_machines=mixed_machines,
+            ray=ray,
         )
+    model = _require(model)
+    settings = shared.read_settings(threads or max(available_threads() // workers, 1), device)
     if input_file is not None:
         if output_file is None or texts or as_json:
             raise OptionError(
@@ -148,7 +135,7 @@ def predict(
         from driftgate.predict.prediction_job import PredictionJob  # SciPy, which it imports, is slow to import
 
         found = find_model(model, backend, revision=revision, allow_pickle=allow_pickle)
-        found = _used_as(found, max_tokens, pairs=bool(pair_column))
+        found = used_as(found, max_tokens, pairs=bool(pair_column))
         refuse_label_options(found.encoder, top, thresholds, logits=logits)
         _score_file(
             PredictionJob(
@@ -181,7 +168,7 @@ def predict(
     refuse_unusable(lines)
     plan = ArrivalPlan(1) if texts else budget
     models = [
-        _used_as(find_model(model, name, revision=revision, allow_pickle=allow_pickle), max_tokens)
+        used_as(find_model(model, name, revision=revision, allow_pickle=allow_pickle), max_tokens)
         for name in (_parse_comparison(compare) if compare is not None else [backend])
     ]
     encoder = models[0].encoder
@@ -201,7 +188,13 @@ def predict(
             )
             typer.echo(json.dumps(record))
         return
-    show(lines, scores, _SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+    show(lines, scores, answers.SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+
+
+def _require(model: str | None) -> str:
+    if model is None:
+        raise typer.BadParameter("Missing argument 'MODEL'.")
+    return model
 
 
 def _give_scores(texts: list[str], scores: tuple[TextScores, ...], *, as_json: bool) -> None:
@@ -210,10 +203,6 @@ def _give_scores(texts: list[str], scores: tuple[TextScores, ...], *, as_json: b
         return
     for row, text in enumerate(texts):
         typer.echo(json.dumps(describe_text_scores(text, scores, row)))
-
-
-def _used_as(model: Model, max_tokens: int | None, *, pairs: bool = False) -> Model:
-    return replace(model, encoder=limit_tokens(replace(model.encoder, takes_pairs=pairs), max_tokens))
 
 
 def _score_file(job: "PredictionJob") -> None:

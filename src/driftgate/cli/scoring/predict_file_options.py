@@ -1,6 +1,6 @@
 """Options of `driftgate predict` for a file of texts, declared once for `--help` and the reference page."""
 
-from pathlib import Path
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -8,6 +8,14 @@ import typer
 from driftgate.cli import shared_options as shared
 
 _FILES = "A file instead of texts"
+
+
+class EngineName(StrEnum):
+    """Who scores shards."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 Input = Annotated[
     str | None,
@@ -58,10 +66,23 @@ RejectsWithTexts = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted run, or start one.", rich_help_panel=_FILES)
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=_FILES)]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace an output that exists. With --plan, also outputs of another plan, model or options, but none that is whole "
+        "and of this plan.",
+        rich_help_panel=_FILES,
+    ),
+]
 Plan = Annotated[
-    Path | None,
-    typer.Option("--plan", help="Score shards of this plan, which `driftgate shard` wrote.", rich_help_panel=_FILES),
+    str | None,
+    typer.Option(
+        "--plan",
+        help="Score shards of this plan, which `driftgate shard` wrote: a file or a URL, such as s3://bucket/run/plan.json. "
+        "MODEL may be left out if the plan names one.",
+        rich_help_panel=_FILES,
+    ),
 ]
 Share = Annotated[
     str,
@@ -72,11 +93,45 @@ Share = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
-Workers = Annotated[
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="Who scores the shards of --plan: this machine, or actors on a Ray cluster (driftgate[ray]).",
+        rich_help_panel=_FILES,
+    ),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        help="The Ray cluster that this machine belongs to, such as auto or HOST:6379. The default is RAY_ADDRESS, or else a new "
+        "one on this machine for the time of the command.",
+        metavar="ADDRESS",
+        rich_help_panel=_FILES,
+    ),
+]
+CpusPerWorker = Annotated[
     int,
     typer.Option(
+        help="How many CPUs Ray reserves for each worker, which has as many threads unless --threads says otherwise.",
+        min=1,
+        rich_help_panel=_FILES,
+    ),
+]
+MixedMachines = Annotated[
+    bool,
+    typer.Option(
+        "--mixed-machines",
+        help="Allow machines with different instruction sets. Integer backends, such as onnx-int8, have the same bits within one "
+        "kind of machine only.",
+        rich_help_panel=_FILES,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
         help="How many processes score the file at the same time. They share the model in memory, and the output has the same "
-        "bytes for any number. Each has --threads threads, by default all cores divided by the workers.",
+        "bytes for any number. Each has --threads threads, by default all cores divided by the workers. The default is 1, and "
+        "with --engine ray as many as the cluster has CPUs for.",
         min=1,
         rich_help_panel=_FILES,
     ),

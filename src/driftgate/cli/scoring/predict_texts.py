@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from driftgate.errors import ArtifactError, CorpusError, OptionError
 from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.recorded_tokenizer import open_tokenizer
+from driftgate.inputs.thresholds import limit_tokens
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import open_backend
 from driftgate.predict.one_score import TextScores, tabulate_text_scores
@@ -27,6 +29,11 @@ def usual_thresholds(encoder: Encoder) -> tuple[float, ...] | None:
     if encoder.problem_type is not ProblemType.MULTI_LABEL:
         return None
     return encoder.thresholds or (0.5,) * len(encoder.labels)
+
+
+def used_as(model: Model, max_tokens: int | None, *, pairs: bool = False) -> Model:
+    """The model with its limit of tokens, on texts or on pairs of texts."""
+    return replace(model, encoder=limit_tokens(replace(model.encoder, takes_pairs=pairs), max_tokens))
 
 
 def refuse_other_labels(models: list[Model]) -> None:

@@ -1,8 +1,13 @@
-"""What tells one input from another, taken from the file that was opened and not from whatever its name leads to later."""
+"""What tells one input from another, taken from the file that was opened and not from whatever its name leads to later.
+
+A file at a URL is told by what its store says of it.
+"""
 
 import os
 from hashlib import sha256
 from typing import Any
+
+from driftgate.edges.remote_files import look
 
 _BLOCK_BYTES = 1 << 20
 _MIDDLE_BLOCKS = 16
@@ -31,6 +36,16 @@ def identify(descriptor: int, *, whole: bool = False) -> dict[str, Any]:
         "inode": found.st_ino,
         f"sha256 of {'all' if whole else f'{read} sampled'} bytes": content.hexdigest(),
     }
+
+
+def identify_remote(url: str) -> dict[str, Any]:
+    """Size, and the tag that its store gives its content.
+
+    Raises:
+        CorpusError: it is gone, or cannot be reached.
+    """
+    found = look(url)
+    return {"bytes": found.size, "tag": found.tag}
 
 
 def _sampled(size: int) -> list[tuple[int, int]]:

@@ -1,6 +1,5 @@
 """Rows out of CSV, TSV, JSONL and plain text. A row that cannot be read is rejected; the next one is read."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,9 @@ from driftgate.errors import CorpusError
 from driftgate.files import parse_json
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
 from driftgate.predict.reading.formats import choose_column
-from driftgate.predict.reading.rows import MAX_ROW_CHARS, Reason, Rejected, Row, find_fault, find_undecodable
-from driftgate.predict.reading.text_files import Lines, RowTooLargeError
+from driftgate.predict.reading.rows import Reason, Rejected, Row, find_fault, find_undecodable
+from driftgate.predict.reading.text_files import RowTooLargeError
+from driftgate.predict.reading.text_records import NumberedLines, each_line, split_records
 
 _OF_A_PAIR = ("the first text", "the second text")
 _ROWS_TO_FIND_TEXT = 1000
@@ -27,6 +27,8 @@ class ReadOptions:
         text_column, id_column, pair_column: a name, or a position from 0 where a CSV or TSV file has no header; empty means
             "text", no ids, and no pairs: the pair column holds the second texts.
         columns_are_known: the text column was found when all of the file was read; a part of it need not have one.
+        begins_with_columns: what is read first says which columns there are, and is no row of the part, although the file has no
+            header.
         keep_texts: whether rejected rows keep what was read of them.
         full_digest: whether all of the file tells it from another, and not only parts.
     """
@@ -39,6 +41,7 @@ class ReadOptions:
     pair_column: str = ""
     full_digest: bool = False
     columns_are_known: bool = False
+    begins_with_columns: bool = False
 
     @property
     def text_name(self) -> str:
@@ -81,9 +84,9 @@ class ReadOptions:
         return Rejected(number, *fault, line, last_line, *kept)
 
 
-def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
+def read_plain(lines: NumberedLines, options: ReadOptions) -> Iterator[Row | Rejected]:
     """One text a line; an empty line is an empty text."""
-    for number, line in enumerate(_each(lines)):
+    for number, line in enumerate(each_line(lines)):
         at = lines.number
         if isinstance(line, RowTooLargeError):
             yield options.reject(number, (Reason.TOO_LARGE, str(line)), at, at, None)
@@ -91,7 +94,7 @@ def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
             yield options.judge(number, [line.rstrip("\r\n")], None, at, at)
 
 
-def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
+def read_jsonl(lines: NumberedLines, options: ReadOptions) -> Iterator[Row | Rejected]:
     """One JSON object a line; blank lines are passed over.
 
     Raises:
@@ -102,7 +105,7 @@ def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
         None if options.columns_are_known else {}
     )  # of the rows so far, until one has the text columns
     number = 0
-    for line in _each(lines):
+    for line in each_line(lines):
         at = lines.number
         if isinstance(line, str) and not line.strip():
             continue
@@ -156,25 +159,18 @@ class _Columns:
     id: int | None
 
 
-def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterator[Row | Rejected]:
+def read_delimited(lines: NumberedLines, options: ReadOptions, *, tabs: bool) -> Iterator[Row | Rejected]:
     """CSV with quotes as RFC 4180 has them; TSV without, as IANA's text/tab-separated-values. Blank lines are passed over.
 
     Raises:
         CorpusError: an unreadable header, or one without the columns asked for.
     """
-    csv.field_size_limit(MAX_ROW_CHARS)
-    reader = csv.reader(
-        lines,
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
     columns: _Columns | None = None
     number = 0
-    for first, fields, fault in _records(lines, reader):
+    for first, fields, fault in split_records(lines, tabs=tabs):
         if columns is None:
             columns = _find_columns(fields, fault, options)
-            if not options.text_column.isdecimal():
+            if options.begins_with_columns or not options.text_column.isdecimal():
                 continue
         wrong = fault or _miscounted(fields, columns)
         if wrong:
@@ -189,24 +185,6 @@ def _miscounted(fields: list[str], columns: _Columns) -> tuple[Reason, str] | No
     if len(fields) == columns.fields:
         return None
     return Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}"
-
-
-def _records(lines: Lines, reader: Any) -> Iterator[tuple[int, list[str], tuple[Reason, str] | None]]:
-    """The first line of each record, its fields, and what is wrong with it. After an error the reader starts afresh."""
-    while True:
-        first = lines.number + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = Reason.TOO_LARGE if "field limit" in str(error) else Reason.BROKEN_CSV
-            yield first, [], (reason, str(error))
-        except RowTooLargeError as error:
-            yield first, [], (Reason.TOO_LARGE, str(error))
-        else:
-            if fields:
-                yield first, fields, None
 
 
 def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: ReadOptions) -> _Columns:
@@ -230,14 +208,3 @@ def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: 
             f"{source}: expected a column at position {max(positions)}, counted from 0; its first row has {len(fields)}"
         )
     return _Columns(len(fields), tuple(positions[: len(texts)]), positions[-1] if row_id else None)
-
-
-def _each(lines: Lines) -> Iterator[str | RowTooLargeError]:
-    """Every line, or that it was too large."""
-    while True:
-        try:
-            yield next(lines)
-        except StopIteration:
-            return
-        except RowTooLargeError as error:
-            yield error

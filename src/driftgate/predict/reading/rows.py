@@ -103,6 +103,13 @@ class Window:
     position: int
 
 
+def count_chars(row: Row | Rejected) -> int:
+    """Characters that are held of a row."""
+    if isinstance(row, Row):
+        return sum(map(len, parts_of(row.text)))
+    return len(row.text or "") + len(row.second or "")
+
+
 def make_windows(
     rows: Iterable[Row | Rejected],
     position: Callable[[], int],
@@ -116,10 +123,9 @@ def make_windows(
     for row in rows:
         if isinstance(row, Row):
             good.append(row)
-            chars += sum(map(len, parts_of(row.text)))
         else:
             bad.append(row)
-            chars += len(row.text or "") + len(row.second or "")
+        chars += count_chars(row)
         if len(good) + len(bad) >= max_rows or chars >= max_chars:
             yield Window(tuple(good), tuple(bad), position())
             good, bad, chars = [], [], 0

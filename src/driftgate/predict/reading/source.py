@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.stores import is_url
 from driftgate.errors import CorpusError
 from driftgate.predict.reading.formats import PIPE, Format, is_pipe
-from driftgate.predict.reading.input_identity import identify
+from driftgate.predict.reading.input_identity import identify, identify_remote
 from driftgate.predict.reading.parquet_input import ParquetRows
 from driftgate.predict.reading.part import Part, PartLines, PartRows
 from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
@@ -37,20 +38,21 @@ class Source:
 
 
 def open_source(name: str, form: Format, options: ReadOptions, part: Part | None = None) -> Source:
-    """Open a file, or standard input as "-"; of a text file, from where the part begins.
+    """Open a file, or standard input as "-", from where the part begins.
 
     Raises:
         CorpusError: no such file, or content that is not what its name says. OptionError: an unknown encoding.
     """
-    if name != PIPE and not Path(name).exists():
+    local = name != PIPE and not is_url(name)
+    if local and not Path(name).exists():
         raise CorpusError(f"{name}: no such file")
-    if name != PIPE and Path(name).is_dir():
+    if local and Path(name).is_dir():
         raise CorpusError(f"{name}: expected a file, found a folder")
     if form is Format.PARQUET:
-        parquet_rows = ParquetRows(Path(name), options)
+        parquet_rows = ParquetRows(name, options, part)
 
         def identity() -> Mapping[str, Any]:
-            return identify(parquet_rows.descriptor, whole=options.full_digest)
+            return _identify(name, parquet_rows, options)
 
         return Source(
             parquet_rows,
@@ -67,18 +69,22 @@ def open_source(name: str, form: Format, options: ReadOptions, part: Part | None
     lines = (
         PartLines(name, newline=newline, part=part) if cut and part else Lines(name, options.encoding, newline=newline)
     )
-    options = replace(options, columns_are_known=cut)
+    options = replace(options, columns_are_known=cut, begins_with_columns=bool(part and part.header_bytes))
     if delimited:
         rows = read_delimited(lines, options, tabs=form is Format.TSV)
     else:
         rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, options)
 
     def identity_of_lines() -> Mapping[str, Any]:
-        return {"pipe": name} if is_pipe(name) else identify(lines.descriptor, whole=options.full_digest)
+        return {"pipe": name} if is_pipe(name) else _identify(name, lines, options)
 
     return Source(
         rows, lines.total_bytes, lambda: lines.bytes_read, identity_of_lines(), identity_of_lines, lines.close
     )
+
+
+def _identify(name: str, opened: Lines | ParquetRows, options: ReadOptions) -> Mapping[str, Any]:
+    return identify_remote(name) if is_url(name) else identify(opened.descriptor, whole=options.full_digest)
 
 
 def take_part(source: Source, part: Part | None) -> Source:

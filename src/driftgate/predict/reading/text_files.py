@@ -8,9 +8,11 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from driftgate.edges.remote_files import RemoteFile
 from driftgate.edges.spelling import option
+from driftgate.edges.stores import is_url
 from driftgate.errors import CorpusError, OptionError
 from driftgate.predict.reading.formats import PIPE, is_gzip_name, is_pipe
 from driftgate.predict.reading.rows import MAX_ROW_CHARS
@@ -54,8 +56,8 @@ class Lines(Iterator[str]):
             self._raw.close()
             raise
         self.number = 0
-        self.total_bytes = 0 if self._is_pipe else os.fstat(self._raw.fileno()).st_size
-        """Size of the file, compressed or not; 0 for a pipe."""
+        self.total_bytes = 0 if self._is_pipe else _size(self._raw)
+        """Size of the file, compressed or not; 0 for a pipe, or where a server does not say."""
 
     @property
     def bytes_read(self) -> int:
@@ -124,10 +126,28 @@ def _require_encoding(encoding: str) -> None:
         ) from error
 
 
-def _open_raw(name: str) -> BinaryIO | io.FileIO:
+def _size(raw: Any) -> int:
+    return raw.size if isinstance(raw, RemoteFile) else os.fstat(raw.fileno()).st_size
+
+
+def open_bytes(name: str) -> BinaryIO:
+    """A file of this machine or at a URL, unbuffered.
+
+    Raises:
+        CorpusError: it cannot be read.
+    """
+    if is_url(name):
+        return cast("BinaryIO", RemoteFile(name))
+    try:
+        return cast("BinaryIO", Path(name).open("rb", buffering=0))
+    except OSError as error:
+        raise CorpusError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _open_raw(name: str) -> BinaryIO | io.RawIOBase:
     """Unbuffered. Standard input stays open when this is closed."""
     if name != PIPE:
-        return Path(name).open("rb", buffering=0)
+        return open_bytes(name)
     try:
         return io.FileIO(sys.stdin.fileno(), closefd=False)
     except io.UnsupportedOperation:  # replaced by something in memory

@@ -1,21 +1,27 @@
 """Read inputs once, and write down where each shard begins."""
 
-import csv
-import glob
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from bisect import bisect_left
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from heapq import heapify, heapreplace
+from itertools import pairwise
 from typing import Any
 
-from driftgate.errors import CorpusError, OptionError
+from driftgate.edges.spelling import option
+from driftgate.errors import OptionError
 from driftgate.predict.prediction_job import choose_window_rows
-from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
-from driftgate.predict.reading.part import CountedLines, Part
-from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
-from driftgate.predict.reading.rows import make_windows
-from driftgate.predict.reading.source import open_source
-from driftgate.predict.reading.text_files import RowTooLargeError
-from driftgate.predict.shards.plan import Plan, Shard, digest_range
+from driftgate.predict.progress import Pace, Silent, Watcher
+from driftgate.predict.reading.formats import Format, find_format
+from driftgate.predict.reading.readers import ReadOptions
+from driftgate.predict.shards.borders import Border
+from driftgate.predict.shards.find_inputs import find_inputs
+from driftgate.predict.shards.input_windows import InputWindows, read_windows
+from driftgate.predict.shards.plan import Input, Plan, Shard
+from driftgate.predict.shards.unchanged import digest_part
+from driftgate.run.device import available_threads
+
+DEFAULT_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +30,12 @@ class PlanOptions:
 
     Args:
         rows: a shard has at least so many, but for the last of each file: it ends where a window does.
-        output_format: csv, tsv or jsonl. `gzipped`: whether outputs are compressed.
+        shards: cut into so many, of about equal numbers of rows, instead.
+        output_format: csv, tsv, jsonl or parquet. `gzipped`: whether outputs are compressed.
     """
 
-    rows: int
+    rows: int = DEFAULT_ROWS
+    shards: int = 0
     input_format: str = ""
     output_format: str = "csv"
     gzipped: bool = False
@@ -35,129 +43,154 @@ class PlanOptions:
     pair_column: str = ""
     id_column: str = ""
     encoding: str = "utf-8"
+    rejects_with_texts: bool = False
+    csv_safe: bool = False
     token_budget: int = 1024
 
     @property
     def reading(self) -> dict[str, Any]:
         """Arguments of `PredictionJob` that every shard has."""
-        names = ("input_format", "output_format", "text_column", "pair_column", "id_column", "encoding", "token_budget")
-        return {name: getattr(self, name) for name in names}
+        own = ("rows", "shards", "gzipped")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
 
 
-def find_inputs(given: Sequence[str]) -> list[str]:
-    """Files and globs to files: globs in the order of names, each file once.
-
-    Raises:
-        OptionError: a glob or name that finds nothing, a pipe, or a file that is given twice.
-    """
-    found: list[str] = []
-    for name in given:
-        matches = [name] if Path(name).exists() else sorted(glob.glob(name))  # noqa: PTH207 - absolute patterns too
-        if not matches:
-            raise OptionError(f"{name}: no such file, and no file whose name matches it")
-        found += matches
-    seen: dict[Path, str] = {}
-    for name in found:
-        if is_pipe(name) or Path(name).is_dir():
-            raise OptionError(f"{name}: expected a file; a pipe or a folder cannot be cut into shards")
-        path = Path(name).resolve()
-        if path in seen:
-            raise OptionError(f"{name}: it is the same file as {seen[path]}; its rows would be scored twice")
-        seen[path] = name
-    return found
-
-
-def make_plan(inputs: Sequence[str], options: PlanOptions) -> tuple[Plan, list[str]]:
+def make_plan(inputs: Sequence[str], options: PlanOptions, progress: Watcher | None = None) -> tuple[Plan, list[str]]:
     """The plan of these files, and what is to be said about it. The same files and options give the same plan.
 
     Raises:
-        CorpusError: a file that cannot be read, or has no rows. OptionError: see `find_inputs` and `find_format`.
+        CorpusError: a file that cannot be read, or has no rows. OptionError: see `find_inputs` and `find_format`; fewer shards
+            than files; ids of several types for Parquet.
     """
-    shards: list[Shard] = []
-    remarks: list[str] = []
-    first_row = 0
     form = find_format("", options.output_format, "output_format", output=True)
+    if form is Format.PARQUET and options.gzipped:
+        raise OptionError(f"{option('gzipped', True)}: Parquet compresses its own columns; leave it out")
+    files = find_inputs(inputs)
+    if options.shards and options.shards < len(files):
+        raise OptionError(
+            f"{option('shards', options.shards)}: a shard has rows of one file only, and there are {len(files):,} files"
+        )
+    found = _read_all(files, options, progress or Silent())
     if form is Format.PARQUET:
-        raise OptionError("output_format parquet: shards are written as csv, tsv or jsonl; convert what was merged")
-    for name in find_inputs(inputs):
-        parts, remark = _cut(name, options)
-        remarks += [remark] if remark else []
-        for part in parts:
+        _require_one_type(found)
+    shards: list[Shard] = []
+    first_row = 0
+    for windows, borders in zip(found, _choose(found, options), strict=True):
+        for before, behind in pairwise([windows.start, *borders]):
+            part = replace(windows.part(before, behind), first_row=first_row)
             output = f"shard-{len(shards):05d}.{form}{'.gz' if options.gzipped else ''}"
-            sha256 = digest_range(Path(name), part.first_byte, part.end_byte)
-            numbered = Part(first_row, part.rows, part.first_byte, part.end_byte, part.first_line, part.header_bytes)
-            shards.append(Shard(name, numbered, sha256, output))
+            shards.append(Shard(windows.file.name, part, "", output))
             first_row += part.rows
-    return Plan(options.reading, tuple(shards)), remarks
+    shards = _digest(shards, {file.name for file in files if file.tag})
+    return Plan(options.reading, tuple(shards), tuple(files)), [*_remarks(found, shards, options)]
 
 
-def _cut(name: str, options: PlanOptions) -> tuple[list[Part], str]:
-    form = find_format(name, options.input_format, "input_format", output=False)
-    read = ReadOptions(name, options.text_column, options.id_column, options.encoding, pair_column=options.pair_column)
-    why = _why_whole(name, form, options.encoding)
-    if why:
-        source = open_source(name, form, read)
-        try:
-            rows = sum(1 for _ in source.rows)
-        finally:
-            source.close()
-        parts = [Part(0, rows)]
-    else:
-        parts = list(_cut_text(name, form, read, options))
-    if not sum(part.rows for part in parts):
-        raise CorpusError(f"{name}: it has no rows; expected at least one text")
-    return parts, f"{name}: one shard, because {why}" if why else ""
+def _read_all(files: Sequence[Input], options: PlanOptions, progress: Watcher) -> list[InputWindows]:
+    rows, done, pace = 0, 0, Pace(0, sum(file.bytes for file in files))
+    found = []
+    for file in files:
+        form = find_format(file.name, options.input_format, "input_format", output=False)
+        read = ReadOptions(
+            file.name,
+            options.text_column,
+            options.id_column,
+            options.encoding,
+            options.rejects_with_texts,
+            options.pair_column,
+        )
+
+        def tell(border: Border, position: int, rows: int = rows, done: int = done) -> None:
+            progress.update(rows + border.rows, *pace.at(rows + border.rows, done + position))
+
+        found.append(read_windows(file, form, read, choose_window_rows(options.token_budget), tell))
+        rows, done = rows + found[-1].rows, done + file.bytes
+    return found
 
 
-def _why_whole(name: str, form: Format, encoding: str) -> str:
-    """Why a file is one shard; empty where it can be cut."""
-    with Path(name).open("rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    if gzipped or is_gzip_name(name):
-        return "gzip can only be read from its start"
-    if form is Format.PARQUET:
-        return "Parquet files are not cut yet"
-    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "ascii"):
-        return f"only UTF-8 can be read from the middle, and its encoding is {encoding}"
-    return ""
+def _choose(found: Sequence[InputWindows], options: PlanOptions) -> Iterator[list[Border]]:
+    """For each file, where its shards end."""
+    if not options.shards:
+        for windows in found:
+            yield list(_cut_behind(windows.borders, options.rows))
+        return
+    for windows, shards in zip(found, _share_out(found, options.shards), strict=True):
+        yield _cut_evenly(windows.borders, shards)
 
 
-def _cut_text(name: str, form: Format, read: ReadOptions, options: PlanOptions) -> Iterator[Part]:
-    """Parts of at least `options.rows` rows, each a whole number of windows."""
-    delimited, tabs = form in (Format.CSV, Format.TSV), form is Format.TSV
-    lines = CountedLines(name, newline="" if delimited else "\n")
-    try:
-        header, start = 0, (lines.offset, 0)
-        if delimited:
-            rows = read_delimited(lines, read, tabs=tabs)
-            if not read.text_column.isdecimal():
-                header, line = _find_header_end(name, tabs=tabs)
-                start = (header, line)
-        else:
-            rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, read)
-        count, end = 0, start
-        for window in make_windows(rows, lambda: 0, choose_window_rows(options.token_budget)):
-            count += len(window.rows) + len(window.rejected)
-            end = (lines.offset, lines.number)
-            if count >= options.rows:
-                yield Part(0, count, start[0], end[0], start[1], header)
-                start, count = end, 0
-        if count:
-            yield Part(0, count, start[0], end[0], start[1], header)
-    finally:
-        lines.close()
+def _cut_behind(borders: Sequence[Border], rows: int) -> Iterator[Border]:
+    """Parts of at least so many rows, but for the last."""
+    before = 0
+    for border in borders:
+        if border.rows - before >= rows or border is borders[-1]:
+            yield border
+            before = border.rows
 
 
-def _find_header_end(name: str, *, tabs: bool) -> tuple[int, int]:
-    """The byte and the line behind the first record; a first record that is broken is refused where rows are read."""
-    lines = CountedLines(name, newline="")
-    reader = csv.reader(
-        lines, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL, strict=True
-    )
-    try:
-        next((fields for fields in reader if fields), None)
-    except (csv.Error, RowTooLargeError):
-        pass
-    finally:
-        lines.close()
-    return lines.offset, lines.number
+def _cut_evenly(borders: Sequence[Border], parts: int) -> list[Border]:
+    """So many parts, none of them empty; there are as many borders at least."""
+    rows = [border.rows for border in borders]
+    chosen: list[int] = []
+    for number in range(1, parts + 1):
+        wanted = rows[-1] * number / parts
+        at = bisect_left(rows, wanted)
+        if at and at < len(rows) and wanted - rows[at - 1] < rows[at] - wanted:
+            at -= 1
+        least = chosen[-1] + 1 if chosen else 0
+        chosen.append(min(max(at, least), len(rows) - 1 - (parts - number)))
+    return [borders[at] for at in chosen]
+
+
+def _share_out(found: Sequence[InputWindows], shards: int) -> list[int]:
+    """How many shards each file has: one more for the file whose shards are the largest, until all are given (D'Hondt)."""
+    given = [1] * len(found)
+    waiting = [(-windows.rows / 2, at) for at, windows in enumerate(found) if len(windows.borders) > 1]
+    heapify(waiting)
+    for _ in range(shards - len(found)):
+        if not waiting:
+            break
+        _, at = waiting[0]
+        given[at] += 1
+        full = given[at] == len(found[at].borders)
+        heapreplace(waiting, (0.0 if full else -found[at].rows / (given[at] + 1), at))
+        if not waiting[0][0]:
+            break
+    return given
+
+
+def _digest(shards: Sequence[Shard], tagged: Container[str]) -> list[Shard]:
+    """The shards with digests, but for those of files with a tag. Shards of one large row group have one digest."""
+    parts = [(shard.input, replace(shard.part, first_row=0, rows=0, first_line=0, skipped_rows=0)) for shard in shards]
+    wanted = [part for part in dict.fromkeys(parts) if part[0] not in tagged]
+    with ThreadPoolExecutor(available_threads()) as threads:
+        digests = dict(zip(wanted, threads.map(lambda part: digest_part(*part), wanted), strict=True))
+    return [replace(shard, sha256=digests.get(part, "")) for shard, part in zip(shards, parts, strict=True)]
+
+
+def _require_one_type(found: Sequence[InputWindows]) -> None:
+    first = found[0]
+    for other in found[1:]:
+        if other.id_type != first.id_type:
+            raise OptionError(
+                f"{other.file.name}: its ids are {other.id_type or 'strings'}, those of {first.file.name} are "
+                f"{first.id_type or 'strings'}, and one Parquet file cannot have both; make a plan for each, or choose another "
+                f"{option('output_format')}"
+            )
+
+
+def _remarks(found: Sequence[InputWindows], shards: Sequence[Shard], options: PlanOptions) -> Iterator[str]:
+    for windows in found:
+        if windows.why_whole:
+            yield f"{windows.file.name}: one shard, because {windows.why_whole}"
+    if options.shards > len(shards):
+        yield (
+            f"{len(shards):,} shards and not {options.shards:,}: a shard has at least one window, which is "
+            f"{choose_window_rows(options.token_budget):,} rows"
+        )
+    digests: dict[str, list[str]] = {}
+    for shard in shards:
+        digests.setdefault(shard.input, []).append(shard.sha256)
+    seen: dict[object, str] = {}
+    for windows in found:
+        content = (windows.file.bytes, windows.file.tag or tuple(digests[windows.file.name]))
+        if content in seen:
+            yield f"{windows.file.name}: it has the same content as {seen[content]}, and its rows are scored again"
+        seen.setdefault(content, windows.file.name)

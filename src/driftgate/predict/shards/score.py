@@ -1,21 +1,31 @@
 """Score shards of a plan: those that are whole are left alone, and each output is sealed when it is done."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from driftgate.builder.artifact import file_sha256
 from driftgate.edges.spelling import option
-from driftgate.errors import CorpusError, OptionError
+from driftgate.errors import OptionError, OutputError
+from driftgate.files import locked
 from driftgate.inputs.encoder import Encoder
 from driftgate.predict.answerer import Answerer, open_answerer
 from driftgate.predict.job import run_job
+from driftgate.predict.journal import read_journal
+from driftgate.predict.outputs import naming
 from driftgate.predict.prediction_job import PredictionJob
-from driftgate.predict.progress import Silent, Watcher
-from driftgate.predict.shards.plan import Plan, digest_range
-from driftgate.predict.shards.seal import Seal, ShardFiles, files_of, find_fault, write_seal
+from driftgate.predict.progress import Silent, Summary, Watcher
+from driftgate.predict.reading.formats import Format
+from driftgate.predict.shards.folders import LocalFolder
+from driftgate.predict.shards.machines import describe_machine
+from driftgate.predict.shards.plan import Plan
+from driftgate.predict.shards.seal import Seal, ShardFiles, files_of, write_seal
+from driftgate.predict.shards.sealed_file import SealedFile
+from driftgate.predict.shards.send import send, workplace_of
+from driftgate.predict.shards.shard_state import find_state
+from driftgate.predict.shards.unchanged import require_same_file, require_unchanged
+from driftgate.predict.shards.written_rows import check_rows
 from driftgate.predict.team import OpenModel
 from driftgate.run.device import RunSettings
 
@@ -48,92 +58,127 @@ def choose_shards(plan: Plan, share: str) -> list[int]:
 
 
 def score_shards(
-    plan_path: Path,
+    plan_path: Path | str,
     plan: Plan,
     places: Sequence[int],
     job: PredictionJob,
     *,
     progress: Watcher | None = None,
     open_model: OpenModel = open_answerer,
+    overwrite: bool = False,
 ) -> ShardsDone:
     """Score those shards of the plan that are not whole yet.
 
     Args:
+        plan_path: a file or a URL.
         job: model and options; its input, output and ways of reading are the plan's.
+        overwrite: replace what is in the way: outputs of another plan, model or options, and files of nobody's.
 
     Raises:
-        CorpusError: an input is not what it was when the plan was made. Whatever `run_job` raises.
+        CorpusError: an input is not what it was when the plan was made.
+        OutputError: something is in the way; an output does not have the rows that it should have.
+        OptionError: another model, or other options, than the plan's. Whatever `run_job` raises.
     """
     progress = progress or Silent()
     scored = whole = held = rows = 0
     opened = _opening_once(open_model) if job.workers == 1 else open_model
+    job = replace(job, **plan.reading, required_identity=plan.identity)
     for place in places:
         files = files_of(plan_path, plan.shards[place])
-        with _held(files) as is_ours:
+        work = files if isinstance(files.folder, LocalFolder) else workplace_of(files, plan)
+        with _held(work) as is_ours:
             if not is_ours:
                 held += 1
-                progress.say(f"{files.output}: another process is at work on it")
-            elif not find_fault(files, plan, place):
+                progress.say(f"{files}: another process is at work on it")
+                continue
+            state = find_state(files, plan, place, job)
+            if state.in_the_way and not overwrite:
+                raise OutputError(f"{files}: {state.in_the_way}, or replace it with {option('overwrite', True)}")
+            if state.whole:
                 whole += 1
+                continue
+            if work is files:
+                found = _score_shard(plan, place, work, job, progress, opened, start_over=overwrite)
             else:
-                scored += 1
-                rows += _score_shard(plan, place, files, job, progress, opened)
+                found = _score_shard_elsewhere(plan, place, work, job, progress, opened)
+                if not send(work, files, plan, place, state):
+                    whole += 1
+                    progress.say(f"{files}: another worker was done first, and its output stays")
+                    continue
+            scored += 1
+            rows += found
     return ShardsDone(scored, whole, held, rows)
 
 
+def _score_shard_elsewhere(
+    plan: Plan, place: int, work: ShardFiles, job: PredictionJob, progress: Watcher, open_model: OpenModel
+) -> int:
+    """As `_score_shard`, where nobody else writes: what is whole there has not been sent, and anything else may be replaced."""
+    state = find_state(work, plan, place, job)
+    if state.whole:
+        return plan.shards[place].part.rows
+    return _score_shard(plan, place, work, job, progress, open_model, start_over=bool(state.in_the_way))
+
+
 def _score_shard(
-    plan: Plan, place: int, files: ShardFiles, job: PredictionJob, progress: Watcher, open_model: OpenModel
+    plan: Plan,
+    place: int,
+    files: ShardFiles,
+    job: PredictionJob,
+    progress: Watcher,
+    open_model: OpenModel,
+    *,
+    start_over: bool,
 ) -> int:
     """Its rows."""
-    _require_unchanged(plan, place)
     shard = plan.shards[place]
-    own = replace(
-        job,
-        **plan.reading,
-        input=shard.input,
-        output=str(files.output),
-        part=shard.part,
-        resume=True,
-        # What is there under our names is not whole, or of another plan.
-        overwrite=files.output.exists() or files.rejects.exists(),
-    )
-    files.seal.unlink(missing_ok=True)
+    looked_at = require_unchanged(plan, place)
+    write_seal(files, Seal(plan.sha256, place))
+    output, rejects = Path(files.folder.path(files.name)), Path(files.folder.path(files.rejects))
+    own = replace(job, input=shard.input, output=str(output), part=shard.part)
+    start_over = start_over or _is_of_another_machine(own)
+    # What is there under our names is not whole.
+    own = replace(own, resume=not start_over, overwrite=start_over or output.exists() or rejects.exists())
     summary = run_job(own, progress=progress, open_model=open_model)
-    rejects = file_sha256(files.rejects) if files.rejects.is_file() else ""
-    identity = {name: summary.identity[name] for name in ("model", "options")}
-    digest = file_sha256(files.output)
-    write_seal(files, Seal(plan.sha256, place, identity, summary.counts.rows, summary.head_bytes, digest, rejects))
-    progress.say(f"{files.output}: {summary.counts.rows:,} rows, {summary.rows_per_second:,.0f} rows/s")
+    require_same_file(shard.input, looked_at, summary.identity["input"])
+    _seal(plan, place, files, own, summary)
+    progress.say(f"{files}: {summary.counts.rows:,} rows, {summary.rows_per_second:,.0f} rows/s")
     return summary.counts.rows
+
+
+def _is_of_another_machine(job: PredictionJob) -> bool:
+    """Whether a machine of another kind has left an interrupted run there: its rows may have other bits."""
+    journal = read_journal(job.paths.journal) if job.paths else None
+    return journal is not None and journal.identity.get("machine", "") != job.machine
+
+
+def _seal(plan: Plan, place: int, files: ShardFiles, job: PredictionJob, summary: Summary) -> None:
+    output, rejects = Path(files.folder.path(files.name)), Path(files.folder.path(files.rejects))
+    form, part = Format(str(plan.reading["output_format"])), plan.shards[place].part
+    rejected = rejects if rejects.is_file() else None
+    digests = check_rows(output, rejected, form, part)
+    sealed, also = (
+        SealedFile(path.name, path.stat().st_size, sha256) if path else None
+        for path, sha256 in zip((output, rejected), digests, strict=True)
+    )
+    identity = {name: summary.identity[name] for name in ("model", "options")}
+    made = (identity, summary.counts.rows, summary.head_bytes, sealed, also, describe_machine(), job.precision)
+    write_seal(files, Seal(plan.sha256, place, *made))
 
 
 @contextmanager
 def _held(files: ShardFiles) -> Iterator[bool]:
     """Hold a shard from the look at its output to its seal; False where another process does."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(files.output.with_name(f"{files.output.name}.shard.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
-def _require_unchanged(plan: Plan, place: int) -> None:
-    shard = plan.shards[place]
-    path = Path(shard.input)
-    if not path.is_file():
-        raise CorpusError(
-            f"{path}: no such file; the plan was made of it, and names it as seen from the current folder"
-        )
-    if digest_range(path, shard.part.first_byte, shard.part.end_byte) != shard.sha256:
-        raise CorpusError(f"{path}: it has changed since the plan was made; make the plan again with `driftgate shard`")
+    output = Path(files.folder.path(files.name))
+    with ExitStack() as held:
+        is_ours = True
+        with naming(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(locked(output.with_name(f"{output.name}.shard.lock")))
+            except BlockingIOError:
+                is_ours = False
+        yield is_ours
 
 
 def _opening_once(open_model: OpenModel) -> OpenModel:

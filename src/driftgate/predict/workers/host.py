@@ -11,7 +11,6 @@ import socket
 import sys
 from contextlib import suppress
 from importlib import import_module
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from driftgate.edges.processes import end_with_parent, fork
 from driftgate.errors import DriftgateError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.texts import Text
-from driftgate.predict.answerer import Answerer, answer_windows, tokenize_windows
-from driftgate.predict.reading.rows import Row, Window
+from driftgate.predict.answerer import Answerer, answer_rows
+from driftgate.predict.reading.rows import Row
 from driftgate.predict.workers.frames import decode_encoder, receive, send
 from driftgate.run.device import RunSettings
 
@@ -79,8 +78,7 @@ def serve(connection: socket.socket, order: dict[str, Any], answerer: Answerer |
             return
         rows = tuple(Row(number, _text(text)) for number, text in zip(asked["numbers"], asked["texts"], strict=True))
         try:
-            tokenized = tokenize_windows([Window(rows, (), 0)], answerer)
-            (window,) = answer_windows(tokenized, answerer, plan, labels, Event())
+            window = answer_rows(rows, answerer, plan, labels)
         except Exception as error:  # noqa: BLE001 - said by the job
             send(connection, describe_error(error))
             return

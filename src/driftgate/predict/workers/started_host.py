@@ -12,6 +12,7 @@ from driftgate.errors import DriftgateError, WorkerError
 from driftgate.inputs.encoder import Encoder
 from driftgate.predict.workers.frames import encode_encoder, receive, send
 from driftgate.predict.workers.host import FORK
+from driftgate.run.device import thread_variables
 
 DEATHS_BEFORE_GIVING_UP = 3
 """Of workers that load the model, or are asked about the same window."""
@@ -94,9 +95,7 @@ class Host:
         environment = {
             **os.environ,
             "OPENBLAS_NUM_THREADS": "1",  # a process of several threads cannot be copied
-            "OMP_NUM_THREADS": str(self._opening.threads),
-            "RAYON_NUM_THREADS": str(self._opening.threads),
-            "TOKENIZERS_PARALLELISM": "false" if self._opening.threads == 1 else "true",
+            **thread_variables(self._opening.threads),
         }
         self._process = start_python_with_socket(_HOST, "workers", theirs.fileno(), environment)
         theirs.close()
