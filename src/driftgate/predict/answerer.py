@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from threading import Event
 from typing import Any
 
@@ -196,6 +197,39 @@ def answer_rows(rows: Sequence[Row], answerer: Answerer, plan: BudgetPlan, label
     tokenized = tokenize_windows([Window(tuple(rows), (), 0)], answerer)
     (window,) = answer_windows(tokenized, answerer, plan, labels, Event())
     return window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnsweredShare:
+    """Logits of some batches of a window, float32, (rows, labels), and the places of their rows in it.
+
+    Args:
+        tokens, truncated: of the whole window, as `AnsweredWindow` has them.
+    """
+
+    rows: list[int]
+    logits: Logits
+    tokens: int
+    truncated: int
+
+
+def answer_share(
+    rows: Sequence[Row], answerer: Answerer, plan: BudgetPlan, labels: int, number: int, of: int
+) -> AnsweredShare:
+    """Every `of`-th batch of a window, beginning with `number`: the same batches as of the whole window, and so the same bits.
+
+    Raises:
+        NonFiniteLogitsError: NaN or infinity, with the rows.
+    """
+    (window,) = tokenize_windows([Window(tuple(rows), (), 0)], answerer)
+    tokens = window.tokens
+    if tokens is None:
+        return AnsweredShare([], Logits(np.empty((0, labels), dtype=np.float32)), 0, 0)
+    batches = list(islice(make_batches(tokens, plan), number, None, of))
+    places = [row for batch in batches for row in batch.rows]
+    logits = np.concatenate([np.empty((0, labels), dtype=np.float32), *map(answerer.answer, batches)])
+    _require_finite(logits, [window.numbers[place] for place in places])
+    return AnsweredShare(places, Logits(logits), int(tokens.lengths.sum()), sum(tokens.truncated))
 
 
 def _require_finite(logits: Any, numbers: Sequence[int]) -> None:

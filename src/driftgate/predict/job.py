@@ -86,7 +86,7 @@ def _run(
     windows = make_windows(_skip(source, journal), source.position, job.rows_at_once)
     # What is wrong with the input is said before minutes of building.
     waiting = _peek(windows, job) if journal is None else windows
-    team = open_team(job, open_model)
+    team = open_team(job, open_model, source.total, progress.say)
     try:
         return _score(job, source, journal, progress, waiting, team)
     finally:

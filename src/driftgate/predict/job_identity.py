@@ -11,7 +11,6 @@ from driftgate.builder.published import is_checkpoint
 from driftgate.errors import OptionError
 from driftgate.predict.journal import differences
 from driftgate.predict.prediction_job import PredictionJob
-from driftgate.run.device import available_threads
 
 
 def identify(job: PredictionJob, sha256: str, opened: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,14 +29,13 @@ def identify_model(job: PredictionJob, sha256: str) -> dict[str, Any]:
     Args:
         sha256: of the files that answer.
     """
-    threads = job.settings.threads if job.settings else max(available_threads() // job.workers, 1)
     return {
         "model": {
             "backend": job.backend.partition("=")[0],  # the digest says which file that is, wherever it lies
             "sha256": sha256,
             "encoder": job.encoder.sha256,
             "device": job.settings.device.kind if job.settings else "cpu",
-            **({"threads": threads} if bits_depend_on_threads(job.backend) else {}),
+            **({"threads": job.run_settings.threads} if bits_depend_on_threads(job.backend) else {}),
         },
         "options": {
             "format": job.input_format,

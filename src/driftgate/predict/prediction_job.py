@@ -21,7 +21,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.predict.output_paths import Paths
 from driftgate.predict.reading.formats import is_pipe
 from driftgate.predict.reading.part import Part
-from driftgate.run.device import RunSettings, core_limit
+from driftgate.run.device import RunSettings, available_threads, core_limit
 
 _MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
 
@@ -38,7 +38,7 @@ class PredictionJob:
     Args:
         encoder, backend: the model, as `driftgate.builder.models.Model` has them.
         input, output: files, or "-" for standard input and output. Neither may be the other.
-        settings: threads of each worker, and device; None for every core on the CPU.
+        settings: threads of each worker, and device; None for the CPU, and all of its cores among the workers.
         input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.
         output_format: csv, tsv, jsonl or parquet (--output-format); likewise.
         text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header (--text-column,
@@ -55,8 +55,8 @@ class PredictionJob:
         thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
         window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (2,048 rows
             at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
-        workers: processes that answer windows at the same time (--workers); 1 for this process alone. What is written is the same
-            for any number of them.
+        workers: processes that answer windows at the same time (--workers); 1 for this process alone, 0 for as many as turn out
+            to be worth it. What is written is the same for any number of them.
         full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.
         csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
         part: the rows of the input to score; None for all of them.
@@ -96,7 +96,7 @@ class PredictionJob:
     required_identity: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        core_limit("workers").require(self.workers)
+        core_limit("workers").require(self.workers or 1)
         if self.workers > 1 and self.settings is not None and self.settings.device.kind != "cpu":
             raise OptionError(f"{option('workers', self.workers)}: workers share the cores of the CPU; a GPU has one")
         labels = len(self.encoder.labels)
@@ -122,6 +122,11 @@ class PredictionJob:
         if is_pipe(self.output):
             return None
         return Paths(Path(self.output).resolve(), Path(self.rejects or f"{self.output}.rejects.jsonl").resolve())
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """Of each worker; of one, where their number is not known yet."""
+        return self.settings or RunSettings(max(available_threads() // max(self.workers, 1), 1))
 
     @property
     def rows_at_once(self) -> int:

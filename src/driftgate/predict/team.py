@@ -10,7 +10,7 @@ from driftgate.predict.answerer import AnsweredWindow, Answerer, answer_windows,
 from driftgate.predict.overlap import overlapped
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.reading.rows import Window
-from driftgate.run.device import RunSettings, available_threads
+from driftgate.run.device import RunSettings
 
 OpenModel = Callable[[Encoder, str, RunSettings], Answerer]
 
@@ -52,17 +52,29 @@ class Alone:
         pass
 
 
-def open_team(job: PredictionJob, open_model: OpenModel) -> Team:
+def open_team(job: PredictionJob, open_model: OpenModel, total: int = 0, say: Callable[[str], object] = str) -> Team:
     """Load the model here, or where the job asks for several workers, in processes of their own.
+
+    Args:
+        total: of the input, in the unit of positions; 0 where nobody knows. Jobs that choose their workers ask for it.
+        say: called with what they chose.
 
     Raises:
         DriftgateError: it cannot be loaded.
     """
-    settings = job.settings or RunSettings(max(available_threads() // job.workers, 1))
     if job.workers == 1:
-        return Alone(job, open_model(job.encoder, job.backend, settings))
+        return Alone(job, open_model(job.encoder, job.backend, job.run_settings))
     from driftgate.predict.workers.crew import Crew
     from driftgate.predict.workers.started_host import Opening
 
     opener = f"{open_model.__module__}:{open_model.__qualname__}"
-    return Crew(Opening(job.encoder, job.backend, opener, settings.threads, job.token_budget), job.workers)
+
+    def start_crew(workers: int, threads: int) -> Crew:
+        return Crew(Opening(job.encoder, job.backend, opener, threads, job.token_budget), workers)
+
+    if job.workers:
+        return start_crew(job.workers, job.run_settings.threads)
+    from driftgate.predict.workers.trial import Trial, crews_to_try
+
+    alone, crews = Alone(job, open_model(job.encoder, job.backend, job.run_settings)), crews_to_try(job)
+    return Trial(alone, start_crew, crews, total, say) if crews else alone

@@ -30,7 +30,7 @@ from driftgate.inputs.thresholds import read_thresholds
 from driftgate.predict.one_score import TextScores, describe_text_scores
 from driftgate.predict.scores import describe, describe_side_by_side
 from driftgate.results.console import Console
-from driftgate.run.device import available_threads, core_limit
+from driftgate.run.device import RunSettings
 
 if TYPE_CHECKING:
     from driftgate.predict.prediction_job import PredictionJob
@@ -98,13 +98,11 @@ def predict(
     """
     of_ray = RayOptions(ray_address, workers, cpus_per_worker)
     ray = choose_engine(engine, of_ray, has_plan=plan_file is not None, mixed_machines=mixed_machines)
-    workers = 1 if ray else workers or 1
-    core_limit("workers").require(workers)
     budget = BudgetPlan(token_budget)
     TOP_LABELS.require(top or 0)
     of_files = (output_file, input_format, output_format, text_column, pair_column, id_column, rejects)
     of_one_file = any(of_files) or rejects_with_texts or resume or full_digest or csv_safe
-    if input_file is None and plan_file is None and (of_one_file or overwrite or workers > 1):
+    if input_file is None and plan_file is None and (of_one_file or overwrite or workers is not None):
         raise OptionError("expected --input FILE with the options of a file; texts are given as arguments or as lines")
     if compare is not None and (backend is not None or input_file is not None):
         raise OptionError("--compare names the backends itself and takes texts: leave out --backend and --input")
@@ -126,7 +124,7 @@ def predict(
             ray=ray,
         )
     model = _require(model)
-    settings = shared.read_settings(threads or max(available_threads() // workers, 1), device)
+    settings = shared.read_settings(threads, device)
     if input_file is not None:
         if output_file is None or texts or as_json:
             raise OptionError(
@@ -143,7 +141,7 @@ def predict(
                 found.backend,
                 input_file,
                 output_file,
-                settings,
+                _settings_of_workers(threads, device),
                 input_format=input_format,
                 output_format=output_format,
                 text_column=text_column,
@@ -154,7 +152,7 @@ def predict(
                 rejects_with_texts=rejects_with_texts,
                 resume=resume,
                 overwrite=overwrite,
-                workers=workers,
+                workers=of_ray.workers_here,
                 full_digest=full_digest,
                 csv_safe=csv_safe,
                 token_budget=token_budget,
@@ -189,6 +187,12 @@ def predict(
             typer.echo(json.dumps(record))
         return
     show(lines, scores, answers.SHOWN_LABELS if top is None else top, logits=logits, thresholds=cuts)
+
+
+def _settings_of_workers(threads: int, device: str) -> RunSettings | None:
+    """None where a worker's share of the cores is its number of threads."""
+    settings = shared.read_settings(threads, device)
+    return settings if threads or settings.device.kind != "cpu" else None
 
 
 def _require(model: str | None) -> str:

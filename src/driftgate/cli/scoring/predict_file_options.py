@@ -6,8 +6,20 @@ from typing import Annotated
 import typer
 
 from driftgate.cli import shared_options as shared
+from driftgate.edges.limits import Limit
 
 _FILES = "A file instead of texts"
+_WORKERS = Limit("workers", 1, 1_000_000, lambda: ", or auto")
+"""Of a cluster; on this machine there are fewer."""
+
+
+def read_workers(text: str) -> int:
+    """The number, or 0 for auto.
+
+    Raises:
+        OptionError: neither.
+    """
+    return 0 if text == "auto" else _WORKERS.read(text, "--workers")
 
 
 class EngineName(StrEnum):
@@ -130,9 +142,11 @@ Workers = Annotated[
     int | None,
     typer.Option(
         help="How many processes score the file at the same time. They share the model in memory, and the output has the same "
-        "bytes for any number. Each has --threads threads, by default all cores divided by the workers. The default is 1, and "
-        "with --engine ray as many as the cluster has CPUs for.",
-        min=1,
+        "bytes for any number. Each has --threads threads, by default all cores divided by the workers. auto tries several on "
+        "the first rows of a long file and keeps the fastest. The default is 1, and with --engine ray as many as the cluster has "
+        "CPUs for.",
+        metavar="N|auto",
+        parser=read_workers,
         rich_help_panel=_FILES,
     ),
 ]

@@ -24,6 +24,11 @@ class RayOptions(NamedTuple):
     workers: int | None
     cpus_per_worker: int
 
+    @property
+    def workers_here(self) -> int:
+        """Of a file, on this machine; 0 to try several."""
+        return 1 if self.workers is None else self.workers
+
 
 def choose_engine(engine: EngineName, ray: RayOptions, *, has_plan: bool, mixed_machines: bool) -> RayOptions | None:
     """The options of Ray; None where this process scores.

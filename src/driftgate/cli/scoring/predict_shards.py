@@ -8,6 +8,8 @@ import typer
 from driftgate.builder.models import find_model
 from driftgate.cli.scoring.predict_on_ray import RayOptions, score_plan_on_ray
 from driftgate.cli.scoring.predict_texts import refuse_label_options, used_as
+from driftgate.edges.spelling import option
+from driftgate.errors import OptionError
 from driftgate.inputs.thresholds import read_thresholds
 from driftgate.results.console import Console
 from driftgate.run.device import RunSettings, available_threads, parse_device
@@ -24,7 +26,7 @@ def score_plan(
     share: str,
     asked: tuple[Any, ...],
     *,
-    workers: int,
+    workers: int | None,
     allow_pickle: bool,
     overwrite: bool,
     mixed_machines: bool,
@@ -34,19 +36,25 @@ def score_plan(
 
     Args:
         asked: the options of scoring, in the order of `Scoring`; where they say nothing, the plan does.
+        workers: None for one, or on Ray for as many as fit.
         ray: None for this machine.
+
+    Raises:
+        OptionError: workers are to be tried, or options do not fit the plan.
     """
     from driftgate.predict.progress import show_progress
     from driftgate.predict.shards.plan import Scoring, read_plan
     from driftgate.predict.shards.score import choose_shards
 
+    if workers == 0:
+        raise OptionError(f"{option('workers', 'auto')}: it tries rows of --input FILE; expected a number with --plan")
     plan = read_plan(plan_path)
     places = choose_shards(plan, share)
     scoring = Scoring(*asked).or_else(plan.scoring)
     if not scoring.model:
         raise typer.BadParameter("Missing argument 'MODEL': the plan names none.")
     here = replace(scoring, threads=1) if ray else scoring  # what a machine of the cluster can have is asked there
-    job = _job_of(plan, here, workers=workers, allow_pickle=allow_pickle)
+    job = _job_of(plan, here, workers=1 if ray else workers or 1, allow_pickle=allow_pickle)
     console = Console(stderr=True)
     with show_progress(console) as progress:
         if ray:

@@ -37,7 +37,7 @@ def shard(
     rows: Annotated[
         int | None,
         typer.Option(
-            help="How many rows a shard has at least. It ends where a window of rows ends. The default is 100,000.",
+            help="How many rows a shard has at least. It ends where a window of rows ends. The default is 20,480.",
             min=1,
             show_default=False,
         ),

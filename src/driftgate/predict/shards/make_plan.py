@@ -21,7 +21,8 @@ from driftgate.predict.shards.plan import Input, Plan, Shard
 from driftgate.predict.shards.unchanged import digest_part
 from driftgate.run.device import available_threads
 
-DEFAULT_ROWS = 100_000
+DEFAULT_ROWS = 20_480
+"""As docs/scale.md works out: ten windows of the usual token budget."""
 
 
 @dataclass(frozen=True, slots=True)

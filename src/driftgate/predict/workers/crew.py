@@ -4,14 +4,13 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from threading import Condition, Lock, Thread
+from typing import Any
 
-import numpy as np
-
-from driftgate.arrays import Logits
 from driftgate.errors import WorkerError
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.rows import Window
 from driftgate.predict.workers.frames import receive, send
+from driftgate.predict.workers.window_shares import PartialAnswer, Share, deal
 from driftgate.predict.workers.started_host import DEATHS_BEFORE_GIVING_UP, Host, Opening, raised
 
 _POLL_SECONDS = 0.1
@@ -31,6 +30,7 @@ class Crew:
         self._connections: dict[int, socket.socket] = {}
         self._reading = Lock()
         self._changed = Condition()
+        self._partial: dict[int, PartialAnswer] = {}
         self._answers: dict[int, AnsweredWindow] = {}
         self._sha256 = ""
         self._issued = self._taken = 0
@@ -48,12 +48,15 @@ class Crew:
         return self._sha256
 
     def answer(self, windows: Iterator[Window]) -> Generator[AnsweredWindow]:
-        """The windows with their logits, in order.
+        """The windows with their logits, in order. May be called again once it has ended; closed early, it ends every worker.
 
         Raises:
             WorkerError: the same window ended three workers. DriftgateError: what a worker met.
         """
-        threads = [Thread(target=self._serve, args=(slot, windows), daemon=True) for slot in range(self._workers)]
+        self._issued = self._taken = 0
+        self._ended = False
+        shares = deal(windows, self._workers)
+        threads = [Thread(target=self._serve, args=(slot, shares), daemon=True) for slot in range(self._workers)]
         for thread in threads:
             thread.start()
         try:
@@ -62,8 +65,10 @@ class Crew:
                 if window is None:
                     return
                 yield window
-        finally:
+        except BaseException:
             self._stop()
+            raise
+        finally:
             for thread in threads:
                 thread.join(_JOIN_SECONDS)
 
@@ -86,46 +91,52 @@ class Crew:
                     return None
                 self._changed.wait(_POLL_SECONDS)
 
-    def _serve(self, slot: int, windows: Iterator[Window]) -> None:
+    def _serve(self, slot: int, shares: Iterator[Share]) -> None:
         try:
             while True:
-                given = self._give_out(windows)
-                if given is None:
+                share = self._give_out(shares)
+                if share is None:
                     return
-                place, window = given
-                answered = self._ask(slot, window)
+                said, content = self._ask(slot, share)
                 with self._changed:
-                    self._answers[place] = answered
-                    self._changed.notify_all()
+                    answered = self._partial[share.place].add(said, content)
+                    if answered is not None:
+                        del self._partial[share.place]
+                        self._answers[share.place] = answered
+                        self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - raised where the answers are taken
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()
 
-    def _give_out(self, windows: Iterator[Window]) -> tuple[int, Window] | None:
-        """The next window and its place; None where there is none, or nobody wants it."""
+    def _give_out(self, shares: Iterator[Share]) -> Share | None:
+        """What is to be answered next; None where there is nothing, or nobody wants it."""
         with self._reading:
             with self._changed:
                 while self._issued - self._taken > 2 * self._workers and not self._over:
                     self._changed.wait(_POLL_SECONDS)
                 if self._over:
                     return None
-            window = next(windows, None)
+            share = next(shares, None)
             with self._changed:
-                if window is None:
+                if share is None:
                     self._ended = True
                     self._changed.notify_all()
                     return None
-                self._issued += 1
-                return self._issued - 1, window
+                if share.number == 0:
+                    self._issued += 1
+                    labels = len(self._opening.encoder.labels)
+                    self._partial[share.place] = PartialAnswer(share.window, share.of, labels)
+                return share
 
     @property
     def _over(self) -> bool:
         return self._stopped or self._ended or self._error is not None
 
-    def _ask(self, slot: int, window: Window) -> AnsweredWindow:
-        numbers = tuple(row.number for row in window.rows)
-        asked = {"numbers": numbers, "texts": [row.text for row in window.rows]}
+    def _ask(self, slot: int, share: Share) -> tuple[dict[str, Any], bytes]:
+        rows = share.window.rows
+        numbers = [row.number for row in rows]
+        asked = {"numbers": numbers, "texts": [row.text for row in rows], "share": share.number, "of": share.of}
         for _ in range(DEATHS_BEFORE_GIVING_UP):
             connection = self._connection(slot)
             try:
@@ -139,19 +150,10 @@ class Crew:
                 continue
             if "error" in said:
                 raise raised(said)
-            logits = np.frombuffer(content, dtype="<f4").reshape(len(numbers), len(self._opening.encoder.labels))
-            return AnsweredWindow(
-                numbers,
-                tuple(row.id for row in window.rows),
-                Logits(logits.astype(np.float32)),
-                window.rejected,
-                said["tokens"],
-                said["truncated"],
-                window.position,
-            )
-        rows = f"rows {numbers[0]} to {numbers[-1]}" if numbers else "a window without texts"
+            return said, content
+        where = f"rows {numbers[0]} to {numbers[-1]}" if numbers else "a window without texts"
         raise WorkerError(
-            f"{rows} of the input, counted from 0, ended {DEATHS_BEFORE_GIVING_UP} worker processes one after the other; is "
+            f"{where} of the input, counted from 0, ended {DEATHS_BEFORE_GIVING_UP} worker processes one after the other; is "
             "there enough memory for them? What was done before is kept"
         )
 

@@ -19,7 +19,7 @@ from driftgate.edges.processes import end_with_parent, fork
 from driftgate.errors import DriftgateError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.texts import Text
-from driftgate.predict.answerer import Answerer, answer_rows
+from driftgate.predict.answerer import Answerer, answer_share
 from driftgate.predict.reading.rows import Row
 from driftgate.predict.workers.frames import decode_encoder, receive, send
 from driftgate.run.device import RunSettings
@@ -78,14 +78,14 @@ def serve(connection: socket.socket, order: dict[str, Any], answerer: Answerer |
             return
         rows = tuple(Row(number, _text(text)) for number, text in zip(asked["numbers"], asked["texts"], strict=True))
         try:
-            window = answer_rows(rows, answerer, plan, labels)
+            share = answer_share(rows, answerer, plan, labels, asked["share"], asked["of"])
         except Exception as error:  # noqa: BLE001 - said by the job
             send(connection, describe_error(error))
             return
         send(
             connection,
-            {"tokens": window.tokens, "truncated": window.truncated},
-            np.ascontiguousarray(window.logits, dtype="<f4").tobytes(),
+            {"rows": share.rows, "tokens": share.tokens, "truncated": share.truncated},
+            np.ascontiguousarray(share.logits, dtype="<f4").tobytes(),
         )
 
 
