@@ -15,6 +15,6 @@ def test_integer_products_are_exact_on_this_processor(integer_products, built, r
             f"{name}: expected exact sums in all {found.products} integer products, found {found.wrong:,} of {found.sums:,} "
             f"wrong, in {found.wrong_products} products, by up to {found.largest_error:,}. x86 processors without VNNI cut "
             "sums of two products off at 16 bits: the answers here are not those of other processors. `driftgate doctor` says "
-            "which weights can overflow; take unsigned ones, such as onnx-int8-optimum-avx2 has, or a processor with VNNI",
+            "which weights can overflow; take onnx-int8, whose weights are small enough, or a processor with VNNI",
             pytrace=False,
         )

@@ -118,14 +118,14 @@ def test_a_baseline_of_another_corpus_is_refused(make_project: Callable[..., Pro
 
 def test_int8_logits_of_other_instruction_sets_are_refused(make_project: Callable[..., Project]) -> None:
     project = make_project()
-    assert project.pytest("--backends=onnx-int8-dynamic", "--accuracy-baseline=past").code == 0
+    assert project.pytest("--backends=onnx-int8", "--accuracy-baseline=past").code == 0
     path = project.folder / "past/baseline.npz"
     with np.load(path, allow_pickle=False) as saved:
         content = dict(saved)
     about = json.loads(str(content["about"]))
     about["environment"]["instruction_sets"] = ["imagined"]
     np.savez(path, **{**content, "about": np.array(json.dumps(about))})
-    run = project.pytest("--backends=onnx-int8-dynamic", "--accuracy-baseline=past")
+    run = project.pytest("--backends=onnx-int8", "--accuracy-baseline=past")
     assert run.code == 1
     assert "ran on a CPU with imagined" in run.output
 

@@ -77,12 +77,12 @@ def test_opt_in_benchmarks_stay_out_unless_named(passing: Run) -> None:
 def test_a_broken_bound_fails_with_its_reason_and_the_worst_rows_by_id(make_project: Callable[..., Project]) -> None:
     project = make_project()
     (project.folder / "wide.toml").write_text(
-        "\n".join(bound("int8-dynamic", metric, 0.0) for metric in METRICS), encoding="utf-8"
+        "\n".join(bound("int8-rowwise", metric, 0.0) for metric in METRICS), encoding="utf-8"
     )
     run = project.pytest("-v")
     assert run.code == 1
     assert "max_abs_probability_drift = " in run.output
-    assert "[int8-dynamic.max_abs_probability_drift], set 2026-01-31: set by a test" in run.output
+    assert "[int8-rowwise.max_abs_probability_drift], set 2026-01-31: set by a test" in run.output
     assert "rows with the largest drift" in run.output
     assert "line 2" in run.output
     assert "SECRET-PHRASE" not in run.output

@@ -27,7 +27,7 @@ COMMENTS = (
 METRICS = sorted({metric for _, metric in load_bounds(REPOSITORY / "accuracy/bounds.toml")})
 
 
-BACKENDS = "torch,onnx-fp32,onnx-int8-dynamic"
+BACKENDS = "torch,onnx-fp32,onnx-int8"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ STEPS: Mapping[str, Step] = {
         Step("optimize-basic", "4", optimize_basic),
         Step("fuse-layers", "4", fuse_layers),
         Step("float16", "7", convert_float16, calibrated=True, infers_shapes=True),
-        Step("int8-rowwise", "4", quantize_rowwise, tunable=True, least_opset=_AXES_AS_INPUT),
+        Step("int8-rowwise", "5", quantize_rowwise, tunable=True, least_opset=_AXES_AS_INPUT),
         Step("int8-dynamic", "2", quantize_dynamic_per_channel, tunable=True),
         Step("int8-dynamic-per-tensor", "2", quantize_dynamic_per_tensor, tunable=True),
         Step("int8-static", "3", quantize_static, calibrated=True),

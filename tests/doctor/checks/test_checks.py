@@ -443,19 +443,6 @@ def test_findings_name_the_values_they_are_about() -> None:
     assert "embeddings (0.2 MB)" in table.found
 
 
-def test_row_wise_products_are_not_sent_to_an_option_that_does_not_reach_them() -> None:
-    dynamic, rowwise = (
-        next(
-            finding.advice
-            for finding in examine(both(AVX2, content(integers=SATURATING, precision=precision))(HEALTHY))
-            if finding.id == "int8-saturates"
-        )
-        for precision in (Precision.INT8_DYNAMIC, Precision.INT8_ROWWISE)
-    )
-    assert "x64quantprecision" in dynamic
-    assert "x64quantprecision" not in rowwise
-
-
 def test_two_folders_on_one_full_disk_are_one_finding() -> None:
     change = both(folder(0, free_bytes=1_000_000_000), folder(1, free_bytes=1_000_000_000))
     (finding,) = examine(change(HEALTHY))

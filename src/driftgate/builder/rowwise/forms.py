@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.rowwise.products import Products, to_int8
+from driftgate.builder.rowwise.products import Products, to_int8, to_summable
 from driftgate.builder.rowwise.token_rows import Rows
 from driftgate.errors import BuildError
 from driftgate.inputs.recipe import Form
@@ -77,7 +77,7 @@ class FormedProducts:
     def _ranged(self, rows: Rows, name: str, matrix: NDArray[np.float32], out: str) -> str:
         """y = scale (q W) + least (column sums of W)."""
         graph = self._graph
-        values, scales = to_int8(matrix, axis=0)
+        values, scales = to_summable(matrix)
         quantized, own, least = self._range(rows)
         inputs = [
             quantized,

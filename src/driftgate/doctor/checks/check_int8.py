@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from driftgate.backends import Precision
 from driftgate.doctor.facts import Facts, Processor
 from driftgate.doctor.findings import Finding, Severity, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent, Session
@@ -92,7 +91,7 @@ def _check_saturation(graph: Graph, content: GraphContent, processor: Processor)
             found,
             "here VNNI sums in 32 bits; on x86 processors without it sums of two products are cut off at 16 bits, and answers "
             "can differ from those measured here",
-            f"judge it on the processors it will run on (pytest accuracy); for those without VNNI {_unsaturated(content)}",
+            f"judge it on the processors it will run on (pytest accuracy); for those without VNNI {_UNSATURATED}",
         )
     else:
         yield Finding(
@@ -102,21 +101,16 @@ def _check_saturation(graph: Graph, content: GraphContent, processor: Processor)
             f"{found}, on a processor without VNNI",
             "AVX2 and AVX-512 sum products of two neighbours in 16 bits and cut off what does not fit: answers can be wrong, "
             "and are not those that a processor with VNNI gives",
-            f"judge it on this processor (pytest accuracy); if it fails, {_unsaturated(content)}",
+            f"judge it on this processor (pytest accuracy); if it fails, {_UNSATURATED}",
         )
 
 
-def _unsaturated(content: GraphContent) -> str:
-    """What keeps sums within 16 bits, or sums elsewhere."""
-    unsigned = "take unsigned weights (driftgate build ENCODER --backends onnx-int8-optimum-avx2)"
-    if (
-        content.precision is Precision.INT8_ROWWISE
-    ):  # the option needs a zero point of the weights, which those have not
-        return unsigned
-    return (
-        f'{unsigned}, quantize with reduce_range=True, or run it with the session option session.x64quantprecision="1"; '
-        "all but reduce_range are slower"
-    )
+_UNSATURATED = (
+    "take onnx-int8, whose weights are small enough, or unsigned weights (onnx-int8-optimum-avx2), quantize with "
+    'reduce_range=True, or run it with the session option session.x64quantprecision="1"; unsigned weights and the option '
+    "are slower"
+)
+"""What keeps sums within 16 bits, or sums elsewhere."""
 
 
 def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
