@@ -23,6 +23,7 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.tokens import tokenize
 from driftgate.pipeline import OpenBackends
+from driftgate.results.schemas.schema_check import require_schema
 from driftgate.run.device import RunSettings
 from driftgate.run.torch_backend import open_reference
 
@@ -133,6 +134,7 @@ def test_the_command_prints_a_table_and_writes_json(tiny_encoder: Path, warm_cac
     assert result.exit_code == 0, result.stderr
     assert "layer 1 attention" in result.stdout
     written = json.loads(out.read_text(encoding="utf-8"))
-    assert written["schema"] == 1
+    require_schema(written, "explanation", "explain.json")
+    assert written["summary"][0] in result.stdout.replace("\n", " ")
     assert written["encoder_sha256"] == load_encoder(tiny_encoder).sha256
     assert len(written["modules"]) == 6

@@ -9,6 +9,7 @@ import pytest
 import report_documents as documents
 
 from driftgate.errors import ResultsError
+from driftgate.explain import explanation
 from driftgate.results import history, results_file
 from driftgate.results.schemas.schema_check import KINDS, Kind, load_schema, require_schema
 
@@ -22,7 +23,13 @@ def test_each_is_a_schema(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [("results", results_file.SCHEMA), ("history", history.SCHEMA), ("gate", 2)]
+    ("kind", "number"),
+    [
+        ("results", results_file.SCHEMA),
+        ("history", history.SCHEMA),
+        ("gate", 2),
+        ("explanation", explanation.SCHEMA),
+    ],
 )
 def test_each_has_the_number_that_is_written(kind: Kind, number: int) -> None:
     schema = load_schema(kind)
@@ -72,8 +79,7 @@ def test_what_is_refused_is_named_with_its_place(change: Callable[[dict[str, Any
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_of_a_schema_is_described_in_the_docs(kind: Kind) -> None:
-    page = (DOCS / {"results": "results.md", "gate": "schemas.md", "history": "history.md"}[kind]).read_text(
-        encoding="utf-8"
-    )
+    pages = {"results": "results.md", "gate": "schemas.md", "history": "history.md", "explanation": "schemas.md"}
+    page = (DOCS / pages[kind]).read_text(encoding="utf-8")
     missing = [name for name in load_schema(kind)["required"] if f"`{name}" not in page]
     assert missing == []

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -62,12 +61,12 @@ def explain(
         raise OptionError(f"{backend!r}: expected one backend, found {len(specs)}; explain them one by one")
 
     from driftgate.explain.explain import explain_drift  # SciPy is slow to import
-    from driftgate.explain.words import render_explanation
+    from driftgate.explain.words import describe_explanation, render_explanation
 
     texts = whole.sample(corpus_rows) if corpus_rows else whole
     settings = shared.read_settings(threads, "cpu")
     with Console(stderr=True, soft_wrap=True).announcing() as announce:
         found = explain_drift(OpenBackends(source, settings, announce=announce), specs[0], texts, announce)
     if out is not None:
-        write_whole(out, json.dumps(asdict(found), indent=2, allow_nan=False) + "\n")
+        write_whole(out, json.dumps(describe_explanation(found), indent=2, allow_nan=False) + "\n")
     typer.echo(render_explanation(found, Console().width), nl=False)

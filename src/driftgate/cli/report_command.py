@@ -35,6 +35,14 @@ def report(
     history: Annotated[
         Path | None, typer.Option(help="Also show the accepted runs in this file, which --driftgate-history writes.")
     ] = None,
+    explanations: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--explanation",
+            help="Also show where drift comes from: a file that driftgate explain --out wrote. May be given several times.",
+            metavar="FILE",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Make a report of runs: one HTML page that opens without a network, and a summary in Markdown.
@@ -48,9 +56,12 @@ def report(
 
     `driftgate report laptop/results.json server/results.json --out both.html`
 
+    `driftgate report .driftgate --explanation explain.json --out report.html`
+
     `driftgate report --compare before/results.json after/results.json --out changes.html`
     """
     from driftgate.files import write_whole
+    from driftgate.report.page.explanation_sections import read_explanation
     from driftgate.report.page.make_report import make_report
     from driftgate.report.page.open_metrics import render_metrics
     from driftgate.report.page.runs import find_results, read_run
@@ -72,7 +83,8 @@ def report(
     runs = [read_run(path) for path in find_results(compare or results or [])]
     accepted = read_history(history) if history else ()
     common = show_comparison(*runs) if compare else show_side_by_side(runs)
-    made = make_report(runs[1:] if compare else runs, common, history=accepted)
+    explained = [read_explanation(path) for path in explanations or []]
+    made = make_report(runs[1:] if compare else runs, common, history=accepted, explanations=explained)
     write_report(made, out, markdown)
     if metrics:
         write_whole(metrics, render_metrics(runs))

@@ -1,6 +1,8 @@
 """An explanation for people: sentences first, then tables."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
@@ -17,6 +19,11 @@ def render_explanation(found: Explanation, width: int) -> str:
     """The sentences, and the tables of modules, products and rows."""
     lines = "".join(f"{line}\n" for line in say(found))
     return lines + "".join(render(table, width) for table in list_tables(found))
+
+
+def describe_explanation(found: Explanation) -> dict[str, Any]:
+    """Everything that was found, for JSON, with the sentences as `summary`."""
+    return {**asdict(found), "summary": say(found)}
 
 
 def list_tables(found: Explanation) -> list[Table]:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from driftgate.report.page.content import Kind
 from driftgate.report.page.drawing import COLOURS, GRID, INK, SERIES, SHAPES, WIDTH
 
 Row = dict[str, Any]
@@ -43,7 +42,7 @@ def draw_bounds(rows: Sequence[Row]) -> Any:
         legend=alt.Legend(title=None, orient="top"),
     )
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=domain, range=[SHAPES[kind] for _, kind in words]))
-    base = alt.Chart(alt.Data(values=kept), width=WIDTH, height=_height(len(kept)))
+    base = alt.Chart(alt.Data(values=kept), width=WIDTH, height=height_of(len(kept)))
     bound = alt.Chart(alt.Data(values=[{"used": 1}])).mark_rule(strokeDash=[4, 3], stroke=INK).encode(x=x)
     interval = base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("low:Q", scale=scale), x2="high:Q", color=colour)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(y=y, x=x, color=colour, shape=shape)
@@ -57,7 +56,7 @@ def draw_forest(rows: Sequence[Row], title: str, marks: Sequence[Row], form: str
     y = alt.Y("name:N", sort=None, title=None)
     x = alt.X("value:Q", title=title, axis=alt.Axis(format=form, grid=True))
     colour, shape = _series(alt, rows)
-    base = alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=_height(len({row["name"] for row in rows})))
+    base = alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=height_of(len({row["name"] for row in rows})))
     interval = base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q", color=colour)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(y=y, x=x, color=colour, shape=shape)
     zero = alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(stroke=INK).encode(x=x)
@@ -97,7 +96,7 @@ def draw_heatmap(rows: Sequence[Row]) -> Any:
     kept = [{**row, "drift": max(row["drift"], _FLOOR)} for row in rows]
     backends = len({row["backend"] for row in rows})
     return (
-        alt.Chart(alt.Data(values=kept), width=min(WIDTH, 110 * backends), height=_height(len(rows) // backends))
+        alt.Chart(alt.Data(values=kept), width=min(WIDTH, 110 * backends), height=height_of(len(rows) // backends))
         .mark_rect(stroke=GRID)
         .encode(
             x=alt.X("backend:N", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=-25, labelAlign="left")),
@@ -145,28 +144,6 @@ def draw_tradeoff(rows: Sequence[Row], speed: str, drift: str) -> Any:
     return points + names
 
 
-def draw_waterfall(rows: Sequence[Row]) -> Any:
-    """What each stage of a build adds to drift; `rows` have stage, before, after and way."""
-    import altair as alt
-
-    return (
-        alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=_height(len(rows)))
-        .mark_bar(height=12)
-        .encode(
-            y=alt.Y("stage:N", sort=None, title=None),
-            x=alt.X(
-                "before:Q", title="drift from torch float32, before and after the stage", axis=alt.Axis(format=".0e")
-            ),
-            x2="after:Q",
-            color=alt.Color(
-                "way:N",
-                scale=alt.Scale(domain=["more", "less"], range=[COLOURS[Kind.CHANGED], COLOURS[Kind.PASS]]),
-                legend=alt.Legend(title="drift gets", orient="top"),
-            ),
-        )
-    )
-
-
 def draw_slices(rows: Sequence[Row]) -> Any:
     """Drift of parts of the corpus; `rows` have name, group and drift."""
     import altair as alt
@@ -174,7 +151,7 @@ def draw_slices(rows: Sequence[Row]) -> Any:
     kept = [{**row, "drift": max(row["drift"], _FLOOR)} for row in rows]
     colour, shape = _series(alt, rows)
     return (
-        alt.Chart(alt.Data(values=kept), width=WIDTH, height=_height(len({row["name"] for row in rows})))
+        alt.Chart(alt.Data(values=kept), width=WIDTH, height=height_of(len({row["name"] for row in rows})))
         .mark_point(filled=True, size=60, opacity=1)
         .encode(
             y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(grid=True)),
@@ -239,7 +216,8 @@ def _powers(alt: Any, title: str, values: Iterable[float], form: str = "~e") -> 
     return alt.Axis(title=title, format=form, values=[10.0**power for power in range(first, last + 2)], grid=True)
 
 
-def _height(rows: int) -> int:
+def height_of(rows: int) -> int:
+    """Of a chart with so many rows, in pixels."""
     return max(_LEAST_HEIGHT, _ROW_HEIGHT * rows)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from driftgate.report.page.charts import draw_distribution, draw_heatmap, draw_slices, draw_waterfall
+from driftgate.report.page.charts import draw_distribution, draw_heatmap, draw_slices
 from driftgate.report.page.content import Cell, Figure, Section, Table
 from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import megabytes, short
+from driftgate.report.page.origin_charts import draw_waterfall
 from driftgate.report.page.runs import Backend, Run
 
 _LABELS_DRAWN, _LABELS_LISTED = 40, 300
@@ -171,7 +172,7 @@ def _ledger(name: str, stages: Sequence[Node], anchor: str) -> Figure:
             tuple(rows),
         ),
         f"A bar for each stage of the build of {name}, from the drift before it to the drift after it.",
-        partial(draw_waterfall, drawn),
+        partial(draw_waterfall, drawn, "drift from torch float32, before and after the stage"),
     )
 
 

@@ -6,6 +6,8 @@ from pathlib import PurePath
 from driftgate.report.page.answers import answer
 from driftgate.report.page.content import Part, Report, Section
 from driftgate.report.page.drift_sections import show_drift, show_ledgers, show_worst_rows
+from driftgate.report.page.explanation_sections import require_explained, show_explanations
+from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import count_of, listed
 from driftgate.report.page.quality_sections import show_quality, show_speed
 from driftgate.report.page.run_sections import (
@@ -28,6 +30,7 @@ def make_report(
     notes: Sequence[str] = (),
     texts: Mapping[int, str] | None = None,
     history: Sequence[HistoryEntry] = (),
+    explanations: Sequence[Node] = (),
 ) -> Report:
     """The report of one run or more.
 
@@ -36,13 +39,20 @@ def make_report(
         notes: sentences about the report itself.
         texts: of rows by number, where they may be shown; of one run only.
         history: accepted runs of any encoder; each run shows those of its own.
+        explanations: of backends, by `read_explanation`; likewise.
+
+    Raises:
+        ResultsError: an explanation is of no run's encoder.
     """
+    require_explained(explanations, runs)
     encoders = list(dict.fromkeys(run.encoder for run in runs))
-    parts = tuple(_part(run, f"run-{number}", texts or {}, history) for number, run in enumerate(runs, 1))
+    parts = tuple(_part(run, f"run-{number}", texts or {}, history, explanations) for number, run in enumerate(runs, 1))
     return Report(listed(encoders), f"driftgate report: {listed(encoders)}", parts, _filled(common), tuple(notes))
 
 
-def _part(run: Run, anchor: str, texts: Mapping[int, str], history: Sequence[HistoryEntry]) -> Part:
+def _part(
+    run: Run, anchor: str, texts: Mapping[int, str], history: Sequence[HistoryEntry], explanations: Sequence[Node]
+) -> Part:
     sections = (
         list_failures(run, anchor),
         list_backends(run, anchor),
@@ -52,6 +62,7 @@ def _part(run: Run, anchor: str, texts: Mapping[int, str], history: Sequence[His
         show_speed(run, anchor),
         show_drift(run, anchor),
         show_ledgers(run, anchor),
+        show_explanations(explanations, run.encoder_sha256, anchor),
         show_worst_rows(run, anchor, texts),
         show_history(history, run.encoder_sha256, anchor),
         show_environment(run, anchor),

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from driftgate.errors import ResultsError
 
-Kind = Literal["results", "gate", "history"]
-KINDS: tuple[Kind, ...] = ("results", "gate", "history")
+Kind = Literal["results", "gate", "history", "explanation"]
+KINDS: tuple[Kind, ...] = ("results", "gate", "history", "explanation")
 _SHOWN = 100
 
 
 def load_schema(kind: Kind) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of `results.json`, of a gate's report, or of a line of a history."""
+    """The JSON Schema (draft 2020-12) of `results.json`, of a gate's report, of a line of a history, or of an explanation."""
     found: dict[str, Any] = json.loads(files(__package__).joinpath(f"{kind}.json").read_text(encoding="utf-8"))
     return found
 
