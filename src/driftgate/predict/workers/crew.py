@@ -10,8 +10,8 @@ from driftgate.errors import WorkerError
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.rows import Window
 from driftgate.predict.workers.frames import receive, send
-from driftgate.predict.workers.window_shares import PartialAnswer, Share, deal
 from driftgate.predict.workers.started_host import DEATHS_BEFORE_GIVING_UP, Host, Opening, raised
+from driftgate.predict.workers.window_shares import PartialAnswer, Share, deal
 
 _POLL_SECONDS = 0.1
 _JOIN_SECONDS = 10.0
