@@ -102,7 +102,7 @@ def test_modules_are_drawn_by_layer_and_kind_and_products_one_after_the_other(tm
         "head",
     ]
     waterfall = figures[1].table.rows
-    assert [row[1] for row in waterfall] == ["8.0e-03", "4.0e-03"]
+    assert [row[1] for row in waterfall] == ["0.008", "0.004"]
 
 
 def test_without_products_together_there_is_no_second_chart(tmp_path: Path) -> None:
