@@ -87,7 +87,8 @@ def test_the_command_killed_and_interrupted_goes_on_with_resume(
 ) -> None:
     source, target, whole = write_input(tmp_path / "in.jsonl", 60_000), tmp_path / "out.csv", tmp_path / "whole.csv"
     script = Path(sys.executable).with_name("driftgate")
-    command = [script, "predict", tiny_encoder, "--input", source, "--id-column", "id", "--output"]
+    alone = ["--workers", "1", "--threads", "1"]  # slow enough to be ended between two looks at the journal
+    command = [script, "predict", tiny_encoder, "--input", source, "--id-column", "id", *alone, "--output"]
     subprocess.run([*command, whole], check=True, capture_output=True)
     journal = tmp_path / "out.csv.journal.json"
     seen: list[int] = []

@@ -1,6 +1,7 @@
 """Who answers a job's windows: this process, or worker processes."""
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from threading import Event
 from typing import Protocol
 
@@ -52,6 +53,15 @@ class Alone:
         pass
 
 
+def open_alone(job: PredictionJob, open_model: OpenModel) -> Alone:
+    """Load the model in this process, which has its cores to itself.
+
+    Raises:
+        DriftgateError: it cannot be loaded.
+    """
+    return Alone(job, open_model(job.encoder, job.backend, replace(job.run_settings, spins=True)))
+
+
 def open_team(job: PredictionJob, open_model: OpenModel, total: int = 0, say: Callable[[str], object] = str) -> Team:
     """Load the model here, or where the job asks for several workers, in processes of their own.
 
@@ -63,7 +73,7 @@ def open_team(job: PredictionJob, open_model: OpenModel, total: int = 0, say: Ca
         DriftgateError: it cannot be loaded.
     """
     if job.workers == 1:
-        return Alone(job, open_model(job.encoder, job.backend, job.run_settings))
+        return open_alone(job, open_model)
     from driftgate.predict.workers.crew import Crew
     from driftgate.predict.workers.started_host import Opening
 
@@ -76,5 +86,5 @@ def open_team(job: PredictionJob, open_model: OpenModel, total: int = 0, say: Ca
         return start_crew(job.workers, job.run_settings.threads)
     from driftgate.predict.workers.trial import Trial, crews_to_try
 
-    alone, crews = Alone(job, open_model(job.encoder, job.backend, job.run_settings)), crews_to_try(job)
+    alone, crews = open_alone(job, open_model), crews_to_try(job)
     return Trial(alone, start_crew, crews, total, say) if crews else alone

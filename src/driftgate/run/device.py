@@ -31,11 +31,14 @@ class RunSettings:
         threads: intra-op threads, from 1 to the cores of the machine.
         cores: on which the threads of an ONNX Runtime session stay, one for each; the first is the calling thread's own affair.
             () for wherever the system puts them.
+        spins: whether the threads of an ONNX Runtime session spin between the operators of one call, instead of sleeping: faster
+            where the session has these cores to itself, and slower where another process wants them.
     """
 
     threads: int
     device: Device = Device()
     cores: tuple[int, ...] = ()
+    spins: bool = False
 
     def __post_init__(self) -> None:
         core_limit("threads").require(self.threads)

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: explicit threads, no spinning, and a provider that is read back."""
+"""ONNX Runtime sessions: explicit threads, no spinning between calls, and a provider that is read back."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,8 +201,9 @@ def open_session(model: Path, settings: RunSettings, asker: str, *, profile: Pat
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
-    # Spinning threads of one session would slow whatever runs next (onnxruntime #13808).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that spin on when a call is over would slow whatever runs next (onnxruntime #13808).
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spins)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if settings.cores[1:]:  # counted from 1 here
         affinities = ";".join(str(core + 1) for core in settings.cores[1:])
         options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
