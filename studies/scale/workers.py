@@ -1,11 +1,14 @@
 """Workers and threads: texts/s and memory of whole jobs of `driftgate predict`.
 
-    python studies/scale/workers.py [--blocks 3] [--rows 10000] [--backends onnx-int8,onnx-fp32]
+    python studies/scale/workers.py [--blocks 3] [--rows 10000] [--ways "onnx-int8 1 x 2,onnx-int8 2 x 1"]
+        [--optimum-python .tox/optimum/bin/python] [--output workers.json]
 
-The comments of at least 300 characters of the Reddit sample, repeated to `--rows`, and the embedded encoder. Every run is a whole
-command, from its start to its end; the combinations alternate in blocks, each block in another order. Memory is the largest sum
-of the proportional set sizes (PSS) of the command and its workers, looked at every 0.2 seconds: memory that processes share
-counts once. Outputs are compared byte for byte. Writes `workers.json` beside this file.
+The comments of at least 300 characters of the Reddit sample, repeated to `--rows`, and the embedded encoder. A way is a backend
+with workers x threads, or the loop of `optimum_loop.py`, in an environment that has Optimum, on float32 or on the integers that
+Optimum makes (`onnx-int8-dynamic-per-tensor`), at the best of its batch sizes on the first rows. Every run is a whole command,
+from its start to its end; the ways alternate in blocks, each block in another order. Memory is the largest sum of the
+proportional set sizes (PSS) of the command and its workers, looked at every 0.2 seconds: memory that processes share counts once.
+Outputs of a backend are compared byte for byte.
 """
 
 import argparse
@@ -29,36 +32,72 @@ from driftgate.predict.shards.machines import describe_machine
 ENCODER = ROOT / "fixtures/encoders/goemotions-roberta-mini"
 RESULT = Path(__file__).with_suffix(".json")
 LEAST_CHARS = 300
-WAYS = {"1 x 1": (1, 1), "1 x 2": (1, 2), "2 x 1": (2, 1), "auto": ("auto", 0)}
+DEFAULT_WAYS = "onnx-int8 1 x 1,onnx-int8 1 x 2,onnx-int8 2 x 1,onnx-int8 auto"
+OPTIMUM_WAYS = {"optimum int8": "onnx-int8-dynamic-per-tensor", "optimum float32": "onnx-fp32"}
+BATCH_SIZES, SEARCH_ROWS = (1, 2, 4, 8, 16), 150
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--backends", default="onnx-int8")
+    parser.add_argument("--ways", default=DEFAULT_WAYS)
+    parser.add_argument("--optimum-python", type=Path)
+    parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     draw, runs = random.Random(17), []
     with tempfile.TemporaryDirectory() as name:
-        source = Path(name) / "long.jsonl"
+        folder = Path(name)
+        source = folder / "long.jsonl"
         write_long_comments(source, options.rows)
-        for backend in options.backends.split(","):
-            one_run(backend, "1 x 2", source, Path(name) / "scores.csv")  # builds the artifact, fills the page cache
-            for block in range(options.blocks):
-                for way in draw.sample(list(WAYS), len(WAYS)):
-                    runs.append({"block": block, **one_run(backend, way, source, Path(name) / "scores.csv")})
-                    print(runs[-1], flush=True)
+        ways = {way: command_of(way, folder, source) for way in options.ways.split(",")}
+        if options.optimum_python:
+            ways |= optimum_ways(options.optimum_python.absolute(), folder, source)
+        first = next(iter(ways))
+        for backend in {way.split()[0] for way in ways} - {"optimum"}:
+            one_run(command_of(f"{backend} 1 x 2", folder, source), folder)  # builds the artifact
+        for block in range(options.blocks):
+            for way in draw.sample(list(ways), len(ways)):
+                runs.append({"block": block, "way": way, **one_run(ways[way], folder)})
+                print(runs[-1], flush=True)
     record = {
         "rows": options.rows,
         "machine": describe_machine(),
-        "different outputs of a backend": max(
-            len({run["sha256"] for run in runs if run["backend"] == backend}) for backend in options.backends.split(",")
-        ),
-        "table": [summary(runs, backend, way, options.rows) for backend in options.backends.split(",") for way in WAYS],
+        "commands": {way: [Path(part).name for part in command] for way, command in ways.items()},
+        "different outputs": {
+            backend: len({run["sha256"] for run in runs if run["way"].startswith(f"{backend} ")})
+            for backend in {way.split()[0] for way in ways} - {"optimum"}
+        },
+        "table": [summary(runs, way, first, options.rows) for way in ways],
         "runs": [{key: value for key, value in run.items() if key != "sha256"} for run in runs],
     }
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record["table"], indent=1))
+
+
+def command_of(way: str, folder: Path, source: Path) -> list[str]:
+    """Such as `onnx-int8 2 x 1`: workers x threads."""
+    backend, *shape = way.split()
+    spread = ["--workers", shape[0]] + (["--threads", shape[2]] if len(shape) > 1 else [])
+    files = ["--input", str(source), "--output", str(folder / "scores.csv"), "--overwrite"]
+    return [str(DRIFTGATE), "predict", str(ENCODER), "--backend", backend, *files, *spread]
+
+
+def optimum_ways(python: Path, folder: Path, source: Path) -> dict[str, list[str]]:
+    found = {}
+    few = folder / "few.jsonl"
+    few.write_text(
+        "".join(source.read_text(encoding="utf-8").splitlines(keepends=True)[:SEARCH_ROWS]), encoding="utf-8"
+    )
+    for way, backend in OPTIMUM_WAYS.items():
+        built = folder / backend
+        subprocess.run([DRIFTGATE, "build", ENCODER, "--backends", backend, "--out", built], check=True)  # noqa: S603
+        loop = [str(python), str(Path(__file__).with_name("optimum_loop.py")), str(built)]
+        target = str(folder / "scores.csv")
+        seconds = {size: one_run([*loop, str(few), target, str(size)], folder)["seconds"] for size in BATCH_SIZES}
+        print(way, seconds, flush=True)
+        found[way] = [*loop, str(source), target, str(min(seconds, key=seconds.__getitem__))]
+    return found
 
 
 def write_long_comments(target: Path, rows: int) -> None:
@@ -69,23 +108,9 @@ def write_long_comments(target: Path, rows: int) -> None:
     target.write_text("".join(lines), encoding="utf-8")
 
 
-def one_run(backend: str, way: str, source: Path, target: Path) -> dict[str, Any]:
-    workers, threads = WAYS[way]
-    command = [
-        DRIFTGATE,
-        "predict",
-        ENCODER,
-        "--backend",
-        backend,
-        "--input",
-        source,
-        "--output",
-        target,
-        "--overwrite",
-    ]
-    command += ["--workers", workers, *(["--threads", threads] if threads else [])]
+def one_run(command: list[str], folder: Path) -> dict[str, Any]:
     started = time.monotonic()
-    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)  # noqa: S603
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, sum(map(pss_mib, family_of(process.pid))))
@@ -94,12 +119,10 @@ def one_run(backend: str, way: str, source: Path, target: Path) -> dict[str, Any
     said = process.stderr.read() if process.stderr else ""
     assert process.returncode == 0, said
     return {
-        "backend": backend,
-        "way": way,
         "seconds": round(seconds, 2),
         "peak_mib": round(peak),
         "said": [line for line in said.splitlines() if "times as fast" in line],
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256((folder / "scores.csv").read_bytes()).hexdigest(),
     }
 
 
@@ -123,15 +146,13 @@ def pss_mib(process: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
-def summary(runs: list[dict[str, Any]], backend: str, way: str, rows: int) -> dict[str, Any]:
-    mine = {run["block"]: run for run in runs if run["backend"] == backend and run["way"] == way}
-    usual = {run["block"]: run for run in runs if run["backend"] == backend and run["way"] == "1 x 2"}
-    ratios = [usual[block]["seconds"] / mine[block]["seconds"] for block in mine]
+def summary(runs: list[dict[str, Any]], way: str, first: str, rows: int) -> dict[str, Any]:
+    mine = {run["block"]: run for run in runs if run["way"] == way}
+    ratios = [run["seconds"] / mine[run["block"]]["seconds"] for run in runs if run["way"] == first]
     return {
-        "backend": backend,
-        "workers x threads": way,
+        "way": way,
         "texts_per_second": round(rows / statistics.median(run["seconds"] for run in mine.values()), 1),
-        "times_1_x_2": [round(found, 2) for found in (statistics.median(ratios), min(ratios), max(ratios))],
+        f"times_{first}": [round(found, 2) for found in (statistics.median(ratios), min(ratios), max(ratios))],
         "peak_mib": round(statistics.median(run["peak_mib"] for run in mine.values())),
     }
 
