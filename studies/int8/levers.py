@@ -183,15 +183,15 @@ def _scaled_behind_normalization() -> Iterator[None]:
 @contextmanager
 def _clipped_weights() -> Iterator[None]:
     """Each output's weight scale is the one, of sixteen from 70 to 100% of the largest weight, of least squared error."""
-    plain = products.to_int8
+    plain = products.to_summable
 
-    def to_int8(values: Any, axis: int) -> Any:
-        best, least = plain(values, axis), None
+    def to_summable(values: Any) -> Any:
+        best, least = plain(values), None
         for share in np.linspace(0.7, 1, 16):
-            scales = np.abs(values).max(axis=axis, keepdims=True) * share / 127
+            scales = np.abs(values).max(axis=0, keepdims=True) * share / 127
             scales[scales == 0] = 1
             integers = np.clip(np.rint(values / scales), -127, 127)
-            error = np.square(integers * scales - values).sum(axis=axis, keepdims=True)
+            error = np.square(integers * scales - values).sum(axis=0, keepdims=True)
             better = np.ones_like(error, bool) if least is None else error < least
             best = (
                 np.where(better, integers, best[0]).astype(np.int8),
@@ -200,7 +200,7 @@ def _clipped_weights() -> Iterator[None]:
             least = error if least is None else np.minimum(error, least)
         return best
 
-    with mock.patch.object(products, "to_int8", to_int8):
+    with mock.patch.object(products, "to_summable", to_summable):
         yield
 
 

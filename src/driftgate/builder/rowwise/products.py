@@ -61,9 +61,7 @@ def to_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], N
 
     `values` is close to `integers * scales`.
     """
-    scales = np.abs(values).max(axis=axis, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
+    return _round_to(np.abs(values).max(axis=axis, keepdims=True) / 127, values)
 
 
 def to_summable(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -75,9 +73,14 @@ def to_summable(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     """
     pairs = range(0, len(matrix), 2)
     sums = [np.add.reduceat(np.maximum(signed, 0), pairs, axis=0) for signed in (matrix, -matrix)]
-    scales = np.maximum(*sums).max(axis=0, keepdims=True) / 127  # rounding two neighbours adds 1 at most
+    return _round_to(
+        np.maximum(*sums).max(axis=0, keepdims=True) / 127, matrix
+    )  # rounding two neighbours adds 1 at most
+
+
+def _round_to(scales: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     scales[scales == 0] = 1
-    return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
+    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def write_table(graph: GraphWriter, node: Any) -> bool:
