@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET, THRESHOLD, TOKEN_BUDGET
+from driftgate.edges.limits import SCORING_TOKEN_BUDGET, THRESHOLD, TOKEN_BUDGET
 from driftgate.errors import ArtifactError, CorpusError, OptionError
 from driftgate.inputs.batches import BudgetPlan
 from driftgate.inputs.encoder import Encoder, ProblemType
@@ -47,7 +47,7 @@ class Scorer:
     device: str = "cpu"
     thresholds: tuple[float, ...] | None = None
     logits: bool = False
-    token_budget: int = DEFAULT_TOKEN_BUDGET
+    token_budget: int = SCORING_TOKEN_BUDGET
     reject: bool = False
     require_golden_vectors: bool = False
     revision: str | None = None

@@ -97,7 +97,9 @@ BATCH_TOKENS = Limit("tokens of a batch", 1, 1_048_576)
 """2,048 rows of 512 tokens."""
 TOKEN_BUDGET = Limit("token budget", 1, 1_048_576)
 DEFAULT_TOKEN_BUDGET = 1024
-"""Tokens of a batch, where nothing else is asked for."""
+"""Tokens of a batch of the suites, where nothing else is asked for: torch needs so many."""
+SCORING_TOKEN_BUDGET = 512
+"""Likewise of a file that is scored. ONNX Runtime is as fast with it, and holds half the memory (`studies/predict/README.md`)."""
 GRID_SHAPES = Limit("shapes of a grid", 1, 256)
 """A batch of every shape is kept in memory."""
 GRID_CALLS = Limit("test times", 1, 100_000)

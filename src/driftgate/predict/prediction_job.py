@@ -7,7 +7,7 @@ from typing import Any
 
 from driftgate.edges.limits import (
     COMMIT_SECONDS,
-    DEFAULT_TOKEN_BUDGET,
+    SCORING_TOKEN_BUDGET,
     THRESHOLD,
     TOKEN_BUDGET,
     TOP_LABELS,
@@ -80,7 +80,7 @@ class PredictionJob:
     rejects_with_texts: bool = False
     resume: bool = False
     overwrite: bool = False
-    token_budget: int = DEFAULT_TOKEN_BUDGET
+    token_budget: int = SCORING_TOKEN_BUDGET
     top: int = 0
     logits: bool = False
     thresholds: tuple[float, ...] | None = None

@@ -23,7 +23,7 @@ from driftgate.cli.scoring.predict_texts import (
     used_as,
     usual_thresholds,
 )
-from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET, TOP_LABELS
+from driftgate.edges.limits import SCORING_TOKEN_BUDGET, TOP_LABELS
 from driftgate.errors import OptionError
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.thresholds import read_thresholds
@@ -52,7 +52,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each text.")] = False,
     device: shared.Device = "cpu",
     threads: shared.Threads = 0,
-    token_budget: shared.TokenBudget = DEFAULT_TOKEN_BUDGET,
+    token_budget: shared.TokenBudget = SCORING_TOKEN_BUDGET,
     max_tokens: shared.MaxTokens = None,
     revision: shared.Revision = None,
     allow_pickle: shared.AllowPickle = False,

@@ -8,7 +8,7 @@ import typer
 from driftgate.cli import shared_options as shared
 from driftgate.cli.scoring import answer_options as answers
 from driftgate.cli.scoring import predict_file_options as file_options
-from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET
+from driftgate.edges.limits import SCORING_TOKEN_BUDGET
 from driftgate.edges.stores import is_url, local_name
 from driftgate.errors import OptionError
 from driftgate.results.console import Console
@@ -55,7 +55,7 @@ def shard(
     encoding: file_options.Encoding = "utf-8",
     rejects_with_texts: file_options.RejectsWithTexts = False,
     csv_safe: file_options.CsvSafe = False,
-    token_budget: shared.TokenBudget = DEFAULT_TOKEN_BUDGET,
+    token_budget: shared.TokenBudget = SCORING_TOKEN_BUDGET,
     model: Annotated[
         str,
         typer.Option(

@@ -8,6 +8,7 @@ from heapq import heapify, heapreplace
 from itertools import pairwise
 from typing import Any
 
+from driftgate.edges.limits import SCORING_TOKEN_BUDGET
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
 from driftgate.predict.prediction_job import choose_window_rows
@@ -46,7 +47,7 @@ class PlanOptions:
     encoding: str = "utf-8"
     rejects_with_texts: bool = False
     csv_safe: bool = False
-    token_budget: int = 1024
+    token_budget: int = SCORING_TOKEN_BUDGET
 
     @property
     def reading(self) -> dict[str, Any]:

@@ -19,8 +19,8 @@ WORTH_A_TRIAL = 10.0
 TURN_SECONDS, TURNS = 1.0, 2
 WORTH_A_CREW = 1.05
 """How much faster a crew has to be: it needs more memory."""
-_PIECE_CHARS, _MOST_PIECE_ROWS = 8_192, 64
-_LEAST_PIECES = 2  # for each worker and turn
+_PIECE_CHARS, _MOST_PIECE_ROWS = 4_096, 32
+_LEAST_PIECES = 4  # for each worker and turn: whoever has the last one lets the others wait
 
 StartCrew = Callable[[int, int], Crew]
 
