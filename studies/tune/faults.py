@@ -1,10 +1,10 @@
 """Whether `driftgate explain` names an injected fault: twenty of them, of four kinds, in layers and heads drawn with a seed.
 
-    PYTHONPATH=tests/support python studies/tune/faults.py [--corpus FILE.tsv --text-column 0]
+    PYTHONPATH=tests/support python studies/tune/faults.py [--encoder FOLDER] [--corpus FILE.tsv --text-column 0] [--output FILE]
 
-Each fault is put into the float graph of the embedded encoder, which is then quantized row by row, and explained as a published
-file. A fault counts as named if its module is in the first or second line that `explain` says. Writes `faults.json` beside this
-file.
+Each fault is put into the float graph of an encoder, the embedded one or another one of BERT's and RoBERTa's kind, which is then
+quantized row by row, and explained as a published file. A fault counts as named if its module is in the first or second line
+that `explain` says. Writes `faults.json` beside this file.
 """
 
 import argparse
@@ -34,18 +34,20 @@ ROWS = 90
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", type=Path, default=EMBEDDED)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--corpus", type=Path, default=REPOSITORY / "fixtures/corpora/emotions.jsonl")
     parser.add_argument("--text-column", default="")
     arguments = parser.parse_args()
-    encoder = load_encoder(EMBEDDED)
-    config = json.loads((EMBEDDED / "config.json").read_text(encoding="utf-8"))
+    encoder = load_encoder(arguments.encoder)
+    config = json.loads((arguments.encoder / "config.json").read_text(encoding="utf-8"))
     heads = config["num_attention_heads"]
     corpus = load_corpus(arguments.corpus, encoder, Columns(arguments.text_column), labelled=False).sample(ROWS)
     source = build_artifact(encoder, REGISTRY["onnx-fp32"]).model
     generator, found = random.Random(20), []
     for _ in range(EACH):
         for kind, fault in FAULTS.items():
-            layer = f"roberta.encoder.layer.{generator.randrange(config['num_hidden_layers'])}"
+            layer = f"{config['model_type']}.encoder.layer.{generator.randrange(config['num_hidden_layers'])}"
             options = {}
             if fault is dead_head:
                 options = {"head": generator.randrange(heads), "size": config["hidden_size"] // heads}
@@ -62,7 +64,7 @@ def main() -> None:
             named = place is not None and place <= 2
             found.append({"fault": kind, "module": module, **options, "line": place, "named": named, "said": lines[:2]})
             print(f"{kind}, {module}, {options}: line {place}, {explanation.seconds:.0f} s", flush=True)
-            (Path(__file__).parent / "faults.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{sum(one['named'] for one in found)} of {len(found)} named in the first or second line")
 
 

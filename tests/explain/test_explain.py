@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from command_line import run_driftgate
 from graph_faults import FAULTS, write_faulty
+from safetensors.numpy import load_file, save_file
 
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime
 from driftgate.builder.build import build_artifact
@@ -92,6 +94,26 @@ def test_an_injected_fault_is_named_first_or_second(
     found = explain(encoder, published(file if quantized else faulty))
     assert any(module in line for line in say(found)[:2]), say(found)
     assert module in [each.name for each in found.modules[:2]]
+
+
+@pytest.mark.parametrize("kind", ["the scale of one product", "a dead head"])
+def test_a_fault_of_weights_is_not_taken_for_one_of_functions_elsewhere(
+    kind: str, make_tiny_encoder: Callable[..., Path], tmp_path: Path, warm_cache: Path
+) -> None:
+    folder = make_tiny_encoder(tmp_path / "bert", "bert")
+    tensors = load_file(folder / "model.safetensors")
+    for name in [name for name in tensors if name.endswith("attention.self.value.bias")]:
+        # A constant that is as small as an error may be.
+        tensors[name] = np.resize(np.array([-1e-3, 0, 1e-3], np.float32), tensors[name].shape)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    encoder = load_encoder(folder)
+    source = build_artifact(encoder, REGISTRY["onnx-fp32"]).model
+    faulty, file = tmp_path / "faulty.onnx", tmp_path / "model.onnx"
+    module = write_faulty(source, faulty, FAULTS[kind], "bert.encoder.layer.0")
+    quantize_rowwise(faulty, file)
+    found = explain(encoder, published(file))
+    # What attention's bias becomes behind a dead head is the module's own.
+    assert {each.name for each in found.modules if each.apart_from_products is not None} <= {module}
 
 
 def test_the_worst_rows_are_named_by_id_with_tokens_and_without_texts(encoder: Encoder) -> None:

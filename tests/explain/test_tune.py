@@ -140,10 +140,15 @@ def test_bounds_choose_on_the_rows_of_the_search_and_have_to_hold_on_the_others(
 
     def spy(encoder: Encoder, rows: Corpus, *more: Any) -> Assessment:
         asked.append(rows.row_ids)
+        assert rows.labels is not None
+        assert rows.labels.shape == (len(rows), len(labels))
         return assess(encoder, rows, *more)
 
     monkeypatch.setattr(tuned, "assess", spy)
     bounds = Path(__file__).parents[2] / "accuracy/bounds.toml"
+    labels = load_encoder(tiny_encoder).labels
+    rows = [{"text": text, "labels": [labels[number % len(labels)]]} for number, text in enumerate(TEXTS)]
+    corpus_file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = ["tune", tiny_encoder, "--corpus", corpus_file, "--out", tmp_path / "recipe.toml", "--tries", 2]
     result = run_driftgate(*command, "--cost", "size", "--cost-at-most", 3, "--bounds", bounds)
     assert result.exit_code == 0, result.output

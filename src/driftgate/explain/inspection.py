@@ -39,7 +39,11 @@ class SiteStatistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GraphTensors:
-    """Where a graph has what goes into the reference's products: the tensor's name, by site."""
+    """Where a graph has what goes into the reference's products: the tensor's name, by site.
+
+    Args:
+        alignments: how a tensor becomes comparable, by site; None where it does not.
+    """
 
     names: dict[int, str]
     calls: tuple[Call, ...]
@@ -54,15 +58,24 @@ class GraphTensors:
                 names.setdefault(match.call.site, match.site.inputs)
         return cls(names, calls)
 
-    def compare(
-        self, site: int, found: NDArray[Any], reference: Activations, tokens: NDArray[np.bool_]
-    ) -> Activations | None:
-        """The graph's tensor in the shape of the reference's; None where it is another. The first batch decides which way."""
-        found = np.asarray(found, np.float32)
-        if site not in self.alignments:
-            self.alignments[site] = align(found, reference, tokens, self._offsets(site))
+    def align(self, exact: GraphSession, reference: WatchedReference, feed: Feed, batch: TokenBatch) -> None:
+        """Find out how the tensors become comparable.
+
+        Args:
+            exact: of the graph with the tensors as outputs behind its own, and its products exact. With the errors of products, a
+                tensor may seem closer with a constant added that is in it already.
+        """
+        expected = reference.answer(batch)
+        found = dict(zip(exact.outputs[1:], exact.run(feed(batch))[1:], strict=True))
+        tokens = batch.attention_mask.astype(bool)
+        for site, name in self.names.items():
+            tensor = np.asarray(found[name], np.float32)
+            self.alignments[site] = align(tensor, expected.sites[site], tokens, self._offsets(site))
+
+    def compare(self, site: int, found: NDArray[Any], reference: Activations) -> Activations | None:
+        """The graph's tensor in the shape of the reference's; None where it is another."""
         alignment = self.alignments[site]
-        return None if alignment is None else alignment.apply(found, reference)
+        return None if alignment is None else alignment.apply(np.asarray(found, np.float32), reference)
 
     def _offsets(self, site: int) -> Iterable[NDArray[np.float32]]:
         """Biases of earlier products of the same module: a graph may add a value's bias behind attention."""
@@ -127,7 +140,7 @@ def _add_deviation(
 ) -> None:
     if site not in tensors.names:
         return
-    compared = tensors.compare(site, found[tensors.names[site]], reference, tokens)
+    compared = tensors.compare(site, found[tensors.names[site]], reference)
     if compared is not None:
         added = Deviation.of(compared, reference, tokens)
         statistics.deviation = added if statistics.deviation is None else statistics.deviation + added

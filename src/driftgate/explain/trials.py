@@ -123,7 +123,7 @@ class Trials:
             found = dict(zip(session.outputs[1:], inner, strict=True))
             tokens = batch.attention_mask.astype(bool)
             for site in watched:
-                compared = self._tensors.compare(site, found[self._tensors.names[site]], expected[site], tokens)
+                compared = self._tensors.compare(site, found[self._tensors.names[site]], expected[site])
                 if compared is None:
                     continue
                 errors[site] += Deviation.of(compared, expected[site], tokens)

@@ -114,13 +114,13 @@ def tune(
         announce(f"judging {number} of {len(front)} on {len(halves.judged):,} other rows")
         again = workshop.make(candidate.forms, others, final=True)
         timed = replace(candidate, time_ratio=again.time_ratio)
-        seen = take_rows(corpus, halves.searched)
+        seen = corpus.take(halves.searched)
         verdict = _hold_to_bounds(backends, spec, seen, candidate, target, announce)
         judged.append(_judge(timed, search.cost_of(timed), again.searched, verdict))
     chosen = _choose(judged, target, search)
     reached = Outcome.FAIL
     if chosen:
-        unseen = take_rows(corpus, halves.judged)
+        unseen = corpus.take(halves.judged)
         held = _hold_to_bounds(backends, spec, unseen, chosen.candidate, target, announce) or Outcome.PASS
         verdicts = {held, _hold_to_limits(chosen, target.limits)}
         reached = next(each for each in (Outcome.FAIL, Outcome.NOT_SHOWN, Outcome.PASS) if each in verdicts)
@@ -189,16 +189,6 @@ def _hold_to_limits(chosen: Judged, most: Limits) -> Outcome:
     return Outcome.FAIL if any(limits.low > most for limits, most in given) else Outcome.NOT_SHOWN
 
 
-def take_rows(corpus: Corpus, rows: Sequence[int]) -> Corpus:
-    """Some rows of a corpus, in the order given."""
-    return replace(
-        corpus,
-        texts=tuple(corpus.texts[row] for row in rows),
-        row_ids=tuple(corpus.row_ids[row] for row in rows),
-        labels=None if corpus.labels is None else type(corpus.labels)(corpus.labels[list(rows)]),
-    )
-
-
 def _recipe(
     backends: OpenBackends,
     spec: BackendSpec,
@@ -214,9 +204,9 @@ def _recipe(
         "corpus": corpus.name,
         "corpus_sha256": corpus.sha256,
         "searched_rows": len(halves.searched),
-        "searched_sha256": take_rows(corpus, halves.searched).sha256,
+        "searched_sha256": corpus.take(halves.searched).sha256,
         "judged_rows": len(halves.judged),
-        "judged_sha256": take_rows(corpus, halves.judged).sha256,
+        "judged_sha256": corpus.take(halves.judged).sha256,
         "rows_sha256": hashlib.sha256(repr((halves.searched, halves.judged)).encode()).hexdigest(),
         "candidates": tried,
         "drift": chosen.drift.value,

@@ -96,12 +96,16 @@ class Corpus:
             drawn = generator.permutation(self.groups.max() + 1)
             needed = int(np.searchsorted(np.cumsum(np.bincount(self.groups)[drawn]), rows)) + 1
             chosen = np.flatnonzero(np.isin(self.groups, drawn[:needed])).tolist()
+        return replace(self.take(chosen), drawn_from=self.drawn_from or len(self))
+
+    def take(self, rows: Sequence[int]) -> "Corpus":
+        """These rows, in the order given, with whatever belongs to them."""
+        chosen = list(rows)
         return replace(
             self,
             texts=tuple(self.texts[row] for row in chosen),
             row_ids=tuple(self.row_ids[row] for row in chosen),
             labels=None if self.labels is None else LabelMatrix(self.labels[chosen]),
-            drawn_from=self.drawn_from or len(self),
             targets=None if self.targets is None else self.targets[chosen],
             groups=None if self.groups is None else _number(self.groups[chosen]),
         )
