@@ -22,7 +22,6 @@ sys.path.append(str(Path(__file__).parents[1] / "zoo"))
 sys.path.append(str(Path(__file__).parents[1] / "mutation"))
 
 import weights
-from answers import load_unseen
 from changed_weights import edit_tensors
 from encoders import RECIPES
 from tasks import load_task
@@ -72,16 +71,15 @@ def main() -> None:
 
 
 def load(name: str, data: Path, zoo: Path, rows: int) -> tuple[Encoder, Corpus]:
-    if name == BASE:
-        unseen = load_task("emotions", data).unseen
-        corpus = Corpus(name, tuple(unseen.texts), tuple(map(str, range(len(unseen.texts)))), None).sample(rows)
-        return load_encoder(make_base(zoo / name)), corpus
     trained, _, outliers = name.partition("+")
-    assert trained in RECIPES, name
-    folder = zoo / name
+    if name == BASE:
+        folder, task = make_base(zoo / name), load_task("emotions", data)
+    else:
+        folder, task = zoo / name, load_task(RECIPES[trained].task, data)
     if outliers and not folder.is_dir():
         weights.copy_with(zoo / trained, folder, edit_tensors(weights.put_outliers))
-    return load_encoder(folder), load_unseen(trained, data, rows)
+    texts, labels = tuple(task.unseen.texts), None if name == BASE else task.unseen.labels
+    return load_encoder(folder), Corpus(name, texts, tuple(map(str, range(len(texts)))), labels).sample(rows)
 
 
 def make_base(folder: Path) -> Path:
@@ -143,9 +141,8 @@ def print_table(record: dict[str, Any]) -> None:
     print(f"chosen: {record['chosen']}, on the other rows: {record['verdict']}")
     for one in record["front"]:
         drift, taken = ("{:.4f} [{:.4f}, {:.4f}]".format(*one["drift"]), "{:.2f} [{:.2f}, {:.2f}]".format(*one["time"]))
-        print(
-            f"| {len(one['forms'])} | {one['searched_drift']:.4f} | {drift} | {one['flips']} | {taken} | {one['size']:.2f} |"
-        )
+        found = f"{one['searched_drift']:.4f} | {drift} | {one['flips']} | {taken} | {one['size']:.2f}"
+        print(f"| {one['verdict']} | {len(one['forms'])} | {found} |")
     sys.stdout.flush()
 
 

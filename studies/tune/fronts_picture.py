@@ -1,6 +1,9 @@
-"""Draw `fronts.json`: drift against time, a line for each encoder and backend.
+"""Draw `fronts.json`: drift against time and against size.
 
-python studies/tune/fronts_picture.py docs/images/fronts.svg
+    python studies/tune/fronts_picture.py docs/tune-fronts.svg
+
+All are relative to the backend as it is. Bars of time are the least and the most of the rounds; grey lines stand at half of the
+drift and at a tenth more time. Needs matplotlib (`driftgate[plots]`).
 """
 
 import json
@@ -18,29 +21,32 @@ def main() -> None:
     found = json.loads(Path(__file__).with_name("fronts.json").read_text(encoding="utf-8"))
     encoders = list(dict.fromkeys(one["encoder"] for one in found))
     with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "driftgate"}):
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(8, 4.6), layout="constrained")
+        by_time, by_size = figure.subplots(1, 2, sharey=True)
         for one in found:
-            front = sorted(one["front"], key=lambda point: point["time"][0])
+            front = sorted(one["front"], key=lambda point: point["size"])
             plain = next(point for point in front if not point["forms"])["drift"][0]
-            line, marker = LINES.get(one["backend"], ("-.", "^"))
-            axes.plot(
-                [point["time"][0] for point in front],
-                [point["drift"][0] / plain for point in front],
-                line,
-                marker=marker,
-                markersize=4,
-                color=COLOURS[encoders.index(one["encoder"]) % len(COLOURS)],
-                label=f"{one['encoder']}, {one['backend']}: {plain:.4f}",
-            )
-        axes.axhline(0.5, color="#999999", linewidth=0.8)
-        axes.axvline(1.1, color="#999999", linewidth=0.8)
-        axes.set_xlabel("time, relative to the backend as it is")
-        axes.set_ylabel("mean drift, relative to the backend as it is")
-        axes.set_ylim(bottom=0)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=7, title="encoder, backend: drift as it is", title_fontsize=7)
-        figure.savefig(sys.argv[1], metadata={"Date": None})
+            drifts = [point["drift"][0] / plain for point in front]
+            line, marker = LINES[one["backend"]]
+            style = {"marker": marker, "markersize": 4, "color": COLOURS[encoders.index(one["encoder"]) % len(COLOURS)]}
+            middle, least, most = zip(*(point["time"] for point in front), strict=True)
+            around = [
+                [a - b for a, b in zip(middle, least, strict=True)],
+                [b - a for a, b in zip(middle, most, strict=True)],
+            ]
+            by_time.errorbar(middle, drifts, xerr=around, linestyle="none", elinewidth=0.6, **style)
+            label = f"{one['encoder']}, {one['backend']}: {plain:.4f}"
+            by_size.plot([point["size"] for point in front], drifts, line, label=label, **style)
+        for axes, unit in ((by_time, "time"), (by_size, "size of the file")):
+            axes.axhline(0.5, color="#999999", linewidth=0.8)
+            axes.set_xlabel(f"{unit}, relative to the backend as it is")
+            axes.spines[["top", "right"]].set_visible(False)
+        by_time.axvline(1.1, color="#999999", linewidth=0.8)
+        by_time.set_ylabel("mean drift, relative to the backend as it is")
+        by_time.set_ylim(bottom=0)
+        title = "encoder, backend: mean drift as it is"
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7, title=title, title_fontsize=8)
+        figure.savefig(sys.argv[1], metadata={"Date": None} if sys.argv[1].endswith(".svg") else None)
 
 
 if __name__ == "__main__":
