@@ -10,10 +10,9 @@ from driftgate.results.tables import make_table, render
 def render_front(found: Tuned, width: int) -> str:
     """The candidates that no other beats in both drift and cost, and how the chosen one came out."""
     title = plain(
-        f"recipes from the least to the most costly, of {found.tried} that were built and asked; searched on "
-        f"{found.searched_rows:,} rows,",
-        f"judged with 90% intervals on {found.judged_rows:,} others; time and size relative to the backend as it is, "
-        "time [least, most]",
+        f"Recipes from the least to the most costly, of {found.tried} that were built and asked. They were searched on "
+        f"{found.searched_rows:,} rows and judged on {found.judged_rows:,} others, with 90% intervals.",
+        "Time [least, most] and size are relative to the backend as it is.",
     )
     headings = ("products", "searched", "drift", "rows with a flip", "flips", "time", "size")
     table = make_table("verdict", "recipe", headings, title=title)

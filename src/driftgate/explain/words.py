@@ -136,11 +136,13 @@ def _number(count: int) -> str:
 def _modules(found: Explanation) -> Table:
     headings = ("share", "error", "cosine", "own", "inherited", "restored", "flips", "alone")
     title = plain(
-        f"{found.backend}: modules; share: of the squares of what each makes alone",
-        f"drift of the sampled rows is {found.sampled.drift:.4f} as it is ({found.sampled.flips} flips), and "
-        f"{found.float_products.drift:.4f} with every product exact",
-        "error: of what comes out, relative; own: with exact input; inherited: if only this module is exact",
-        "restored: the drift if only this module is exact; alone: the drift if only this module is not exact",
+        f"Modules of {found.backend}, the most harmful first. The sampled rows drift by {found.sampled.drift:.4f} with the file "
+        f"as it is ({found.sampled.flips} flips), and by {found.float_products.drift:.4f} with every product exact.",
+        "share is a module's part of the drift: its alone squared, over the sum of these squares.",
+        "error is the relative error of a module's output, own the error with exact input, and inherited the error if only "
+        "this module is exact.",
+        "restored is the drift, and flips the flipped decisions, if only this module is exact; alone is the drift if only this "
+        "module is not.",
     )
     table = make_table("module", headings, title=title)
     for module in found.modules:
@@ -166,7 +168,10 @@ def _effect(effect: Effect | None) -> list[str]:
 
 
 def _products(found: Explanation) -> Table:
-    title = plain("products of the worst modules; weights: how far those in force are from the encoder's")
+    title = plain(
+        "Products of the worst modules. weights is how far the weights in force are from the encoder's; outliers are channels "
+        "with outliers, of all."
+    )
     table = make_table("product", ("share", "weights", "outliers", "restored", "flips", "alone"), title=title)
     for product in found.products:
         cells = (f"{product.weight_error:.2%}", _outlier_cell(product), *_both(product))
@@ -186,8 +191,8 @@ def _outlier_cell(product: ProductFinding) -> str:
 
 def _rows(found: Explanation) -> Table:
     title = plain(
-        "rows with the largest drift; removed: share of it that goes if this module is exact;",
-        "tokens: positions of the largest errors",
+        "Rows with the largest drift. removed is the share of it that is gone if this module is exact, and tokens are the "
+        "positions of the largest errors.",
     )
     table = make_table("row", ("drift",), "module", ("removed",), "tokens", title=title)
     for row in found.worst_rows:
