@@ -76,6 +76,8 @@ def test_backends_are_shown_side_by_side(scorer: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_file_of_pairs_gets_a_column_of_scores(suffix: str, scorer: Path, tmp_path: Path) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
     target = tmp_path / f"out.{suffix}"
     columns = ("--text-column", "query", "--pair-column", "passage", "--id-column", "id")
     result = run_driftgate(
