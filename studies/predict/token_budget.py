@@ -9,21 +9,20 @@ starts. Memory is the largest resident set of a process that answers once, less 
 import argparse
 import csv
 import gzip
-import os
 import random
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from throughput import ENCODER, find_comments
 
 from driftgate.inputs.batches import BudgetPlan, make_batches
 from driftgate.inputs.encoder import load_encoder
+from driftgate.measure.process import peak_bytes
 from driftgate.predict.answerer import Answerer, open_answerer
 from driftgate.run.device import RunSettings
 
-ROOT = Path(__file__).parents[2]
-ENCODER = ROOT / "fixtures/encoders/goemotions-roberta-mini"
 BUDGETS, THREADS = (256, 512, 1024, 2048), (1, 2)
 
 
@@ -63,9 +62,9 @@ def measure(backend: str, texts: list[str], blocks: int) -> None:
 def memory_of(way: str, rows: int, least_chars: int) -> int:
     backend, budget = way.split()
     answerer = open_for(backend, 1)
-    before = peak_mib()
+    before = peak_bytes()
     answer(answerer, read_texts(rows, least_chars), int(budget))
-    return peak_mib() - before
+    return (peak_bytes() - before) // 2**20
 
 
 def open_for(backend: str, threads: int) -> Answerer:
@@ -81,15 +80,9 @@ def answer(answerer: Answerer, texts: list[str], budget: int) -> float:
 
 
 def read_texts(rows: int, least_chars: int) -> list[str]:
-    folder = Path(os.environ.get("DRIFTGATE_DATA") or ROOT.parent / "shared/data")
-    with gzip.open(folder / "reddit/random_sample_10k.csv.gz", "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(find_comments(), "rt", encoding="utf-8", newline="") as file:
         texts = [row["body"] for row in csv.DictReader(file) if len(row["body"]) >= least_chars]
     return texts[:rows]
-
-
-def peak_mib() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

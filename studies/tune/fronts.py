@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "zoo"))
@@ -40,7 +41,6 @@ RESULT = Path(__file__).with_suffix(".json")
 FORMS = {
     "onnx-int8": (Form.FLOAT16, Form.RANGE, Form.SMOOTH),
     "onnx-int8-dynamic": (Form.FLOAT16,),
-    "onnx-int8-dynamic-per-tensor": (Form.FLOAT16,),
 }
 BASE = "base"
 
@@ -83,16 +83,10 @@ def load(name: str, data: Path, zoo: Path, rows: int) -> tuple[Encoder, Corpus]:
 
 
 def make_base(folder: Path) -> Path:
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    # Another module of the name `encoders` than the zoo's.
-    spec = spec_from_file_location("int8_encoders", Path(__file__).parents[1] / "int8/encoders.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made: Path = folder if (folder / "config.json").is_file() else module.make_roberta_base(folder)
-    return made
+    if not (folder / "config.json").is_file():
+        # Its module has the name of one of the zoo's.
+        run_path(str(Path(__file__).parents[1] / "int8/encoders.py"))["make_roberta_base"](folder)
+    return folder
 
 
 def search(encoder: Encoder, corpus: Corpus, backend: str, target: Target) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from driftgate.explain.explanation import (
 )
 from driftgate.explain.faults import find_faults
 from driftgate.explain.inspection import GraphTensors, Inspection, inspect
-from driftgate.explain.matching import Match, Matches, match_products
+from driftgate.explain.matching import Match, Matches, make_exact, match_products
 from driftgate.explain.reference_calls import Call, WatchedReference, modules_in_order, output_site
 from driftgate.explain.row_findings import explain_rows
 from driftgate.explain.sessions import GraphSession
@@ -25,7 +25,7 @@ from driftgate.explain.trials import SampledRows, Trial, Trials, count_flips, la
 from driftgate.inputs.batches import BudgetPlan, make_batches
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.tokens import tokenize
-from driftgate.onnx_graph.graph_variants import put_into_float, with_outputs
+from driftgate.onnx_graph.graph_variants import with_outputs
 from driftgate.pipeline import OpenBackends, describe_head
 from driftgate.run.onnx_backend import OnnxBackend
 from driftgate.run.torch_backend import open_reference
@@ -69,10 +69,9 @@ def explain_drift(
             f"of the {len(reference.calls)} of {backends.encoder.name}; is it a model of another encoder?"
         )
     tensors = GraphTensors.of(matches, reference.calls)
-    exact = put_into_float(model, {match.site: match.call.weight for match in matches.found})
-    aligned = GraphSession(with_outputs(exact, tensors.names.values()), backends.settings.threads, spec.name)
-    tensors.align(aligned, reference, backend.feed, batches[0])
-    del exact, aligned  # as large as the model
+    exact = with_outputs(make_exact(model, matches.found), tensors.names.values())
+    tensors.align(GraphSession(exact, backends.settings.threads, spec.name), reference, backend.feed, batches[0])
+    del exact  # as large as the model
     announce(f"{spec.name}: comparing activations on {len(corpus):,} rows")
     watched = GraphSession(with_outputs(model, tensors.names.values()), backends.settings.threads, spec.name)
     seen = inspect(reference, watched, tensors, backend.feed, batches, spec.name)

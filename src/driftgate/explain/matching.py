@@ -4,6 +4,7 @@ A product's weights in force are found by asking it for unit vectors, whatever t
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftgate.explain.reference_calls import Call
 from driftgate.explain.sessions import run_graph
-from driftgate.onnx_graph.graph_variants import cut_out
+from driftgate.onnx_graph.graph_variants import cut_out, put_into_float
 from driftgate.onnx_graph.product_sites import ProductSite, find_product_sites
 
 _ALIKE = 0.5
@@ -87,6 +88,11 @@ def match_products(model: Any, calls: tuple[Call, ...]) -> Matches:
         found[call.name] = Match(call, site, _error(call.weight[: len(in_force)], in_force))
     ordered = tuple(found[call.name] for call in calls if call.name in found)
     return Matches(ordered, tuple(call.name for call in calls if call.name not in found), tuple(left))
+
+
+def make_exact(model: Any, matches: Iterable[Match]) -> Any:
+    """A copy of an onnx.ModelProto in which these products multiply in float32 by the encoder's own weights."""
+    return put_into_float(model, {match.site: match.call.weight for match in matches})
 
 
 def _weights_in_force(model: Any, site: ProductSite) -> NDArray[np.float32] | None:

@@ -48,6 +48,11 @@ class GraphSession:
         answers: list[NDArray[Any]] = self._session.run(list(names) if names else None, wanted)
         return [np.asarray(answer) for answer in answers]
 
+    def answer(self, feed: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+        """The first output, and the others by name."""
+        first, *others = self.run(feed)
+        return first, dict(zip(self.outputs[1:], others, strict=True))
+
 
 def run_graph(
     model: Any, feed: Mapping[str, NDArray[Any]], names: Sequence[str], *, required: bool = True

@@ -11,13 +11,13 @@ from driftgate.arrays import FloatArray, Logits
 from driftgate.explain.alignment import Activations, Deviation, real_tokens
 from driftgate.explain.explanation import Effect
 from driftgate.explain.inspection import Feed, GraphTensors, keep_sites
-from driftgate.explain.matching import Match
+from driftgate.explain.matching import Match, make_exact
 from driftgate.explain.reference_calls import WatchedReference
 from driftgate.explain.sessions import GraphSession
 from driftgate.inputs.batches import TokenBatch
 from driftgate.judge.evidence import Head
 from driftgate.judge.probabilities import decide
-from driftgate.onnx_graph.graph_variants import put_into_float, with_outputs
+from driftgate.onnx_graph.graph_variants import with_outputs
 from driftgate.run.backend import gather_rows
 
 LARGEST_ROWS = 60
@@ -111,16 +111,15 @@ class Trials:
 
     def ask(self, exact: Collection[Match], sites: Collection[int] = (), *, by_token: bool = False) -> Trial:
         """The answers if these products are exact, and the errors at these sites."""
-        variant = put_into_float(self._model, {match.site: match.call.weight for match in exact})
+        variant = make_exact(self._model, exact)
         watched = [site for site in self._sites if site in sites]
         names = [self._tensors.names[site] for site in watched]
         session = GraphSession(with_outputs(variant, names), self._threads, self._name)
         answers, errors = [], dict.fromkeys(watched, Deviation())
         token_errors: dict[int, list[FloatArray]] = {site: [np.zeros(0)] * len(self._weights) for site in watched}
         for batch, expected in zip(self._batches, self._activations, strict=True):
-            logits, *inner = session.run(self._feed(batch))
+            logits, found = session.answer(self._feed(batch))
             answers.append((batch.rows, Logits(logits.astype(np.float32))))
-            found = dict(zip(session.outputs[1:], inner, strict=True))
             tokens = batch.attention_mask.astype(bool)
             for site in watched:
                 compared = self._tensors.compare(site, found[self._tensors.names[site]], expected[site])

@@ -109,18 +109,17 @@ def tune(
     tried = search.run(ranked)
     front = [tried[0], *find_front(tried[1:], search.cost_of, _SHOWN - 1)]
     others = workshop.rows(halves.judged)
+    seen, unseen = corpus.take(halves.searched), corpus.take(halves.judged)
     judged = []
     for number, candidate in enumerate(front, 1):
         announce(f"judging {number} of {len(front)} on {len(halves.judged):,} other rows")
         again = workshop.make(candidate.forms, others, final=True)
         timed = replace(candidate, time_ratio=again.time_ratio)
-        seen = corpus.take(halves.searched)
         verdict = _hold_to_bounds(backends, spec, seen, candidate, target, announce)
         judged.append(_judge(timed, search.cost_of(timed), again.searched, verdict))
     chosen = _choose(judged, target, search)
     reached = Outcome.FAIL
     if chosen:
-        unseen = corpus.take(halves.judged)
         held = _hold_to_bounds(backends, spec, unseen, chosen.candidate, target, announce) or Outcome.PASS
         verdicts = {held, _hold_to_limits(chosen, target.limits)}
         reached = next(each for each in (Outcome.FAIL, Outcome.NOT_SHOWN, Outcome.PASS) if each in verdicts)

@@ -53,8 +53,8 @@ class PredictionJob:
         top: write the most probable labels only; 0 writes all, a column each.
         logits: write them beside the probabilities.
         thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
-        window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (2,048 rows
-            at a budget of 1,024 pad 1.4% more than all of 10,000 Reddit comments), but a kill costs more.
+        window_rows: rows held and sorted at once; 0 for twice as many as the token budget has tokens. More pad less (1,024 rows
+            at a budget of 512 pad 1.3% more than all of 10,000 Reddit comments), but a kill costs more.
         workers: processes that answer windows at the same time (--workers); 1 for this process alone, 0 for as many as turn out
             to be worth it. What is written is the same for any number of them.
         full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.

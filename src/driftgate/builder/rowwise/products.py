@@ -73,9 +73,8 @@ def to_summable(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     """
     pairs = range(0, len(matrix), 2)
     sums = [np.add.reduceat(np.maximum(signed, 0), pairs, axis=0) for signed in (matrix, -matrix)]
-    return _round_to(
-        np.maximum(*sums).max(axis=0, keepdims=True) / 127, matrix
-    )  # rounding two neighbours adds 1 at most
+    # Rounding two neighbours adds 1 at most.
+    return _round_to(np.maximum(*sums).max(axis=0, keepdims=True) / 127, matrix)
 
 
 def _round_to(scales: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
