@@ -32,13 +32,25 @@ def test_every_share_of_every_window_is_dealt_once_and_in_order(count: int, work
     assert {place for place, *_ in dealt} == set(range(count))
 
 
-@pytest.mark.parametrize(("count", "workers", "last"), [(5, 2, 2), (4, 2, 2), (1, 4, 4), (2, 4, 2), (20, 3, 2)])
-def test_the_last_windows_are_for_all_workers_and_the_others_are_whole(count: int, workers: int, last: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "workers", "of"),
+    [(5, 2, 2), (3, 2, 2), (2, 2, 2), (1, 2, 2), (1, 7, 7), (2, 7, 4), (20, 3, 3), (20, 7, 4), (5, 1, 1)],
+)
+def test_the_last_windows_are_for_all_workers_and_the_others_are_whole(count: int, workers: int, of: int) -> None:
     dealt = list(deal(windows(count), workers))
-    assert dealt[-1].of == last
-    whole = max(count - workers + 1, 0)
-    assert all(share.of == 1 for share in dealt[:whole])
-    assert len(dealt) - whole >= workers
+    last = min(count, workers)
+    assert [share.of for share in dealt] == [1] * (count - last) + [of] * (last * of)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4, 8])
+def test_no_worker_waits_long_for_the_others_at_the_end_of_a_file_of_windows_of_any_sizes(workers: int) -> None:
+    draw = random.Random(workers)  # noqa: S311
+    for count in range(1, 12):
+        costs = [1.0] * (count - 1) + [draw.uniform(0.05, 1)]  # only the last window of a file has fewer rows
+        free_at = [0.0] * workers
+        for share in deal(windows(count), workers):
+            free_at[free_at.index(min(free_at))] += costs[share.place] / share.of
+        assert max(free_at) - min(free_at) <= 1 / min(workers, 4)
 
 
 @pytest.mark.parametrize("shares", [1, 2, 3, 64])

@@ -1,4 +1,4 @@
-"""What a worker is given: whole windows, and shares of the last ones, so that all are done at the same time."""
+"""What a worker is given: whole windows, and shares of the last ones, so that all workers are done at the same time."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.predict.answerer import AnsweredWindow
 from driftgate.predict.reading.rows import Window
+
+_MOST_SHARES = 4
+"""Of a window, unless workers would have nothing to do: each share tokenizes the whole window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +31,17 @@ class Share:
 
 
 def deal(windows: Iterator[Window], workers: int) -> Iterator[Share]:
-    """Windows in order, whole; where fewer are left than there are workers, in so many shares that each worker has one."""
-    ahead = deque(islice(windows, workers))
+    """Windows in order: whole, and the last ones, of which there are as many as workers, in shares for all of them.
+
+    A window that one worker answers at the end of a file lets the others wait for as long as it takes.
+    """
+    ahead = deque(islice(windows, workers + 1))
     place = 0
-    while len(ahead) == workers:
+    while len(ahead) > workers:
         yield Share(place, ahead.popleft())
         place += 1
         ahead.extend(islice(windows, 1))
-    of = -(-workers // len(ahead)) if ahead else 1
+    of = max(min(workers, _MOST_SHARES), -(-workers // len(ahead))) if ahead else 1
     for window in ahead:
         yield from (Share(place, window, number, of) for number in range(of))
         place += 1
