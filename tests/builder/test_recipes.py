@@ -150,6 +150,26 @@ def test_calibration_batches_hold_no_padding_and_every_length(encoder: Encoder) 
     assert lengths == sorted(tokenize(encoder, TEXTS).lengths.tolist())
 
 
+def test_some_of_the_calibration_batches_have_their_rows_and_every_length(encoder: Encoder) -> None:
+    corpus = corpus_of(*TEXTS)
+    whole = tokenize_calibration(encoder, corpus)
+    lengths = dict(zip(corpus.row_ids, tokenize(encoder, TEXTS).lengths.tolist(), strict=True))
+    assert whole.take(len(whole.feeds)).rows == whole.rows
+    some = whole.take(2)
+    assert len(some.feeds) == 2
+    watched = [feed["input_ids"].shape[1] for feed in some.feeds for _ in feed["input_ids"]]
+    assert [lengths[row] for row in some.rows] == watched
+    assert watched[0] < np.median(list(lengths.values())) < watched[-1]
+
+
+def test_float16_says_which_rows_it_watched(encoder: Encoder) -> None:
+    noted = manifest_of(encoder, FLOAT16).notes["float16"]["calibration"]
+    assert 12 <= len(noted["rows"]) < ROWS
+    assert "warning" not in noted
+    few = manifest_of(encoder, replace(FLOAT16, calibration=corpus_of("one text"))).notes["float16"]["calibration"]
+    assert "1 rows; fewer than 32" in few["warning"]
+
+
 @pytest.mark.parametrize("spec", [STATIC, FLOAT16], ids=lambda spec: spec.name)
 def test_a_graph_may_take_segments_that_its_tokenizer_does_not_give(tmp_path: Path, spec: BackendSpec) -> None:
     encoder = load_encoder(make_encoder(tmp_path / "mixed", "albert", tokenizer="roberta"))

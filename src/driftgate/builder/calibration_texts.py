@@ -1,8 +1,8 @@
 """The texts that some build steps watch a graph on, and the ranges they see."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from driftgate.arrays import IntArray
 from driftgate.errors import BuildError
-from driftgate.inputs.batches import pad_rows, spread_sample
+from driftgate.inputs.batches import evenly_spaced, pad_rows, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
@@ -29,9 +29,9 @@ class Calibration:
 
     Args:
         corpus: its name; `sha256` its digest.
-        rows: ids of the rows that are used.
+        rows: ids of the rows that are used, from short texts to long ones.
         feeds: the model's inputs, int64, (batch, sequence). The texts of a batch are equally long: padding is not text, and
-            its activations are not what ranges are for.
+            its activations are not what ranges are for. Their rows are `rows`, in that order.
     """
 
     corpus: str
@@ -39,11 +39,23 @@ class Calibration:
     rows: tuple[str, ...]
     feeds: tuple[Feed, ...]
 
-    def describe(self) -> dict[str, Any]:
-        """What a manifest says about it."""
+    def take(self, batches: int) -> "Calibration":
+        """At most so many of the batches, of every length."""
+        ends = np.cumsum([len(feed["input_ids"]) for feed in self.feeds]).tolist()
+        kept = evenly_spaced(len(ends), batches)
+        rows = [self.rows[ends[at] - len(self.feeds[at]["input_ids"]) : ends[at]] for at in kept]
+        return replace(self, rows=tuple(chain.from_iterable(rows)), feeds=tuple(self.feeds[at] for at in kept))
+
+    def describe(self, watched: Sequence[str] | None = None) -> dict[str, Any]:
+        """What a manifest says about it, where all of its rows were watched or those with the ids `watched`."""
         few = len(self.rows) < _FEWEST_ROWS
         warning = {"warning": f"{len(self.rows)} rows; fewer than {_FEWEST_ROWS} may miss the range"} if few else {}
-        return {"corpus": self.corpus, "sha256": self.sha256, "rows": list(self.rows), **warning}
+        return {
+            "corpus": self.corpus,
+            "sha256": self.sha256,
+            "rows": list(self.rows if watched is None else watched),
+            **warning,
+        }
 
 
 def tokenize_calibration(encoder: Encoder, corpus: Corpus) -> Calibration:
@@ -67,7 +79,7 @@ def tokenize_calibration(encoder: Encoder, corpus: Corpus) -> Calibration:
             types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
             names = ("input_ids", "attention_mask", "token_type_ids")
             feeds.append(dict(zip(names, (batch.input_ids, batch.attention_mask, types), strict=True)))
-    return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in sorted(chosen)), tuple(feeds))
+    return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in chosen), tuple(feeds))
 
 
 class FeedReader:
@@ -93,21 +105,23 @@ class FeedReader:
 _EXTREMES = ("ReduceMin", "ReduceMax")
 
 
-def measure_ranges(model: Any, folder: Path, calibration: Calibration) -> dict[str, tuple[float, float]]:
+def measure_ranges(
+    model: Any, folder: Path, calibration: Calibration, types: Iterable[Any] = ()
+) -> dict[str, tuple[float, float]]:
     """Least and greatest value of every float tensor that the graph computes, by its name.
 
     ONNX Runtime's calibrators would find the same; they need shapes inferred and every weight in memory first.
 
     Args:
         model: an onnx.ModelProto without its external data; `folder` has that data.
+        types: ValueInfoProtos of tensors inside the graph. Where one lacks, the graph is loaded once more to find it out.
     """
     from onnx import helper
 
     watched = type(model)()
     watched.CopyFrom(model)
     graph = watched.graph
-    _set_outputs(graph, [name for node in graph.node for name in node.output if name])
-    floats = [value.name for value in _open(watched, folder).get_outputs() if value.type == "tensor(float)"]
+    floats = _name_floats(watched, folder, types)
     for name in floats:
         graph.node.extend(helper.make_node(operator, [name], [f"{name}/{operator}"]) for operator in _EXTREMES)
     _set_outputs(graph, [f"{name}/{operator}" for operator in _EXTREMES for name in floats])
@@ -117,6 +131,18 @@ def measure_ranges(model: Any, folder: Path, calibration: Calibration) -> dict[s
     found = np.array([[value.item() for value in row] for row in rows])
     lows, highs = found[:, : len(floats)].min(axis=0), found[:, len(floats) :].max(axis=0)
     return dict(zip(floats, zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
+
+
+def _name_floats(model: Any, folder: Path, types: Iterable[Any]) -> list[str]:
+    """Of the tensors that nodes of the graph compute; its outputs are changed."""
+    from onnx import TensorProto
+
+    computed = [name for node in model.graph.node for name in node.output if name]
+    known = {value.name: value.type.tensor_type.elem_type for value in (*types, *model.graph.output)}
+    if known.keys() >= set(computed):
+        return [name for name in computed if known[name] == TensorProto.FLOAT]
+    _set_outputs(model.graph, computed)
+    return [value.name for value in _open(model, folder).get_outputs() if value.type == "tensor(float)"]
 
 
 def _set_outputs(graph: Any, names: Sequence[str]) -> None:

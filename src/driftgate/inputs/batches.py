@@ -153,10 +153,15 @@ def spread_sample(tokens: TokenizedTexts, rows: int, seed: int = 0) -> list[int]
     A plain random sample of a few dozen comments would miss the long ones, which cost most.
     """
     order = np.argsort(tokens.lengths, kind="stable")
-    count = min(rows, len(order))
-    middles = ((np.arange(count) + 0.5) / count * len(order)).astype(np.int64)
-    chosen: list[int] = np.random.default_rng(seed).permutation(order[middles]).tolist()
+    chosen: list[int] = np.random.default_rng(seed).permutation(order[evenly_spaced(len(order), rows)]).tolist()
     return chosen
+
+
+def evenly_spaced(length: int, count: int) -> list[int]:
+    """At most `count` places of `length`: the middles of as many equal parts."""
+    count = min(count, length)
+    places: list[int] = ((np.arange(count) + 0.5) / max(count, 1) * length).astype(np.int64).tolist()
+    return places
 
 
 @dataclass(frozen=True, slots=True)
