@@ -134,7 +134,7 @@ def test_a_bench_of_another_version_is_refused(tmp_path: Path) -> None:
     write_bench(tmp_path)
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "schema": 99}), encoding="utf-8")
-    with pytest.raises(ResultsError, match="schema 99, expected 1"):
+    with pytest.raises(ResultsError, match="schema 99, and this driftgate reads schema 1"):
         read_results([path])
 
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from driftgate.bench.plots import Point, Series
 from driftgate.bench.throughput_files import read_throughput_table
 from driftgate.errors import ResultsError
-from driftgate.files import parse_json
 from driftgate.measure.timings import Configuration
+from driftgate.results.document import DocumentKind
 from driftgate.results.tables import make_table
 
 BENCH, _TABLES = "bench.json", "*_*_*.tsv"
@@ -70,12 +70,8 @@ def _read_bench(path: Path) -> list[Series]:
     """
     from driftgate.bench.bench_results import SCHEMA, table_name  # scikit-learn is slow to import
 
+    content = DocumentKind("benchmark", SCHEMA, "`driftgate bench`").read(path)
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ResultsError(
-                f"{path}: schema {content['schema']!r}, expected {SCHEMA}; another version of driftgate wrote it"
-            )
         keys = [field.name for field in fields(Configuration)]
         entries = [(Configuration(**{key: each[key] for key in keys}), each) for each in content["configurations"]]
         every = [one for one, _ in entries]
@@ -85,7 +81,7 @@ def _read_bench(path: Path) -> list[Series]:
             device, backend, corpus = Path(str(name)).stem.split("_")
             label = backend if one.batch_size else f"{backend} ({one.plan})"
             points.setdefault((device, label, corpus), []).append(_median(one, each))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ResultsError(
             f"{path}: expected a {BENCH} of `driftgate bench` or a table named DEVICE_BACKEND_CORPUS.tsv ({error!r})"
         ) from error

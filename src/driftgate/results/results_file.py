@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftgate.errors import ResultsError
-from driftgate.files import parse_json, write_whole
+from driftgate.files import write_whole
 from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
+from driftgate.results.document import DocumentKind
 from driftgate.results.record import BackendResults, Results
 
 if TYPE_CHECKING:
@@ -42,22 +42,9 @@ def read_results(path: Path) -> dict[str, Any]:
     """The document, as JSON has it.
 
     Raises:
-        ResultsError: no such file, not JSON, or not of this schema.
+        ResultsError: no such file, one that is too large, not JSON, or not of this schema.
     """
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        schema = content["schema"]
-    except OSError as error:
-        raise ResultsError(f"results {path}: {str(error.strerror).lower()}; a run of the suites writes it") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ResultsError(f"results {path}: expected a JSON object with a schema, as a run writes it") from error
-    if schema != SCHEMA:
-        raise ResultsError(
-            f"results {path}: schema {schema!r}, and this driftgate reads schema {SCHEMA}; run the suites again, or read it "
-            "with the driftgate that wrote it"
-        )
-    found: dict[str, Any] = content
-    return found
+    return DocumentKind("results", SCHEMA, "a run of the suites").read(path)
 
 
 def describe_results(results: Results, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> dict[str, Any]:

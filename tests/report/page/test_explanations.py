@@ -121,9 +121,9 @@ def test_an_explanation_of_another_encoder_is_refused(results: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "expected a file that can be read"),
-        ("{", "expected JSON as `driftgate explain --out` writes it"),
-        ('{"schema": 7}', "expected schema 1, found 7"),
+        (None, "no such file or directory; `driftgate explain --out` writes it"),
+        ("{", "expected a JSON object with a schema, as `driftgate explain --out` writes it"),
+        ('{"schema": 7}', "schema 7, and this driftgate reads schema 1"),
         ("[]", "expected"),
         ('{"schema": 1, "summary": [], "modules": "x"}', "expected"),
     ],

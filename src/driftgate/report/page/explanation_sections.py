@@ -7,15 +7,14 @@ from pathlib import Path
 
 from driftgate.errors import ResultsError
 from driftgate.explain.explanation import SCHEMA
-from driftgate.files import parse_json
 from driftgate.report.page.charts import Row
 from driftgate.report.page.content import Cell, Figure, Section, Table
 from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import short
 from driftgate.report.page.origin_charts import draw_modules, draw_waterfall
 from driftgate.report.page.runs import Run
+from driftgate.results.document import DocumentKind
 
-_LARGEST_BYTES = 16_000_000
 _LAYER = re.compile(r"(layer \d+) (.+)")
 _NO_KIND = "whole"
 
@@ -24,24 +23,10 @@ def read_explanation(path: Path) -> Node:
     """What `driftgate explain --out` wrote.
 
     Raises:
-        ResultsError: no such file, not JSON, or of another schema.
+        ResultsError: no such file, one that is too large, not JSON, or of another schema.
     """
-    where = f"explanation {path}"
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ResultsError(f"{where}: expected at most {_LARGEST_BYTES:,} bytes, found {path.stat().st_size:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ResultsError(f"{where}: expected a file that can be read, found {error.strerror}") from error
-    try:
-        found = Node(parse_json(content), where)
-    except ValueError as error:
-        raise ResultsError(f"{where}: expected JSON as `driftgate explain --out` writes it: {error}") from error
-    if found.count("schema") != SCHEMA:
-        raise ResultsError(
-            f"{where}: expected schema {SCHEMA}, found {found.at('schema').value!r}; run `driftgate explain` again"
-        )
-    return found
+    content = DocumentKind("explanation", SCHEMA, "`driftgate explain --out`").read(path)
+    return Node(content, f"explanation {path}")
 
 
 def require_explained(explanations: Sequence[Node], runs: Sequence[Run]) -> None:

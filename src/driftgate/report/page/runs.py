@@ -10,7 +10,6 @@ from driftgate.results.record import REFERENCE
 from driftgate.results.results_file import FILE_NAME, read_results
 
 MAX_RUNS = 40
-_LARGEST_BYTES = 64_000_000
 _MOST_BACKENDS = 60
 
 
@@ -131,10 +130,8 @@ def read_run(path: Path) -> Run:
     """A run from its file.
 
     Raises:
-        ResultsError: no such file, not JSON, of another schema, or with a field that is not of the expected type.
+        ResultsError: a file that `read_results` refuses, or a field that is not of the expected type.
     """
-    if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
-        raise ResultsError(f"results {path}: expected at most {_LARGEST_BYTES:,} bytes, found {path.stat().st_size:,}")
     return view_run(Node(read_results(path), f"results {path}"), str(path))
 
 
