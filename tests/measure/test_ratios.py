@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from driftgate.measure.timings import Ratio, speed_ratio
+from driftgate.measure.timings import Ratio, relative_margin, speed_ratio
 
 
 def test_ratio_is_anchor_time_over_own_time_block_by_block() -> None:
@@ -47,3 +48,25 @@ def test_times_that_no_clock_gives_are_refused(side: str, value: float) -> None:
     broken, whole = [1.0, value, 1.0], [1.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="positive, finite times"):
         speed_ratio(*((broken, whole) if side == "anchor" else (whole, broken)))
+
+
+def test_the_margin_is_that_of_students_interval() -> None:
+    """Two passes: t is 12.706 for one degree of freedom."""
+    assert relative_margin([math.exp(0.01), math.exp(-0.01)]) == pytest.approx(math.expm1(12.706 * 0.01), rel=1e-3)
+
+
+def test_passes_that_take_equally_long_have_no_margin() -> None:
+    assert relative_margin([0.25, 0.25, 0.25]) == 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_the_margin_holds_the_typical_pass_nineteen_times_in_twenty(count: int) -> None:
+    drawn = np.random.default_rng(count).lognormal(mean=np.log(0.3), sigma=0.1, size=(4000, count))
+    held = [abs(np.log(passes).mean() - np.log(0.3)) <= np.log1p(relative_margin(passes.tolist())) for passes in drawn]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize("seconds", [[], [1.0], [1.0, math.nan], [1.0, math.inf], [1.0, 0.0], [1.0, -1.0]])
+def test_margins_of_too_few_or_impossible_times_are_refused(seconds: list[float]) -> None:
+    with pytest.raises(ValueError, match="at least 2 positive, finite times"):
+        relative_margin(seconds)

@@ -76,7 +76,9 @@ def test_a_job_killed_again_and_again_writes_what_an_undisturbed_one_writes(
     assert target.read_bytes() == (whole / f"out.{form}").read_bytes()
     rejects = f"out.{form}.rejects.jsonl"
     assert (tmp_path / rejects).read_bytes() == (whole / rejects).read_bytes()
-    locks = {f"{name}.lock" for name in (target.name, rejects)}  # left where the last kill came just before their removal
+    locks = {
+        f"{name}.lock" for name in (target.name, rejects)
+    }  # left where the last kill came just before their removal
     left = {path.name for path in tmp_path.iterdir()} - locks
     assert left == {"in.jsonl", "whole", target.name, rejects}
 

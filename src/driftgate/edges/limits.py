@@ -5,6 +5,7 @@ the command line, an ini file, a hook or Python. The upper ends are not advice: 
 zero too many, and would use up the memory or the time of the whole machine.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,6 +77,18 @@ class Limit:
 def _parse(text: str) -> int | None:
     # No limit has more digits, and int() raises an error of its own for thousands of them.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None  # noqa: PLR2004 - said above
+
+
+def read_percentage(text: str, option: str) -> float:
+    """The share that was given as a percentage, such as 0.025 for "2.5%".
+
+    Raises:
+        OptionError: `option`, and how a percentage is written.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)%", text, re.ASCII)
+    if not found:
+        raise OptionError(f"{option} {text[:40]!r}: expected a percentage such as 10% or 2.5%")
+    return float(found[1]) / 100
 
 
 def _shown(value: object) -> str:

@@ -112,6 +112,14 @@ OPTIONS = (
     ),
     Option("--driftgate-sample-rows", "How many texts each benchmark cell times.", Decides.BUILD, "N", "32"),
     Option(
+        "--driftgate-precision",
+        "Time each benchmark cell until the 95% confidence interval of its time reaches at most this much to each side. Each is "
+        "timed at least twice and at most 20 times, and no more once that took 2 seconds.",
+        Decides.RUN,
+        "PERCENT",
+        "10%",
+    ),
+    Option(
         "--driftgate-throughput-corpus",
         "The texts to time: normal or long, which come with driftgate, or corpus for the texts of --corpus.",
         Decides.BUILD,

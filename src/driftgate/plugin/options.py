@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driftgate.backends import REGISTRY, BackendSpec
-from driftgate.edges.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET
+from driftgate.edges.limits import BATCH_SIZE, CORPUS_ROWS, MAX_TOKENS, SAMPLE_ROWS, TOKEN_BUDGET, read_percentage
 from driftgate.edges.spelling import spell_flag, spelled_by
 from driftgate.errors import BackendUnavailableError, DriftgateError, OptionError
 from driftgate.inputs.backend_names import parse_backends
@@ -43,6 +43,7 @@ class Options:
     batch_sizes: tuple[int, ...]
     token_budget: int
     sample_rows: int
+    precision: float
     throughput_corpus: str
     corpus_rows: int
     columns: Columns
@@ -93,6 +94,7 @@ def read_options(config: pytest.Config) -> Options:
         batch_sizes=BATCH_SIZE.read_list(values["batch_sizes"], "--driftgate-batch-sizes"),
         token_budget=TOKEN_BUDGET.read(values["token_budget"], "--driftgate-token-budget"),
         sample_rows=SAMPLE_ROWS.read(values["sample_rows"], "--driftgate-sample-rows"),
+        precision=read_percentage(values["precision"], "--driftgate-precision"),
         throughput_corpus=_throughput_corpus(values["throughput_corpus"]),
         corpus_rows=CORPUS_ROWS.read(values["corpus_rows"], "--driftgate-corpus-rows"),
         columns=_columns(values),

@@ -41,7 +41,11 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class CellThroughput:
-    """A cell that was timed: what it did, and how fast by the median round."""
+    """A cell that was timed: what it did, and how fast by the median round.
+
+    Args:
+        relative_margin: half the width of the 95% confidence interval of the seconds of a round, relative to them.
+    """
 
     cell: str
     backend: str
@@ -61,6 +65,7 @@ class CellThroughput:
     seconds_min: float
     seconds_max: float
     rounds: int
+    relative_margin: float
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Benchmark cells: one backend, one batch plan, one corpus, timed by pytest-benchmark."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,16 @@ from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.measure.leak import Growth, measure_memory_over_shapes, memory_growth
 from driftgate.measure.phases import RATIOS
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
-from driftgate.measure.timings import Ratio, speed_ratio
-from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload, time_blocks
+from driftgate.measure.timings import Ratio, relative_margin, speed_ratio
+from driftgate.measure.workload import CellSpec, Workload, prepare_workload, time_blocks
 from driftgate.pipeline import Built
 from driftgate.plugin.options import reported
 from driftgate.plugin.session import DriftgateSession
 from driftgate.results.record import CellThroughput
 
-CELL_SECONDS = 1.0
-FEWEST_ROUNDS, MIN_ROUNDS, MAX_ROUNDS = 2, 3, 20
-"""Of a pass that alone takes `CELL_SECONDS`, of a shorter one, and of the shortest."""
+CELL_SECONDS = 2.0
+"""Once the passes of a cell took so long, it is timed no more, however far apart they are."""
+MIN_ROUNDS, MAX_ROUNDS = 2, 20
 # One session, one batch, the same threads: answers repeat. Room is left for a math library that picks its kernel by
 # memory alignment, far under any drift that matters.
 REPEAT_TOLERANCE_LOGITS = 1e-4
@@ -48,20 +49,20 @@ class Cell:
         return f"cells {self.spec.plan.name}"
 
     def time(self, benchmark: Any) -> None:
-        """Time the run alone, then require that the timed answers are the untimed ones.
+        """Time the run alone until its interval is narrow, then require that the timed answers are the untimed ones.
 
         Fails, and keeps the measurement out of every saved file, where they differ.
         """
         with self.session.phases.during(self.phase):
-            started = time.perf_counter()
             expected = self.workload.logits(self.workload.run())
-            seconds = time.perf_counter() - started
-        rounds = choose_rounds(seconds)
-        timed: list[Answers] = []
         benchmark.group = self.corpus_name
         with self.session.phases.during(self.phase, needed=True):
-            benchmark.pedantic(lambda: timed.append(self.workload.run()), rounds=rounds)
-        self._require_same(expected, self.workload.logits(timed[-1]))
+            answers = benchmark.pedantic(self.workload.run, rounds=MIN_ROUNDS)
+            while benchmark.stats and wants_another_round(benchmark.stats.stats.data, self.session.options.precision):
+                started = time.perf_counter()
+                answers = self.workload.run()
+                benchmark.stats.update(time.perf_counter() - started)
+        self._require_same(expected, self.workload.logits(answers))
         self._record(benchmark)
 
     def _require_same(self, expected: Logits, found: Logits) -> None:
@@ -109,15 +110,22 @@ class Cell:
             seconds_min=timed.min,
             seconds_max=timed.max,
             rounds=timed.rounds,
+            relative_margin=relative_margin(timed.data),
         )
         entry = self.session.results.of(self.spec.backend.name)
         entry.throughput.setdefault(self.corpus_name, {})[self.spec.plan.name] = measured
 
 
-def choose_rounds(seconds: float) -> int:
-    """How often a pass of `seconds` is timed: a long one averages over as much noise as several short ones."""
-    least = FEWEST_ROUNDS if seconds >= CELL_SECONDS else MIN_ROUNDS
-    return int(np.clip(round(CELL_SECONDS / seconds), least, MAX_ROUNDS))
+def wants_another_round(seconds: Sequence[float], precision: float) -> bool:
+    """Whether a cell is timed once more: its interval is too wide, and neither its time nor its rounds are used up.
+
+    Args:
+        seconds: of its rounds so far, at least two.
+        precision: largest relative margin with which nobody has to look closer.
+    """
+    if len(seconds) >= MAX_ROUNDS or sum(seconds) >= CELL_SECONDS:
+        return False
+    return relative_margin(seconds) > precision
 
 
 def sample_tokens(session: DriftgateSession, corpus_name: str) -> TokenizedTexts:

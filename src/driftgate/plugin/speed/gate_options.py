@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from driftgate.edges.limits import read_percentage
 from driftgate.errors import OptionError
 from driftgate.gate.rule import GateOptions
 from driftgate.plugin.options import read_values
 from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _GIT = "git:"
 _REPORT_SUFFIXES = (".md", ".json")
 
@@ -34,7 +34,10 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     for report in reports:
         if report.suffix not in _REPORT_SUFFIXES:
             raise OptionError(f"--gate-report {report.name}: expected a file that ends in .md or .json")
-    shares = {name: _share(name, values[f"gate_{name}"]) for name in ("detect", "tolerance", "alpha", "beta")}
+    shares = {
+        name: read_percentage(values[f"gate_{name}"], f"--gate-{name}")
+        for name in ("detect", "tolerance", "alpha", "beta")
+    }
     given, reference = values["gate_baseline"], ""
     if given.startswith(_GIT):
         reference = given.removeprefix(_GIT)
@@ -57,15 +60,8 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
         not_measurable_fails=policy == "fail",
         measure_identical=bool(values["gate_measure_identical"]),
         reports=reports,
-        work_limit=_share("work", values["gate_work"]) if values["gate_work"] else None,
+        work_limit=read_percentage(values["gate_work"], "--gate-work") if values["gate_work"] else None,
     )
-
-
-def _share(name: str, text: str) -> float:
-    found = _PERCENT.fullmatch(text)
-    if not found:
-        raise OptionError(f"--gate-{name} {text!r}: expected a percentage such as 10% or 2.5%")
-    return float(found[1]) / 100
 
 
 def _seconds(text: str) -> float:

@@ -157,9 +157,11 @@ def _throughput(run: Run, anchor: str) -> Figure | None:
                 ratio = backend.node.at("ratios", corpus, plan)
                 range_ = f"[{short(ratio.number('low'))}, {short(ratio.number('high'))}]" if ratio else "-"
                 speed = cell.number("texts_per_second")
+                margin = cell.number("relative_margin")
                 texts = "-" if speed is None else f"{speed:,.0f}"
-                rows.append((backend.name, corpus, plan, texts, short(ratio.number("median")), range_))
-    columns = ("backend", "corpus", "batch plan", "texts per second", "x torch", "smallest and largest")
+                within = "-" if margin is None else f"±{margin:.0%}"
+                rows.append((backend.name, corpus, plan, texts, within, short(ratio.number("median")), range_))
+    columns = ("backend", "corpus", "batch plan", "texts per second", "95% interval", "x torch", "smallest and largest")
     table = Table("Throughput, and speed relative to torch side by side", columns, tuple(rows), frozenset({0, 1, 2}))
     return Figure(f"{anchor}-throughput", "Throughput", table) if rows else None
 
