@@ -6,7 +6,7 @@ from driftgate.backends import Runtime
 
 
 def test_throughput(benchmark, cell):
-    """Texts a second; the timed answers are the untimed ones."""
+    """Texts a second; every run of a cell gives the same answers."""
     cell.time(benchmark)
 
 

@@ -1,5 +1,6 @@
 """State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -165,7 +166,10 @@ class DriftgateSession:
         except BackendUnavailableError as error:
             entry.skipped = str(error)
             raise
-        entry.about = entry.about or self.about(spec)
+        if entry.about is None:
+            entry.about = self.about(spec)
+            gc.collect()
+            gc.freeze()  # else each collection of what tests make walks through all of torch and transformers
         return backend
 
     def built(self, spec: BackendSpec) -> Built:

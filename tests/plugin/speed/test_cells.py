@@ -8,6 +8,7 @@ from driftgate.plugin.speed.cells import CELL_SECONDS, MAX_ROUNDS, wants_another
 @pytest.mark.parametrize(
     ("seconds", "precision", "another"),
     [
+        ([60.0], 0.1, True),
         ([0.1, 0.1001], 0.1, False),
         ([0.1, 0.11], 0.1, True),
         ([0.1, 0.11], 5.0, False),

@@ -20,7 +20,7 @@ from driftgate.measure.leak import Growth, measure_memory_over_shapes, memory_gr
 from driftgate.measure.phases import RATIOS
 from driftgate.measure.process import FreshProcess, measure_in_fresh_process
 from driftgate.measure.timings import Ratio, relative_margin, speed_ratio
-from driftgate.measure.workload import CellSpec, Workload, prepare_workload, time_blocks
+from driftgate.measure.workload import Answers, CellSpec, Workload, prepare_workload, time_blocks
 from driftgate.pipeline import Built
 from driftgate.plugin.options import reported
 from driftgate.plugin.session import DriftgateSession
@@ -49,21 +49,40 @@ class Cell:
         return f"cells {self.spec.plan.name}"
 
     def time(self, benchmark: Any) -> None:
-        """Time the run alone until its interval is narrow, then require that the timed answers are the untimed ones.
+        """Time the run alone until its interval is narrow, and require that every run of it gives the same answers.
 
         Fails, and keeps the measurement out of every saved file, where they differ.
         """
-        with self.session.phases.during(self.phase):
-            expected = self.workload.logits(self.workload.run())
         benchmark.group = self.corpus_name
         with self.session.phases.during(self.phase, needed=True):
-            answers = benchmark.pedantic(self.workload.run, rounds=MIN_ROUNDS)
-            while benchmark.stats and wants_another_round(benchmark.stats.stats.data, self.session.options.precision):
-                started = time.perf_counter()
-                answers = self.workload.run()
-                benchmark.stats.update(time.perf_counter() - started)
-        self._require_same(expected, self.workload.logits(answers))
+            expected, first = self._run()
+            answers = benchmark.pedantic(self.workload.run, rounds=1)
+            if benchmark.stats is not None:  # --benchmark-disable runs it once
+                answers = self._time_more(benchmark.stats, first) or answers
+        self._require_same(self.workload.logits(expected), self.workload.logits(answers))
         self._record(benchmark)
+
+    def _run(self) -> tuple[Answers, float]:
+        """Answers, and the seconds that they took."""
+        started = time.perf_counter()
+        return self.workload.run(), time.perf_counter() - started
+
+    def _time_more(self, stats: Any, first: float) -> Answers | None:
+        """Add rounds to pytest-benchmark's one until they are enough.
+
+        Args:
+            first: seconds of the pass before it, which counts unless it was slower, as passes are that make a runtime allocate.
+
+        Returns:
+            the answers of the last one, if any was added.
+        """
+        timed, precision, answers = stats.stats.data, self.session.options.precision, None
+        if first <= (1 + precision) * timed[0]:
+            stats.update(first)
+        while wants_another_round(timed, precision):
+            answers, seconds = self._run()
+            stats.update(seconds)
+        return answers
 
     def _require_same(self, expected: Logits, found: Logits) -> None:
         difference = float(np.abs(expected - found).max())
@@ -71,7 +90,7 @@ class Cell:
         self.session.results.of(self.spec.backend.name).check(passed=same)
         if not same:
             pytest.fail(
-                f"{self.spec.id}: the timed run answered differently from an untimed one of the same rows: largest logit "
+                f"{self.spec.id}: the last run answered differently from the first one of the same rows: largest logit "
                 f"difference {difference:.3g}, expected at most {REPEAT_TOLERANCE_LOGITS}; the time is not saved",
                 pytrace=False,
             )
@@ -120,9 +139,11 @@ def wants_another_round(seconds: Sequence[float], precision: float) -> bool:
     """Whether a cell is timed once more: its interval is too wide, and neither its time nor its rounds are used up.
 
     Args:
-        seconds: of its rounds so far, at least two.
+        seconds: of its rounds so far, at least one.
         precision: largest relative margin with which nobody has to look closer.
     """
+    if len(seconds) < MIN_ROUNDS:
+        return True
     if len(seconds) >= MAX_ROUNDS or sum(seconds) >= CELL_SECONDS:
         return False
     return relative_margin(seconds) > precision
