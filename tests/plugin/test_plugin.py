@@ -227,7 +227,9 @@ def test_nan_never_passes(make_project: Callable[..., Project]) -> None:
     assert "have NaN or infinite logits" in run.output
 
 
-def test_a_time_whose_answers_differ_from_those_of_the_first_run_is_not_saved(make_project: Callable[..., Project]) -> None:
+def test_a_time_whose_answers_differ_from_those_of_the_first_run_is_not_saved(
+    make_project: Callable[..., Project],
+) -> None:
     run = make_project(conftest=CONFTEST).pytest(
         "--backends=onnx-fp32,restless", "--benchmark-json=bench.json", suites=("benchmarks",)
     )
