@@ -1,5 +1,6 @@
 """The only place where stages are connected: encoder and backend name to a loaded backend, corpus to predictions."""
 
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -160,6 +161,8 @@ class OpenBackends:
                 self._announce(f"{spec.name}: loading")
             with self.phases.during(LOAD):
                 self._opened[spec.name] = open_built(built, self.settings)
+                gc.collect()
+                gc.freeze()  # else each later collection walks through all of torch and transformers
         return self._opened[spec.name]
 
 

@@ -261,6 +261,7 @@ def test_what_decides_nothing_of_a_build_was_looked_at() -> None:
             "--driftgate-group-column",
             "--driftgate-history",
             "--driftgate-not-shown",
+            "--driftgate-precision",
             "--driftgate-rebuild",
         ),
         *(

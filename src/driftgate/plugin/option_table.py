@@ -1,8 +1,8 @@
 """The table of pytest options: the parser is made of it, and so are the arguments of a build of `git:REF`."""
 
 from driftgate.backends import DEFAULT_BACKENDS
-from driftgate.edges.limits import DEFAULT_TOKEN_BUDGET
 from driftgate.plugin.option_record import Decides, Option
+from driftgate.plugin.speed.cell_option_table import CELL_OPTIONS
 from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
 OPTIONS = (
@@ -97,36 +97,6 @@ OPTIONS = (
         "0",
     ),
     Option(
-        "--driftgate-batch-sizes",
-        "The batch sizes of the arrival plan in the benchmarks, separated by commas.",
-        Decides.BUILD,
-        "N,N",
-        "1,8,32",
-    ),
-    Option(
-        "--driftgate-token-budget",
-        "How many tokens, padding included, a batch of the budget plan may have.",
-        Decides.BUILD,
-        "N",
-        str(DEFAULT_TOKEN_BUDGET),
-    ),
-    Option("--driftgate-sample-rows", "How many texts each benchmark cell times.", Decides.BUILD, "N", "32"),
-    Option(
-        "--driftgate-precision",
-        "Time each benchmark cell until the 95% confidence interval of its time reaches at most this much to each side. Each is "
-        "timed at least twice and at most 20 times, and no more once that took 2 seconds.",
-        Decides.RUN,
-        "PERCENT",
-        "10%",
-    ),
-    Option(
-        "--driftgate-throughput-corpus",
-        "The texts to time: normal or long, which come with driftgate, or corpus for the texts of --corpus.",
-        Decides.BUILD,
-        "NAME",
-        "normal",
-    ),
-    Option(
         "--driftgate-corpus-rows",
         "Judge on this many rows of the corpus, drawn with a fixed seed. 0 means all rows.",
         Decides.BUILD,
@@ -219,6 +189,7 @@ OPTIONS = (
         "Run the Python code that comes with the encoder. Read it first.",
         Decides.BUILD,
     ),
+    *CELL_OPTIONS,
 )
 
 TABLE = (*OPTIONS, *GATE_OPTIONS)

@@ -1,6 +1,5 @@
 """State of one run: every encoder, backend and prediction is made once, when it is first asked for."""
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -166,10 +165,7 @@ class DriftgateSession:
         except BackendUnavailableError as error:
             entry.skipped = str(error)
             raise
-        if entry.about is None:
-            entry.about = self.about(spec)
-            gc.collect()
-            gc.freeze()  # else each collection of what tests make walks through all of torch and transformers
+        entry.about = entry.about or self.about(spec)
         return backend
 
     def built(self, spec: BackendSpec) -> Built:
