@@ -16,7 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from encoders import EMBEDDED, REPOSITORY
+from base_encoders import EMBEDDED, REPOSITORY
 from measure import Contestant, open_model, print_table, race
 
 from driftgate.backends import REGISTRY

@@ -2,7 +2,7 @@
 
     python studies/int8/base_size.py [roberta | modernbert] [--blocks 7]
 
-The encoder has seeded random weights with outlier channels (`encoders.py`). Each backend is built in a process of its own, from
+The encoder has seeded random weights with outlier channels (`base_encoders.py`). Each backend is built in a process of its own, from
 an empty cache; speed is measured side by side in alternating blocks; memory is that of a process that answers one row of so many
 tokens. Writes `base_size-FAMILY.json` and prints the tables of `README.md`. Needs 4 GB of disk and 6 GB of memory.
 """
@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from encoders import make_modernbert_base, make_roberta_base
+from base_encoders import make_modernbert_base, make_roberta_base
 from identity import count_changed_rows
 from measure import Contestant, open_model, print_table, race
 

@@ -13,7 +13,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from encoders import EMBEDDED
+from base_encoders import EMBEDDED
 from rich.console import Console
 
 from driftgate.inputs.batches import ArrivalPlan, BatchPlan, BudgetPlan, pad_rows

@@ -19,7 +19,7 @@ from unittest import mock
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from encoders import EMBEDDED, REPOSITORY
+from base_encoders import EMBEDDED, REPOSITORY
 from measure import open_model, print_table, race
 
 from driftgate.backends import REGISTRY

@@ -4,7 +4,7 @@
         [--rows 2000] [--tries 40] [--cost-at-most 1.3] [--bounds accuracy/bounds.toml]
 
 ZOO has the encoders that `studies/zoo/train.py` trained; NAME+outliers is made from NAME by `studies/zoo/weights.py`. `base` is
-RoBERTa of base size with random weights and outlier channels (`studies/int8/encoders.py`), asked about GoEmotions. Rows are those
+RoBERTa of base size with random weights and outlier channels (`studies/int8/base_encoders.py`), asked about GoEmotions. Rows are those
 that an encoder was not trained on: one half is searched, the other judged. Each search is added to `fronts.json`, and an earlier
 one of the same encoder and backend is replaced; `fronts_picture.py` draws them. With bounds, each recipe of a front is held to
 them on the rows of the search, and the least costly one that keeps them on the other rows as well.
@@ -85,7 +85,7 @@ def load(name: str, data: Path, zoo: Path, rows: int) -> tuple[Encoder, Corpus]:
 def make_base(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         # Its module has the name of one of the zoo's.
-        run_path(str(Path(__file__).parents[1] / "int8/encoders.py"))["make_roberta_base"](folder)
+        run_path(str(Path(__file__).parents[1] / "int8/base_encoders.py"))["make_roberta_base"](folder)
     return folder
 
 

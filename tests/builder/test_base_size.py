@@ -26,23 +26,23 @@ STUDY = Path(__file__).parents[2] / "studies/int8"
 
 
 @pytest.fixture(scope="module")
-def encoders() -> Iterator[ModuleType]:
+def base_encoders() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(STUDY))
-        import encoders
+        import base_encoders
 
-        yield encoders
-        sys.modules.pop("encoders", None)
-
-
-@pytest.fixture(scope="module")
-def roberta(encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return load_encoder(encoders.make_roberta_base(tmp_path_factory.mktemp("base") / "roberta"))
+        yield base_encoders
+        sys.modules.pop("base_encoders", None)
 
 
 @pytest.fixture(scope="module")
-def albert(encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return load_encoder(encoders.make_albert_base(tmp_path_factory.mktemp("base") / "albert"))
+def roberta(base_encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return load_encoder(base_encoders.make_roberta_base(tmp_path_factory.mktemp("base") / "roberta"))
+
+
+@pytest.fixture(scope="module")
+def albert(base_encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return load_encoder(base_encoders.make_albert_base(tmp_path_factory.mktemp("base") / "albert"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,7 +104,9 @@ def test_weights_over_2_gb_are_written_beside_the_graph_and_read_back(
 
 
 @pytest.fixture(scope="module")
-def over_2_gb(encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, TokenizedTexts, Logits]:
-    encoder = load_encoder(encoders.make_over_2_gb(tmp_path_factory.mktemp("large") / "roberta"))
+def over_2_gb(
+    base_encoders: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Encoder, TokenizedTexts, Logits]:
+    encoder = load_encoder(base_encoders.make_over_2_gb(tmp_path_factory.mktemp("large") / "roberta"))
     tokens = sample(encoder, 6)
     return encoder, tokens, predict(open_reference(encoder, RunSettings(2)), tokens, ArrivalPlan(2))
