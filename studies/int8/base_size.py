@@ -2,9 +2,9 @@
 
     python studies/int8/base_size.py [roberta | modernbert] [--blocks 7]
 
-The encoder has seeded random weights with outlier channels (`base_encoders.py`). Each backend is built in a process of its own, from
-an empty cache; speed is measured side by side in alternating blocks; memory is that of a process that answers one row of so many
-tokens. Writes `base_size-FAMILY.json` and prints the tables of `README.md`. Needs 4 GB of disk and 6 GB of memory.
+The encoder has seeded random weights with outlier channels (`base_encoders.py`). Each backend is built in a process of its own,
+from an empty cache; speed is measured side by side in alternating blocks; memory is that of a process that answers one row of so
+many tokens. Writes `base_size-FAMILY.json` and prints the tables of `README.md`. Needs 4 GB of disk and 6 GB of memory.
 """
 
 import argparse

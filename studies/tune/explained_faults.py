@@ -1,6 +1,7 @@
 """Whether `driftgate explain` names an injected fault: twenty of them, of four kinds, in layers and heads drawn with a seed.
 
-    PYTHONPATH=tests/support python studies/tune/explained_faults.py [--encoder FOLDER] [--corpus FILE.tsv --text-column 0] [--output FILE]
+    export PYTHONPATH=tests/support
+    python studies/tune/explained_faults.py [--encoder FOLDER] [--corpus FILE.tsv --text-column 0] [--output FILE]
 
 Each fault is put into the float graph of an encoder, the embedded one or another one of BERT's and RoBERTa's kind, which is then
 quantized row by row, and explained as a published file. A fault counts as named if its module is in the first or second line

@@ -4,10 +4,10 @@
         [--rows 2000] [--tries 40] [--cost-at-most 1.3] [--bounds accuracy/bounds.toml]
 
 ZOO has the encoders that `studies/zoo/train.py` trained; NAME+outliers is made from NAME by `studies/zoo/weights.py`. `base` is
-RoBERTa of base size with random weights and outlier channels (`studies/int8/base_encoders.py`), asked about GoEmotions. Rows are those
-that an encoder was not trained on: one half is searched, the other judged. Each search is added to `fronts.json`, and an earlier
-one of the same encoder and backend is replaced; `fronts_picture.py` draws them. With bounds, each recipe of a front is held to
-them on the rows of the search, and the least costly one that keeps them on the other rows as well.
+RoBERTa of base size with random weights and outlier channels (`studies/int8/base_encoders.py`), asked about GoEmotions. Rows are
+those that an encoder was not trained on: one half is searched, the other judged. Each search is added to `fronts.json`, and an
+earlier one of the same encoder and backend is replaced; `fronts_picture.py` draws them. With bounds, each recipe of a front is
+held to them on the rows of the search, and the least costly one that keeps them on the other rows as well.
 """
 
 import argparse
