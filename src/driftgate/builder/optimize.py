@@ -5,6 +5,7 @@ from typing import Any
 
 from driftgate.onnx_graph.functions import DOMAIN
 from driftgate.onnx_graph.graph import keep_initializers, save_beside
+from driftgate.onnx_graph.graph_variants import cut_out
 from driftgate.onnx_graph.graph_walk import bodies
 
 
@@ -85,24 +86,20 @@ def fold_constants(model: Any) -> None:
             constants.update(node.output)
     read = {name for node in left for name in node.input} | {value.name for value in graph.output}
     wanted = [name for node in folded for name in node.output if name in read]
-    values = _compute(model, folded, wanted) if wanted else []
+    values = _compute(model, wanted) if wanted else []
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in zip(wanted, values, strict=True))
     keep_initializers(graph, read)
     del graph.node[:]
     graph.node.extend(left)
 
 
-def _compute(model: Any, nodes: list[Any], wanted: list[str]) -> list[Any]:
-    """The values of `wanted`, arrays, which `nodes` compute from constants of `model`."""
+def _compute(model: Any, wanted: list[str]) -> list[Any]:
+    """The values of `wanted`, arrays, which `model` computes from constants."""
     import onnxruntime
-    from onnx import ValueInfoProto, helper
 
-    read = {name for node in nodes for name in node.input}
-    weights = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    graph = helper.make_graph(nodes, "constants", [], [ValueInfoProto(name=name) for name in wanted], weights)
-    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    part = cut_out(model, wanted, {}).SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"])
     computed: list[Any] = session.run(wanted, {})
     return computed

@@ -1,86 +1,96 @@
-"""One pass over the corpus: logits of both sides, and how far the activations of a graph are from the reference's."""
+"""A backend's graph beside the reference: its products matched, its activations comparable; and one pass over the corpus."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.arrays import Logits
+from driftgate.backends import BackendSpec
+from driftgate.errors import OptionError
 from driftgate.explain.alignment import Activations, Alignment, Deviation, align, real_tokens
-from driftgate.explain.matching import Matches
-from driftgate.explain.reference_calls import Answers, Call, WatchedReference
+from driftgate.explain.matching import Match, make_exact, match_products
+from driftgate.explain.reference_calls import WatchedReference
 from driftgate.explain.sessions import GraphSession
 from driftgate.inputs.batches import TokenBatch
+from driftgate.onnx_graph.graph_variants import with_outputs
+from driftgate.pipeline import OpenBackends, describe_head
 from driftgate.run.backend import gather_rows
+from driftgate.run.onnx_backend import OnnxBackend
+from driftgate.run.torch_backend import open_reference
 
-Feed = Callable[[TokenBatch], dict[str, NDArray[Any]]]
+Announce = Callable[[str], None]
 
 
-@dataclass(slots=True)
-class SiteStatistics:
-    """What goes into the reference's products at one site, over all real tokens: sums that batches are added to.
+class Subject:
+    """A backend's graph and the reference, whose products are matched.
 
-    Args:
-        deviation: of the graph's from the reference's; None where the graph has no such tensor.
-        peaks: of the reference, the largest magnitude of each channel, float32, (width,).
+    Attributes:
+        name: the backend's. `artifact`: its file.
+        model: onnx.ModelProto with its weights in memory. `feed`: what it takes of a batch.
+        tensors: where the graph has what goes into the reference's products: the tensor's name, by site.
+
+    Raises:
+        OptionError: a backend without a graph.
     """
 
-    deviation: Deviation | None = None
-    peaks: NDArray[np.float32] | None = None
+    def __init__(
+        self, backends: OpenBackends, spec: BackendSpec, example: TokenBatch, announce: Announce = lambda _: None
+    ) -> None:
+        import onnx
 
-    def see(self, reference: Activations, tokens: NDArray[np.bool_]) -> None:
-        """Add a batch to the peaks."""
-        largest = np.abs(real_tokens(reference, tokens)).max(axis=0).astype(np.float32)
-        self.peaks = largest if self.peaks is None else np.maximum(self.peaks, largest)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GraphTensors:
-    """Where a graph has what goes into the reference's products: the tensor's name, by site.
-
-    Args:
-        alignments: how a tensor becomes comparable, by site; None where it does not.
-    """
-
-    names: dict[int, str]
-    calls: tuple[Call, ...]
-    alignments: dict[int, Alignment | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, matches: Matches, calls: tuple[Call, ...]) -> "GraphTensors":
-        """By the products that were matched."""
-        names: dict[int, str] = {}
-        for match in matches.found:
+        backend, artifact = backends.open(spec), backends.built(spec).artifact
+        if artifact is None or not isinstance(backend, OnnxBackend):
+            raise OptionError(
+                f"{spec.name}: there is no ONNX graph to explain; choose a backend that is a file, such as onnx-int8"
+            )
+        self.name = spec.name
+        self.artifact = artifact
+        self.feed = backend.feed
+        self.head = describe_head(backends.encoder)
+        self.reference = WatchedReference(open_reference(backends.encoder, backends.settings), example)
+        self.model = onnx.load(artifact.model)
+        announce(f"{spec.name}: matching its products with the encoder's")
+        self.matches = match_products(self.model, self.reference.calls)
+        self.tensors: dict[int, str] = {}
+        for match in self.matches.found:
             if match.call.site is not None:
-                names.setdefault(match.call.site, match.site.inputs)
-        return cls(names, calls)
+                self.tensors.setdefault(match.call.site, match.site.inputs)
+        self._threads = backends.settings.threads
+        self._alignments: dict[int, Alignment | None] = {}
 
-    def align(self, exact: GraphSession, reference: WatchedReference, feed: Feed, batch: TokenBatch) -> None:
-        """Find out how the tensors become comparable.
+    def open(self, exact: Collection[Match], sites: Iterable[int]) -> GraphSession:
+        """A session of the graph with these products exact, and the tensors of these sites as outputs behind its own."""
+        variant = with_outputs(make_exact(self.model, exact), [self.tensors[site] for site in sites])
+        return GraphSession(variant, self._threads, self.name)
 
-        Args:
-            exact: of the graph with the tensors as outputs behind its own, and its products exact. With the errors of products, a
-                tensor may seem closer with a constant added that is in it already.
+    def align(self, batch: TokenBatch) -> None:
+        """Find out how the graph's tensors become comparable.
+
+        Every product is exact for that: with the errors of products, a tensor may seem closer with a constant added that is in
+        it already.
         """
-        expected = reference.answer(batch)
-        _, found = exact.answer(feed(batch))
+        expected = self.reference.answer(batch)
+        _, found = self.open(self.matches.found, self.tensors).answer(self.feed(batch))
         tokens = batch.attention_mask.astype(bool)
-        for site, name in self.names.items():
+        for site, name in self.tensors.items():
             tensor = np.asarray(found[name], np.float32)
-            self.alignments[site] = align(tensor, expected.sites[site], tokens, self._offsets(site))
+            self._alignments[site] = align(tensor, expected.sites[site], tokens, self._offsets(site))
 
-    def compare(self, site: int, found: NDArray[Any], reference: Activations) -> Activations | None:
-        """The graph's tensor in the shape of the reference's; None where it is another."""
-        alignment = self.alignments[site]
-        return None if alignment is None else alignment.apply(np.asarray(found, np.float32), reference)
+    def compare(self, site: int, found: Mapping[str, NDArray[Any]], reference: Activations) -> Activations | None:
+        """The graph's tensor in the shape of the reference's; None where there is none, or none of that shape."""
+        alignment = self._alignments.get(site)
+        if alignment is None:
+            return None
+        return alignment.apply(np.asarray(found[self.tensors[site]], np.float32), reference)
 
     def _offsets(self, site: int) -> Iterable[NDArray[np.float32]]:
         """Biases of earlier products of the same module: a graph may add a value's bias behind attention."""
-        module = next(call.module for call in self.calls if call.site == site)
-        return [call.bias for call in self.calls if call.module == module and call.bias is not None]
+        calls = self.reference.calls
+        module = next(call.module for call in calls if call.site == site)
+        return [call.bias for call in calls if call.module == module and call.bias is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,62 +99,37 @@ class Inspection:
 
     Args:
         reference, backend: logits, float32, (rows, labels).
-        sites: by site of the reference.
+        deviations: of the graph's activations from the reference's, over all real tokens, by site that the graph has too.
+        peaks: of the reference, the largest magnitude of each channel, float32, (width,), by site.
     """
 
     reference: Logits
     backend: Logits
-    sites: dict[int, SiteStatistics]
+    deviations: Mapping[int, Deviation]
+    peaks: Mapping[int, NDArray[np.float32]]
 
 
-def inspect(
-    reference: WatchedReference,
-    session: GraphSession,
-    tensors: GraphTensors,
-    feed: Feed,
-    batches: Iterable[TokenBatch],
-    name: str,
-) -> Inspection:
+def inspect(subject: Subject, batches: Iterable[TokenBatch]) -> Inspection:
     """Ask both sides, batch by batch; nothing of a batch is kept but sums.
-
-    Args:
-        session: of the graph with the tensors as outputs behind its own.
-        name: the backend's, for messages.
 
     Raises:
         NonFiniteLogitsError: NaN or infinity.
     """
-    sites: dict[int, SiteStatistics] = defaultdict(SiteStatistics)
+    session = subject.open((), subject.tensors)
+    deviations: dict[int, Deviation] = {}
+    peaks: dict[int, NDArray[np.float32]] = {}
     ours: list[tuple[tuple[int, ...], Logits]] = []
     theirs: list[tuple[tuple[int, ...], Logits]] = []
     for batch in batches:
-        expected = reference.answer(batch)
-        logits, found = session.answer(feed(batch))
+        expected = subject.reference.answer(batch)
+        logits, found = session.answer(subject.feed(batch))
         theirs.append((batch.rows, expected.logits))
-        ours.append((batch.rows, Logits(logits.astype(np.float32))))
+        ours.append((batch.rows, logits))
+        tokens = batch.attention_mask.astype(bool)
         for site, activations in enumerate(expected.sites):
-            tokens = batch.attention_mask.astype(bool)
-            sites[site].see(activations, tokens)
-            _add_deviation(sites[site], tensors, site, found, activations, tokens)
-    return Inspection(gather_rows("reference", theirs), gather_rows(name, ours), dict(sites))
-
-
-def _add_deviation(
-    statistics: SiteStatistics,
-    tensors: GraphTensors,
-    site: int,
-    found: dict[str, NDArray[Any]],
-    reference: Activations,
-    tokens: NDArray[np.bool_],
-) -> None:
-    if site not in tensors.names:
-        return
-    compared = tensors.compare(site, found[tensors.names[site]], reference)
-    if compared is not None:
-        added = Deviation.of(compared, reference, tokens)
-        statistics.deviation = added if statistics.deviation is None else statistics.deviation + added
-
-
-def keep_sites(answers: Answers, sites: Sequence[int]) -> dict[int, Activations]:
-    """Activations at these sites only: all of a sample's would fill the memory."""
-    return {site: answers.sites[site] for site in sites}
+            largest = np.abs(real_tokens(activations, tokens)).max(axis=0).astype(np.float32)
+            peaks[site] = np.maximum(peaks.get(site, largest), largest)
+            compared = subject.compare(site, found, activations)
+            if compared is not None:
+                deviations[site] = deviations.get(site, Deviation()) + Deviation.of(compared, activations, tokens)
+    return Inspection(gather_rows("reference", theirs), gather_rows(subject.name, ours), deviations, peaks)

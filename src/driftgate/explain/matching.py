@@ -3,8 +3,10 @@
 A product's weights in force are found by asking it for unit vectors, whatever they are stored as.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.explain.reference_calls import Call
-from driftgate.explain.sessions import run_graph
+from driftgate.explain.sessions import GraphSession
 from driftgate.onnx_graph.graph_variants import cut_out, put_into_float
 from driftgate.onnx_graph.product_sites import ProductSite, find_product_sites
 
@@ -63,18 +65,13 @@ def match_products(model: Any, calls: tuple[Call, ...]) -> Matches:
 
     Where layers share weights, the first product of a weight is its first call, and so on.
     """
-    open_calls: dict[tuple[bool, tuple[int, ...]], list[list[Call]]] = defaultdict(list)
+    open_calls: dict[tuple[bool, tuple[int, ...]], dict[str, list[Call]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
-        groups = open_calls[call.table, call.weight.shape]
-        same = next((group for group in groups if group[0].path == call.path), None)
-        if same is None:
-            groups.append([call])
-        else:
-            same.append(call)
+        open_calls[call.table, call.weight.shape][call.path].append(call)
     found: dict[str, Match] = {}
     left: list[str] = []
     for site in find_product_sites(model.graph):
-        candidates = [group for group in open_calls[site.table, site.shape] if group]
+        candidates = [group for group in open_calls[site.table, site.shape].values() if group]
         in_force = _weights_in_force(model, site) if candidates else None
         if in_force is None:
             left.append(site.name)
@@ -100,29 +97,36 @@ def _weights_in_force(model: Any, site: ProductSite) -> NDArray[np.float32] | No
     from onnx import TensorProto
 
     if site.weight:
-        (values,) = _constant(model, site.weight)
+        values = _constant(model, site.weight)
         values = values[:_PROBED_ENTRIES] if site.table else values
         return np.asarray(values.T if site.transposed else values, np.float32)
     if site.table:
         ids = np.arange(min(site.shape[0], _PROBED_ENTRIES))[None]
-        part = cut_out(model, site.output, {site.inputs: (TensorProto.INT64, 2)})
-        return np.asarray(run_graph(part, {site.inputs: ids}, [site.output])[0][0], np.float32)
+        part = cut_out(model, [site.output], {site.inputs: (TensorProto.INT64, 2)})
+        return np.asarray(_run(part, {site.inputs: ids})[0], np.float32)
     kind = TensorProto.FLOAT16 if site.half else TensorProto.FLOAT
     unit = np.eye(site.shape[0], dtype=np.float16 if site.half else np.float32)
     for vectors in (unit[None], unit):  # by text, and by row
-        feed = {site.inputs: vectors, "input_ids": np.zeros((1, len(unit)), np.int64)}
-        part = cut_out(model, site.output, {site.inputs: (kind, vectors.ndim)})
-        answers = run_graph(part, feed, [site.output], required=False)
-        if answers and answers[0].size == site.shape[0] * site.shape[1]:
-            return np.asarray(answers[0].reshape(site.shape), np.float32)
+        part = cut_out(model, [site.output], {site.inputs: (kind, vectors.ndim)})
+        with suppress(
+            Exception
+        ):  # whatever says that it does not take these; onnxruntime's exceptions share no base class
+            answer = _run(part, {site.inputs: vectors, "input_ids": np.zeros((1, len(unit)), np.int64)})
+            if answer.size == math.prod(site.shape):
+                return np.asarray(answer.reshape(site.shape), np.float32)
     return None
 
 
-def _constant(model: Any, name: str) -> list[NDArray[Any]]:
+def _constant(model: Any, name: str) -> NDArray[Any]:
     from onnx import numpy_helper
 
     stored = next((tensor for tensor in model.graph.initializer if tensor.name == name), None)
-    return [numpy_helper.to_array(stored)] if stored is not None else run_graph(cut_out(model, name, {}), {}, [name])
+    return numpy_helper.to_array(stored) if stored is not None else _run(cut_out(model, [name], {}), {})
+
+
+def _run(part: Any, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    (answer,) = GraphSession(part, 1, "a product").run(feed).values()
+    return answer
 
 
 def _cosine(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

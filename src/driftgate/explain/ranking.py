@@ -6,17 +6,13 @@ import numpy as np
 
 from driftgate.backends import BackendSpec
 from driftgate.errors import CorpusError
-from driftgate.explain.inspection import GraphTensors
-from driftgate.explain.matching import match_products
-from driftgate.explain.reference_calls import WatchedReference
+from driftgate.explain.inspection import Subject
 from driftgate.explain.trials import SampledRows, Trials
-from driftgate.inputs.batches import BudgetPlan, make_batches
+from driftgate.inputs.batches import pad_rows
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.confidence import levels
-from driftgate.pipeline import OpenBackends, describe_head
-from driftgate.run.onnx_backend import OnnxBackend
-from driftgate.run.torch_backend import open_reference
+from driftgate.pipeline import OpenBackends
 
 _SEARCHED_ROWS = 1000
 _SEED = 0
@@ -74,37 +70,16 @@ def rank_products(backends: OpenBackends, spec: BackendSpec, tokens: TokenizedTe
     Calls of one module, where layers share weights, are one product, with the drift of the worst of them.
 
     Raises:
-        TypeError: a backend without an ONNX graph.
+        OptionError: a backend without an ONNX graph.
     """
-    import onnx
-
-    backend, artifact = backends.open(spec), backends.built(spec).artifact
-    if artifact is None or not isinstance(backend, OnnxBackend):
-        raise TypeError(f"{spec.name}: expected a backend with an ONNX graph")
-    sample = SampledRows.draw_evenly(len(tokens), _ROWS)
-    batches = list(make_batches(tokens.take(sample.rows), BudgetPlan()))
-    reference = WatchedReference(open_reference(backends.encoder, backends.settings), batches[0])
-    model = onnx.load(artifact.model)
-    matches = match_products(model, reference.calls)
-    trials = Trials(
-        model,
-        reference,
-        GraphTensors.of(matches, reference.calls),
-        backend.feed,
-        batches,
-        sample.weights,
-        describe_head(backends.encoder),
-        backends.settings.threads,
-        spec.name,
-        (),
-    )
+    subject = Subject(backends, spec, pad_rows(tokens, [0]))
+    trials = Trials(subject, tokens, SampledRows.draw_evenly(len(tokens), _ROWS))
     found: dict[str, RankedProduct] = {}
-    for match in matches.found:
+    for match in subject.matches.found:
         if match.exact:
             continue
-        alone = trials.ask([other for other in matches.found if other is not match]).effect.drift
-        path, size = match.call.path, match.call.weight.size
-        before = found.get(path)
-        if before is None or alone > before.drift:
-            found[path] = RankedProduct(path, match.call.table, size, alone)
+        alone = trials.ask([other for other in subject.matches.found if other is not match]).effect.drift
+        path = match.call.path
+        if path not in found or alone > found[path].drift:
+            found[path] = RankedProduct(path, match.call.table, match.call.weight.size, alone)
     return sorted(found.values(), key=lambda product: -product.drift)

@@ -16,7 +16,6 @@ from driftgate.onnx_graph.graph_parts import part_of
 from driftgate.run.torch_backend import TorchBackend
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|layer_groups|albert_layers|blocks?|h)\.(\d+)")
-_MATRIX = 2
 EMBEDDINGS, HEAD, OTHER = "embeddings", "head", "other"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from driftgate.arrays import FloatArray
 from driftgate.explain.explanation import RowFinding
 from driftgate.explain.reference_calls import Call, output_site
-from driftgate.explain.trials import Trial
+from driftgate.explain.trials import Trial, removed_share
 from driftgate.inputs.corpus import Corpus
 
 _WORST_ROWS = 10
@@ -27,7 +27,7 @@ def explain_rows(
     for place in np.argsort(-as_is.drift, kind="stable")[:_WORST_ROWS].tolist() if restored else ():
         before = float(as_is.drift[place])
         best = min(restored, key=lambda name: restored[name].drift[place])
-        removed = (before - float(restored[best].drift[place])) / before if before else 0.0
+        removed = removed_share(before, float(restored[best].drift[place]))
         errors = _token_errors(as_is, output_site(calls, best), place)
         worst = tuple(int(position) for position in np.argsort(-errors, kind="stable")[:_TOKENS])
         found.append(RowFinding(corpus.row_ids[rows[place]], before, best, removed, worst))

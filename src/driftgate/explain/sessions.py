@@ -1,11 +1,12 @@
 """Graphs that live in memory, run by ONNX Runtime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.arrays import Logits
 from driftgate.errors import ArtifactError
 
 _LARGEST = 2**31 - 2**20
@@ -39,33 +40,15 @@ class GraphSession:
             )
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ArtifactError(f"{name}: ONNX Runtime does not load a variant of it: {error}") from error
-        self.outputs = tuple(value.name for value in self._session.get_outputs())
+        self._outputs = [value.name for value in self._session.get_outputs()]
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
 
-    def run(self, feed: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None) -> list[NDArray[Any]]:
-        """Outputs by name, all of them by default; what the graph does not take is left out of the feed."""
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """All outputs by name; what the graph does not take is left out of the feed."""
         wanted = {name: value for name, value in feed.items() if name in self._inputs}
-        answers: list[NDArray[Any]] = self._session.run(list(names) if names else None, wanted)
-        return [np.asarray(answer) for answer in answers]
+        return dict(zip(self._outputs, map(np.asarray, self._session.run(None, wanted)), strict=True))
 
-    def answer(self, feed: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        """The first output, and the others by name."""
-        first, *others = self.run(feed)
-        return first, dict(zip(self.outputs[1:], others, strict=True))
-
-
-def run_graph(
-    model: Any, feed: Mapping[str, NDArray[Any]], names: Sequence[str], *, required: bool = True
-) -> list[NDArray[Any]]:
-    """Outputs of an onnx.ModelProto that is run once.
-
-    Args:
-        feed: an array for each input, float32 or int64 as the graph asks, by name.
-        required: False for no outputs where it cannot be run on this feed.
-    """
-    try:
-        return GraphSession(model, 1, "a product").run(feed, names)
-    except Exception:
-        if required:
-            raise
-        return []
+    def answer(self, feed: Mapping[str, NDArray[Any]]) -> tuple[Logits, dict[str, NDArray[Any]]]:
+        """The logits, which are the first output, float32, (batch, labels), and all outputs by name."""
+        found = self.run(feed)
+        return Logits(found[self._outputs[0]].astype(np.float32)), found

@@ -1,23 +1,19 @@
 """What the answers to a sample of rows are if some products of a graph are exact: one variant of the graph after the other."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from driftgate.arrays import FloatArray, Logits
+from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.explain.alignment import Activations, Deviation, real_tokens
 from driftgate.explain.explanation import Effect
-from driftgate.explain.inspection import Feed, GraphTensors, keep_sites
-from driftgate.explain.matching import Match, make_exact
-from driftgate.explain.reference_calls import WatchedReference
-from driftgate.explain.sessions import GraphSession
-from driftgate.inputs.batches import TokenBatch
-from driftgate.judge.evidence import Head
-from driftgate.judge.probabilities import decide
-from driftgate.onnx_graph.graph_variants import with_outputs
+from driftgate.explain.inspection import Subject
+from driftgate.explain.matching import Match
+from driftgate.inputs.batches import BudgetPlan, make_batches
+from driftgate.inputs.tokens import TokenizedTexts
+from driftgate.judge.evidence import Evidence, Head
+from driftgate.judge.flips import Flips, count_flips
 from driftgate.run.backend import gather_rows
 
 LARGEST_ROWS = 60
@@ -73,95 +69,68 @@ class Trials:
     """Variants of one graph, asked about the same rows.
 
     Args:
-        model: onnx.ModelProto with its weights in memory.
-        batches: of the sampled rows, whose `rows` count from 0 among them.
+        tokens: of the corpus. `sample`: which of its rows are asked about.
         sites: where activations are compared.
     """
 
     def __init__(
-        self,
-        model: Any,
-        reference: WatchedReference,
-        tensors: GraphTensors,
-        feed: Feed,
-        batches: Sequence[TokenBatch],
-        weights: FloatArray,
-        head: Head,
-        threads: int,
-        name: str,
-        sites: Sequence[int],
+        self, subject: Subject, tokens: TokenizedTexts, sample: SampledRows, sites: Collection[int] = ()
     ) -> None:
-        self._model = model
-        self._tensors = tensors
-        self._feed = feed
-        self._batches = batches
-        self._weights = weights
-        self._head = head
-        self._threads = threads
-        self._name = name
-        self._sites = [site for site in sites if site in tensors.names]
+        self._subject = subject
+        self._weights = sample.weights
+        self._sites = [site for site in sites if site in subject.tensors]
+        self._batches = list(make_batches(tokens.take(sample.rows), BudgetPlan()))
         self._activations: list[dict[int, Activations]] = []
         logits = []
-        for batch in batches:
-            answers = reference.answer(batch)
+        for batch in self._batches:
+            answers = subject.reference.answer(batch)
             logits.append((batch.rows, answers.logits))
-            self._activations.append(keep_sites(answers, self._sites))
+            # At these sites only: all of a sample's would fill the memory.
+            self._activations.append({site: answers.sites[site] for site in self._sites})
         self._reference = gather_rows("reference", logits)
-        self._probabilities = head.probabilities(self._reference)
 
     def ask(self, exact: Collection[Match], sites: Collection[int] = (), *, by_token: bool = False) -> Trial:
         """The answers if these products are exact, and the errors at these sites."""
-        variant = make_exact(self._model, exact)
+        subject = self._subject
         watched = [site for site in self._sites if site in sites]
-        names = [self._tensors.names[site] for site in watched]
-        session = GraphSession(with_outputs(variant, names), self._threads, self._name)
+        session = subject.open(exact, watched)
         answers, errors = [], dict.fromkeys(watched, Deviation())
         token_errors: dict[int, list[FloatArray]] = {site: [np.zeros(0)] * len(self._weights) for site in watched}
         for batch, expected in zip(self._batches, self._activations, strict=True):
-            logits, found = session.answer(self._feed(batch))
-            answers.append((batch.rows, Logits(logits.astype(np.float32))))
+            logits, found = session.answer(subject.feed(batch))
+            answers.append((batch.rows, logits))
             tokens = batch.attention_mask.astype(bool)
             for site in watched:
-                compared = self._tensors.compare(site, found[self._tensors.names[site]], expected[site])
+                compared = subject.compare(site, found, expected[site])
                 if compared is None:
                     continue
                 errors[site] += Deviation.of(compared, expected[site], tokens)
                 if by_token and compared.ndim == tokens.ndim + 1:
                     for place, row in enumerate(batch.rows):
                         token_errors[site][row] = _token_errors(compared, expected[site], tokens, place)
-        return self._describe(gather_rows(self._name, answers), errors, token_errors)
-
-    def _describe(
-        self, logits: Logits, errors: dict[int, Deviation], token_errors: dict[int, list[FloatArray]]
-    ) -> Trial:
-        drift = largest_drift(self._head, self._reference, logits)
-        effect = Effect(float(drift @ self._weights), count_flips(self._head, self._reference, logits))
-        return Trial(effect, drift, errors, token_errors)
+        evidence = compare_logits(subject.head, self._reference, gather_rows(subject.name, answers))
+        drift = evidence.largest_drift
+        return Trial(Effect(float(drift @ self._weights), flips_of(evidence).total), drift, errors, token_errors)
 
 
-def _token_errors(found: Activations, reference: Activations, tokens: NDArray[np.bool_], place: int) -> FloatArray:
+def _token_errors(found: Activations, reference: Activations, tokens: BoolArray, place: int) -> FloatArray:
     own = tokens[place : place + 1]
     difference = real_tokens(found[place : place + 1] - reference[place : place + 1], own)
     size = np.linalg.norm(real_tokens(reference[place : place + 1], own), axis=1)
     return np.asarray(np.linalg.norm(difference, axis=1) / np.where(size, size, 1), np.float64)
 
 
-def largest_drift(head: Head, reference: Logits, found: Logits) -> FloatArray:
-    """Each row's largest |probability difference|, float64, (rows,)."""
-    difference = head.probabilities(reference) - head.probabilities(found)
-    return np.asarray(np.abs(difference).max(axis=1), np.float64)
+def compare_logits(head: Head, reference: Logits, found: Logits) -> Evidence:
+    """Answers of both sides to the same rows, float32, (rows, labels)."""
+    return Evidence(head, None, lambda: reference, lambda: found)
 
 
-def count_flips(head: Head, reference: Logits, found: Logits) -> int:
-    """Decisions that differ under the policy that decides, the encoder's own thresholds where it has them.
+def flips_of(evidence: Evidence) -> Flips:
+    """Decisions that changed under the policy that decides, the encoder's own thresholds where it has them."""
+    *_, decisions = evidence.decisions.values()
+    return count_flips(*decisions, evidence.head.labels, multi_label=evidence.head.multi_label)
 
-    Logits are float32, (rows, labels).
-    """
-    thresholds = list(head.policies.values())[-1]
-    sides = (
-        decide(head.probabilities(logits), thresholds, multi_label=head.multi_label) for logits in (reference, found)
-    )
-    first, second = sides
-    if head.multi_label:
-        return int((first != second).sum())
-    return int((first != second).any(axis=1).sum())
+
+def removed_share(before: float, after: float) -> float:
+    """What share of a drift is gone; negative where it grew."""
+    return (before - after) / before if before else 0.0

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from driftgate.assessor import assess
 from driftgate.backends import BackendSpec
+from driftgate.explain.inspection import Announce
 from driftgate.explain.ranking import Halves, rank_products
-from driftgate.explain.tune import Announce, Cost, Limits, Search, find_front
-from driftgate.explain.workshop import Answered, Candidate, Workshop
+from driftgate.explain.trials import flips_of
+from driftgate.explain.tune import Cost, Limits, Search, find_front
+from driftgate.explain.workshop import Candidate, Workshop
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.recipe import Form, Recipe
 from driftgate.inputs.tokens import tokenize
@@ -58,7 +60,6 @@ class Tuned:
     verdict: Outcome
     recipe: Recipe | None
     cost: Cost
-    limits: Limits
     searched_rows: int
     judged_rows: int
     tried: int
@@ -105,77 +106,53 @@ def tune(
     workshop = Workshop(backends, spec, tokens, folder)
     announce(f"{spec.name}: ranking its products")
     ranked = rank_products(backends, spec, tokens.take(halves.searched))
-    search = Search(workshop, workshop.rows(halves.searched), forms, cost, target.limits, announce)
+    search = Search(workshop, halves.searched, forms, cost, target.limits, announce)
     tried = search.run(ranked)
     front = [tried[0], *find_front(tried[1:], search.cost_of, _SHOWN - 1)]
-    others = workshop.rows(halves.judged)
     seen, unseen = corpus.take(halves.searched), corpus.take(halves.judged)
     judged = []
     for number, candidate in enumerate(front, 1):
         announce(f"judging {number} of {len(front)} on {len(halves.judged):,} other rows")
-        again = workshop.make(candidate.forms, others, final=True)
+        again = workshop.make(candidate.forms, halves.judged, final=True)
         timed = replace(candidate, time_ratio=again.time_ratio)
-        verdict = _hold_to_bounds(backends, spec, seen, candidate, target, announce)
-        judged.append(_judge(timed, search.cost_of(timed), again.searched, verdict))
-    chosen = _choose(judged, target, search)
+        verdict = _hold_to_bounds(workshop, seen, candidate, target, announce)
+        flips = flips_of(again.answered)
+        drift = mean_limits(again.answered.largest_drift, _LEVELS, smallest=0.0)
+        row_flips = proportion_limits(flips.rows, len(halves.judged), _LEVELS)
+        judged.append(Judged(timed, search.cost_of(timed), drift, row_flips, flips.total, verdict))
+    chosen = _choose(judged, target)
     reached = Outcome.FAIL
     if chosen:
-        held = _hold_to_bounds(backends, spec, unseen, chosen.candidate, target, announce) or Outcome.PASS
+        held = _hold_to_bounds(workshop, unseen, chosen.candidate, target, announce) or Outcome.PASS
         verdicts = {held, _hold_to_limits(chosen, target.limits)}
         reached = next(each for each in (Outcome.FAIL, Outcome.NOT_SHOWN, Outcome.PASS) if each in verdicts)
-    recipe = _recipe(backends, spec, workshop, corpus, halves, chosen, len(tried), cost) if chosen else None
-    return Tuned(
-        tuple(judged),
-        chosen,
-        reached,
-        recipe,
-        cost,
-        target.limits,
-        len(halves.searched),
-        len(halves.judged),
-        len(tried),
-    )
-
-
-def _judge(candidate: Candidate, cost: float, answered: Answered, verdict: Outcome | None) -> Judged:
-    rows = len(answered.drift)
-    return Judged(
-        candidate,
-        cost,
-        mean_limits(answered.drift, _LEVELS, smallest=0.0),
-        proportion_limits(int(answered.flipped.sum()), rows, _LEVELS),
-        answered.flips,
-        verdict,
-    )
+    recipe = _recipe(workshop, corpus, halves, chosen, len(tried), cost) if chosen else None
+    return Tuned(tuple(judged), chosen, reached, recipe, cost, len(halves.searched), len(halves.judged), len(tried))
 
 
 def _hold_to_bounds(
-    backends: OpenBackends,
-    spec: BackendSpec,
-    rows: Corpus,
-    candidate: Candidate,
-    target: Target,
-    announce: Announce,
+    workshop: Workshop, rows: Corpus, candidate: Candidate, target: Target, announce: Announce
 ) -> Outcome | None:
     if target.bounds is None:
         return None
+    backends, spec = workshop.backends, workshop.spec
     recipe = Recipe(spec.name, candidate.forms)
     own = replace(spec, name=f"{spec.name}-{recipe.digest[:8]}", recipe=recipe)
     found = assess(backends.encoder, rows, [own], target.bounds, backends.settings, announce)
     return found.verdict(NotShown.DRIFT)
 
 
-def _choose(judged: Sequence[Judged], target: Target, search: Search) -> Judged | None:
+def _choose(judged: Sequence[Judged], target: Target) -> Judged | None:
     """The least costly that reaches the target on the rows of the search; without one, the least drift at the cost allowed."""
     if target.given:
         limited = target.limits.drift is not None or target.limits.flips is not None
-        reaching = [found for found in judged if not limited or search.limits.reached(found.candidate)]
+        reaching = [found for found in judged if not limited or target.limits.reached(found.candidate)]
         # Where the rows of the search are too few to show a bound, the other rows may say so as well: that is no failure.
         for least in (Outcome.PASS, Outcome.NOT_SHOWN) if target.bounds else (None,):
             if found := next((each for each in reaching if each.verdict is least), None):
                 return found
         return None
-    affordable = [found for found in judged if found.cost <= search.limits.cost and found.candidate.forms]
+    affordable = [found for found in judged if found.cost <= target.limits.cost and found.candidate.forms]
     return min(affordable, key=lambda found: found.candidate.drift, default=None)
 
 
@@ -188,16 +165,7 @@ def _hold_to_limits(chosen: Judged, most: Limits) -> Outcome:
     return Outcome.FAIL if any(limits.low > most for limits, most in given) else Outcome.NOT_SHOWN
 
 
-def _recipe(
-    backends: OpenBackends,
-    spec: BackendSpec,
-    workshop: Workshop,
-    corpus: Corpus,
-    halves: Halves,
-    chosen: Judged,
-    tried: int,
-    cost: Cost,
-) -> Recipe:
+def _recipe(workshop: Workshop, corpus: Corpus, halves: Halves, chosen: Judged, tried: int, cost: Cost) -> Recipe:
     search = {
         "driftgate": version("driftgate"),
         "corpus": corpus.name,
@@ -215,4 +183,5 @@ def _recipe(
         "cost": str(cost),
         "cost_ratio": chosen.cost,
     }
-    return Recipe(spec.name, chosen.candidate.forms, backends.encoder.sha256, workshop.build, search)
+    encoder = workshop.backends.encoder
+    return Recipe(workshop.spec.name, chosen.candidate.forms, encoder.sha256, workshop.build, search)

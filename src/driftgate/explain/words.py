@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from driftgate.explain.explanation import Effect, Explanation, ModuleFinding, ProductFinding
+from driftgate.explain.explanation import Effect, Explanation, ModuleFinding
 from driftgate.results.console import plain
 from driftgate.results.tables import make_table, render
 
@@ -91,12 +91,12 @@ def _share(found: Explanation) -> str:
 
 
 def _outliers(found: Explanation) -> list[str]:
-    ranked = [product for product in found.products if product.restored is not None and product.outlier_channels][:1]
     return [
         f"What goes into {_short(product.path, found)} has activation outliers in {product.outlier_channels} of "
         f"{product.channels} channels (largest {product.largest_outlier:.0f} times the median)."
-        for product in ranked
-    ]
+        for product in found.products
+        if product.restored is not None and product.outlier_channels
+    ][:1]
 
 
 def _left_out(found: Explanation) -> list[str]:
@@ -151,20 +151,21 @@ def _modules(found: Explanation) -> Table:
 
 
 def _module_cells(module: ModuleFinding) -> list[str]:
-    errors = [_error(value) for value in (module.relative_error,)]
     cosine = "-" if module.cosine is None else f"{module.cosine:.5f}"
-    apart = [_error(module.own_error), _error(module.inherited_error)]
+    errors = [_error(module.relative_error), cosine, _error(module.own_error), _error(module.inherited_error)]
     if not module.sampled:
-        return ["exact", *errors, cosine, *apart, "-", "-", "-"]
-    return [f"{module.share:.0%}", *errors, cosine, *apart, *_effect(module.restored), _effect(module.alone)[0]]
+        return ["exact", *errors, "-", "-", "-"]
+    return [f"{module.share:.0%}", *errors, *_effects(module.restored, module.alone)]
 
 
 def _error(value: float | None) -> str:
     return "-" if value is None else f"{value:.1e}"
 
 
-def _effect(effect: Effect | None) -> list[str]:
-    return ["-", "-"] if effect is None else [f"{effect.drift:.4f}", str(effect.flips)]
+def _effects(restored: Effect | None, alone: Effect | None) -> list[str]:
+    if restored is None or alone is None:
+        return ["-", "-", "-"]
+    return [f"{restored.drift:.4f}", str(restored.flips), f"{alone.drift:.4f}"]
 
 
 def _products(found: Explanation) -> Table:
@@ -174,19 +175,10 @@ def _products(found: Explanation) -> Table:
     )
     table = make_table("product", ("share", "weights", "outliers", "restored", "flips", "alone"), title=title)
     for product in found.products:
-        cells = (f"{product.weight_error:.2%}", _outlier_cell(product), *_both(product))
+        outliers = f"{product.outlier_channels}/{product.channels}" if product.channels else "-"
+        cells = (f"{product.weight_error:.2%}", outliers, *_effects(product.restored, product.alone))
         table.add_row(product.path, f"{product.share:.0%}" if product.restored else "exact", *cells)
     return table
-
-
-def _both(product: ProductFinding) -> list[str]:
-    if product.restored is None:
-        return ["-", "-", "-"]
-    return [*_effect(product.restored), _effect(product.alone)[0]]
-
-
-def _outlier_cell(product: ProductFinding) -> str:
-    return f"{product.outlier_channels}/{product.channels}" if product.channels else "-"
 
 
 def _rows(found: Explanation) -> Table:

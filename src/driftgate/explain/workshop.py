@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import BoolArray, FloatArray, Logits
+from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec
 from driftgate.builder.artifact import open_artifact
 from driftgate.builder.build import build_artifact, tunable_step
 from driftgate.builder.steps import find_step
 from driftgate.errors import OptionError
-from driftgate.explain.trials import largest_drift
+from driftgate.explain.trials import compare_logits
 from driftgate.inputs.batches import BudgetPlan, make_batches, spread_sample
 from driftgate.inputs.recipe import Form
 from driftgate.inputs.tokens import TokenizedTexts
-from driftgate.judge.evidence import Head
-from driftgate.judge.probabilities import decide
+from driftgate.judge.evidence import Evidence
 from driftgate.measure.timings import Ratio, speed_ratio
 from driftgate.measure.visits import ROUNDS, Cell, visit_cells
 from driftgate.pipeline import OpenBackends, describe_head
@@ -36,60 +35,24 @@ Forms = Mapping[str, Form]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answered:
-    """What a candidate answers to some rows.
-
-    Args:
-        drift: each row's largest |probability difference|, float64, (rows,).
-        flipped: rows with a decision that changed, bool, (rows,). `flips`: such decisions.
-    """
-
-    drift: FloatArray
-    flipped: BoolArray
-    flips: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """A recipe that was built, and what was measured of it.
 
     Args:
-        searched: on the rows of the search.
+        answered: its answers to the rows that it was asked about, and the reference's.
         time_ratio: its time over that of the backend as it is. `low` and `high` are extremes.
-        size_bytes: of its file. `size_ratio`: over that of the backend as it is.
+        size_ratio: likewise, of its file.
     """
 
     forms: Forms
-    searched: Answered
+    answered: Evidence
     time_ratio: Ratio
-    size_bytes: int
     size_ratio: float
 
     @property
     def drift(self) -> float:
-        """Mean on the rows of the search."""
-        return float(self.searched.drift.mean())
-
-
-class Rows:
-    """Rows to ask candidates about, with the reference's answers."""
-
-    def __init__(self, backends: OpenBackends, tokens: TokenizedTexts, head: Head, reference: Logits) -> None:
-        self._tokens = tokens
-        self._head = head
-        self._reference = reference
-        self._settings = backends.settings
-
-    def ask(self, backend: Backend) -> Answered:
-        """A backend's answers to the rows."""
-        logits = predict(backend, self._tokens, BudgetPlan())
-        flipped = self._decide(logits) != self._decide(self._reference)
-        flips = int(flipped.sum()) if self._head.multi_label else int(flipped.any(axis=1).sum())
-        return Answered(largest_drift(self._head, self._reference, logits), flipped.any(axis=1), flips)
-
-    def _decide(self, logits: Logits) -> BoolArray:
-        thresholds = list(self._head.policies.values())[-1]
-        return decide(self._head.probabilities(logits), thresholds, multi_label=self._head.multi_label)
+        """Mean on these rows."""
+        return float(self.answered.largest_drift.mean())
 
 
 class Workshop:
@@ -110,35 +73,26 @@ class Workshop:
         self.source = build_artifact(backends.encoder, replace(spec, steps=spec.steps[:place])).model
         self._folder = folder
         self._timed = list(make_batches(tokens.take(spread_sample(tokens, TIMED_ROWS)), BudgetPlan()))
-        self.head = describe_head(backends.encoder)
+        self._head = describe_head(backends.encoder)
         self._tokens = tokens
         self._reference = predict(open_reference(backends.encoder, backends.settings), tokens, BudgetPlan())
-        with self._opened({}) as (plain, size_bytes):
-            self._plain_size = size_bytes
-        self._plain = plain
+        with self._opened({}) as plain:
+            self._plain, self._plain_size = plain
 
-    def rows(self, chosen: list[int]) -> Rows:
-        """These rows of the corpus, with the reference's answers."""
-        return Rows(self.backends, self._tokens.take(chosen), self.head, Logits(self._reference[chosen]))
-
-    def make(self, forms: Forms, rows: Rows, *, final: bool = False) -> Candidate:
+    def make(self, forms: Forms, rows: list[int], *, final: bool = False) -> Candidate:
         """Build, ask and time a candidate.
 
         Args:
-            final: time it longer.
+            rows: of the corpus, those that it is asked about. `final`: time it longer.
 
         Raises:
             BuildError: a product cannot have its form.
         """
         with self._opened(forms) as (backend, size_bytes):
-            searched = rows.ask(backend)
+            logits = predict(backend, self._tokens.take(rows), BudgetPlan())
             ratio = self._time(backend, _FINAL_CALLS if final else _CALLS)
-        return Candidate(dict(forms), searched, ratio, size_bytes, size_bytes / self._plain_size)
-
-    def ask(self, forms: Forms, rows: Rows) -> Answered:
-        """The answers alone."""
-        with self._opened(forms) as (backend, _):
-            return rows.ask(backend)
+        answered = compare_logits(self._head, Logits(self._reference[rows]), logits)
+        return Candidate(dict(forms), answered, ratio, size_bytes / self._plain_size)
 
     @contextmanager
     def _opened(self, forms: Forms) -> Iterator[tuple[Backend, int]]:

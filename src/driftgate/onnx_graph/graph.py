@@ -1,7 +1,7 @@
 """Reading an ONNX graph, and rewriting it node by node."""
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,12 @@ QUANTIZED_OPERATORS = frozenset(
 """A graph that has one of these is quantized."""
 
 
+def real_inputs(graph: Any) -> list[Any]:
+    """What a graph is given, ValueInfoProtos; old files name their constants as inputs too."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
 def makers(graph: Any) -> dict[str, Any]:
     """The node that computes each tensor, by the tensor's name."""
     return {name: node for node in graph.node for name in node.output}
@@ -46,6 +52,20 @@ def readers(graph: Any) -> defaultdict[str, list[Any]]:
         for name in node.input:
             found[name].append(node)
     return found
+
+
+def find_needed(nodes: Sequence[Any], names: Iterable[str], given: Container[str] = ()) -> tuple[list[Any], set[str]]:
+    """The nodes that these tensors are computed by, in order, and the names of all tensors that takes.
+
+    Args:
+        given: names of tensors that are there already, so that what computes them is not needed.
+    """
+    wanted, needed = set(names), []
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.output):
+            needed.append(node)
+            wanted.update(name for name in node.input if name not in given)
+    return needed[::-1], wanted
 
 
 def attribute(node: Any, name: str, default: Any) -> Any:
@@ -158,10 +178,8 @@ class GraphWriter:
         """Write a node, named after its first output; the name of that."""
         from onnx import helper
 
-        name = outputs[0]
-        self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
-        self._written.update(outputs)
-        return name
+        self.append(helper.make_node(operator, inputs, outputs, name=outputs[0], domain=domain, **attributes))
+        return outputs[0]
 
     def node_once(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """The same, unless it is there already."""
@@ -171,11 +189,8 @@ class GraphWriter:
         """Write a node like `node`, with other inputs and its one output under another name."""
         copied = type(node)()
         copied.CopyFrom(node)
-        del copied.input[:], copied.output[:]
-        copied.input.extend(inputs)
-        copied.output.append(output)
-        self._nodes.append(copied)
-        self._written.add(output)
+        copied.input[:], copied.output[:] = inputs, [output]
+        self.append(copied)
         return output
 
     def append(self, node: Any) -> None:
@@ -190,12 +205,7 @@ class GraphWriter:
     def finish(self) -> None:
         """Put what was written into the model; constants and nodes that nobody reads are left out."""
         graph = self.model.graph
-        wanted = {output.name for output in graph.output}
-        kept = []
-        for node in reversed(self._nodes):
-            if wanted & set(node.output):
-                kept.append(node)
-                wanted.update(node.input)
+        nodes, names = find_needed(self._nodes, [output.name for output in graph.output])
         del graph.node[:], graph.value_info[:]
-        graph.node.extend(reversed(kept))
-        keep_initializers(graph, wanted)
+        graph.node.extend(nodes)
+        keep_initializers(graph, names)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.onnx_graph.graph import makers
+from driftgate.onnx_graph.graph import find_needed
 from driftgate.onnx_graph.product_sites import ProductSite
 
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
@@ -25,8 +25,8 @@ def with_outputs(model: Any, names: Iterable[str]) -> Any:
     return copied
 
 
-def cut_out(model: Any, output: str, inputs: Mapping[str, tuple[int, int]]) -> Any:
-    """An onnx.ModelProto of what computes one tensor, from others or from constants alone.
+def cut_out(model: Any, outputs: Sequence[str], inputs: Mapping[str, tuple[int, int]]) -> Any:
+    """An onnx.ModelProto of what computes these tensors, from others or from constants alone.
 
     Args:
         inputs: the element type, as TensorProto numbers them, and the rank of each tensor that is given instead of computed.
@@ -34,23 +34,11 @@ def cut_out(model: Any, output: str, inputs: Mapping[str, tuple[int, int]]) -> A
     from onnx import ValueInfoProto, helper
 
     graph = model.graph
-    making = makers(graph)
-    nodes: dict[str, Any] = {}
-    pending = [output]
-    seen = {*inputs, output, *(value.name for value in graph.input)}
-    while pending:
-        maker = making.get(pending.pop())
-        if maker is None or maker.output[0] in nodes:
-            continue
-        nodes[maker.output[0]] = maker
-        pending.extend(name for name in maker.input if name not in seen)
-        seen.update(maker.input)
-    in_order = [node for node in graph.node if node.output and node.output[0] in nodes]
-    read = {output, *(name for node in in_order for name in node.input)}
-    weights = [tensor for tensor in graph.initializer if tensor.name in read]
-    given = [value for value in graph.input if value.name in read and value.name not in inputs]
+    nodes, names = find_needed(graph.node, outputs, inputs)
+    weights = [tensor for tensor in graph.initializer if tensor.name in names]
+    given = [value for value in graph.input if value.name in names]
     given += [helper.make_tensor_value_info(name, kind, [None] * rank) for name, (kind, rank) in inputs.items()]
-    part = helper.make_graph(in_order, "part", given, [ValueInfoProto(name=output)], weights)
+    part = helper.make_graph(nodes, "part", given, [ValueInfoProto(name=name) for name in outputs], weights)
     return helper.make_model(
         part, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions
     )
@@ -65,62 +53,46 @@ def put_into_float(model: Any, weights: Mapping[ProductSite, NDArray[np.float32]
     from onnx import numpy_helper
 
     copied = _copy(model)
-    places = {site.output: site for site in weights}
-    names = {}
+    replaced = {}
     for number, (site, value) in enumerate(weights.items()):
-        names[site] = f"driftgate_float_weight_{number}"
-        copied.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), names[site]))
+        name = f"driftgate_float_weight_{number}"
+        copied.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
+        replaced[site.output] = _float_nodes(site, name)
     unrounded = {site.rounded: site.inputs for site in weights if site.rounded}
     nodes = []
     for node in copied.graph.node:
         if node.op_type not in _PRODUCTS:  # a residual connection reads what was rounded for the product
             node.input[:] = [unrounded.get(name, name) for name in node.input]
-        written = [name for name in node.output if name in places]
-        for name in written:
-            node.output[list(node.output).index(name)] = name + _REPLACED
-        nodes.append(node)
-        for name in written:
-            nodes.extend(_float_nodes(places[name], names[places[name]]))
-    kept = _reached(nodes, [value.name for value in copied.graph.output])
+        written = list(node.output)
+        node.output[:] = [name + _REPLACED if name in replaced else name for name in written]
+        nodes += [node, *(added for name in written for added in replaced.get(name, ()))]
+    needed, _ = find_needed(nodes, [value.name for value in copied.graph.output])
     del copied.graph.node[:]
-    copied.graph.node.extend(kept)
+    copied.graph.node.extend(needed)
     return copied
 
 
-def _float_nodes(site: ProductSite, weight: str) -> Sequence[Any]:
+def _float_nodes(site: ProductSite, weight: str) -> list[Any]:
     from onnx import TensorProto, helper
 
-    inputs, output = site.inputs, site.output
+    nodes: list[Any] = []
+
+    def write(operator: str, *inputs: str, **attributes: Any) -> str:
+        output = f"{site.output}/{len(nodes)}"
+        nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
     if site.table:
-        looked_up = f"{output}/float32" if site.half else output
-        nodes = [helper.make_node("Gather", [weight, inputs], [looked_up], axis=0)]
-        return [
-            *nodes,
-            *([helper.make_node("Cast", [looked_up], [output], to=TensorProto.FLOAT16)] if site.half else []),
-        ]
-    nodes = []
+        found = write("Gather", weight, site.inputs, axis=0)
+    else:
+        found = write("Cast", site.inputs, to=TensorProto.FLOAT) if site.half else site.inputs
+        found = write("MatMul", found, weight)
     if site.half:
-        inputs = f"{output}/float32_inputs"
-        nodes.append(helper.make_node("Cast", [site.inputs], [inputs], to=TensorProto.FLOAT))
-    product = f"{output}/float32" if site.half or site.bias else output
-    nodes.append(helper.make_node("MatMul", [inputs, weight], [product]))
-    if site.half:
-        cast = f"{output}/float16" if site.bias else output
-        nodes.append(helper.make_node("Cast", [product], [cast], to=TensorProto.FLOAT16))
-        product = cast
+        found = write("Cast", found, to=TensorProto.FLOAT16)
     if site.bias:
-        nodes.append(helper.make_node("Add", [product, site.bias], [output]))
+        write("Add", found, site.bias)
+    nodes[-1].output[0] = site.output
     return nodes
-
-
-def _reached(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
-    """The nodes that the outputs need, in order."""
-    wanted, kept = set(outputs), []
-    for node in reversed(nodes):
-        if wanted & set(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    return kept[::-1]
 
 
 def _copy(model: Any) -> Any:
