@@ -9,6 +9,7 @@ from typing import Any
 from driftgate.backends import Precision
 from driftgate.builder.artifact import file_sha256
 from driftgate.errors import ArtifactError
+from driftgate.onnx_graph.graph import real_inputs
 from driftgate.onnx_graph.graph_constants import type_name
 from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.onnx_graph.graph_walk import walk
@@ -37,14 +38,12 @@ class Port:
 
     def agrees(self, stated: "Port") -> bool:
         """Whether this is what `stated` says: type, rank, fixed lengths. Names of free axes are exporters' own business."""
-        if self.type != stated.type:
-            return False
-        if stated.axes is None or self.axes is None:
-            return stated.axes == self.axes
-        pairs = list(zip(self.axes, stated.axes, strict=False))
-        return len(self.axes) == len(stated.axes) and all(
-            own == told if isinstance(own, int) or isinstance(told, int) else True for own, told in pairs
-        )
+        return self.type == stated.type and _fixed(self.axes) == _fixed(stated.axes)
+
+
+def _fixed(axes: tuple[int | str, ...] | None) -> list[int | None] | None:
+    """The length of each axis that has one; None for any rank."""
+    return None if axes is None else [axis if isinstance(axis, int) else None for axis in axes]
 
 
 def parse_port(text: str) -> Port:
@@ -101,7 +100,6 @@ def read_model_file(path: Path) -> ModelFile:
     """
     model = read_model(path)
     graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
     try:
         precision = infer_precision(model)
     except ArtifactError:
@@ -113,7 +111,7 @@ def read_model_file(path: Path) -> ModelFile:
         external=find_external(path, model),
         ir_version=model.ir_version,
         opset=_used_opsets(model),
-        inputs={value.name: _port(value) for value in graph.input if value.name not in constants},
+        inputs={value.name: _port(value) for value in real_inputs(graph)},
         outputs={value.name: _port(value) for value in graph.output},
         precision=precision,
     )

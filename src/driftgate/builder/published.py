@@ -12,7 +12,7 @@ from driftgate.inputs.backend_names import name_promises
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.inputs.model_folder import folder_of, is_own_file, own_files
 from driftgate.inputs.tokens import tokenize_alike
-from driftgate.onnx_graph.graph import makers
+from driftgate.onnx_graph.graph import makers, real_inputs
 from driftgate.onnx_graph.graph_precision import infer_precision
 from driftgate.onnx_graph.onnx_file import read_model
 
@@ -72,8 +72,7 @@ def _check_precision(spec: BackendSpec, path: Path, inferred: Precision) -> None
 
 
 def _check_inputs(path: Path, graph: Any) -> None:
-    initializers = {tensor.name for tensor in graph.initializer}
-    inputs = {value.name for value in graph.input} - initializers
+    inputs = {value.name for value in real_inputs(graph)}
     if "input_ids" not in inputs or not inputs <= _KNOWN_INPUTS:
         raise ArtifactError(
             f"{path}: expected inputs input_ids, attention_mask and perhaps token_type_ids, found {', '.join(sorted(inputs))}"

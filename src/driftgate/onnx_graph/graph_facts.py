@@ -10,6 +10,7 @@ from typing import Any
 from driftgate.errors import EncoderError
 from driftgate.inputs.encoder import Encoder
 from driftgate.onnx_graph.functions import DOMAIN
+from driftgate.onnx_graph.graph import real_inputs
 from driftgate.onnx_graph.graph_attention import AttentionFacts, read_attention
 from driftgate.onnx_graph.graph_constants import (
     count_bytes,
@@ -149,9 +150,7 @@ def read_graph_facts(model: Path, encoder: EncoderShape, exclude: Sequence[str] 
     constants = list_constants(graph)
     sizes = count_bytes(constants)
     domains = {site.node.domain for site in sites}
-    values = {value.name: value for value in graph.input}
-    for tensor in graph.initializer:  # old files name their constants as inputs too
-        values.pop(tensor.name, None)
+    values = {value.name: value for value in real_inputs(graph)}
     kept = {site.node.name for site in sites if not site.is_integer(site.node)}
     total = sum(sizes.values())
     return GraphFacts(
@@ -210,7 +209,6 @@ def _count_block_work(sites: Sequence[Site]) -> dict[str, int]:
     work: Counter[str] = Counter()
     for site in sites:
         weight = site.weight(site.node)
-        stored_as = block_format(site.node, weight) if weight is not None else None
-        if stored_as is not None:
+        if weight is not None and (stored_as := block_format(site.node, weight)):
             work[stored_as] += math.prod(weight_shape(site.node, weight))
     return dict(sorted(work.items()))

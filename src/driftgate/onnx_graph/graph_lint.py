@@ -1,6 +1,6 @@
 """What is wrong with a graph, whatever it was made for. Facts in, findings out; nothing is run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from driftgate.backends import Precision
@@ -129,6 +129,5 @@ def _lint_weights(facts: GraphFacts, precision: Precision) -> Iterator[Finding]:
         )
 
 
-def _name(items: object, most: int = 5) -> str:
-    names = [str(item) for item in items] if isinstance(items, (list, tuple)) else [str(items)]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _name(items: Sequence[object], most: int = 5) -> str:
+    return ", ".join(map(str, items[:most])) + (f" and {len(items) - most} more" if len(items) > most else "")

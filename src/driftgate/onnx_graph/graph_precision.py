@@ -1,7 +1,7 @@
 """The precision class of an ONNX graph, read from what it does; its name says nothing here."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,13 @@ def block_format(node: Any, stored: Any) -> str | None:
     return None
 
 
-def find_block_formats(sites: Iterable[Site]) -> set[str]:
-    """The formats of all constants that are quantized in blocks; empty where none is."""
-    found = {block_format(site.node, stored) for site in sites for stored in _stored(site)}
-    return {kind for kind in found if kind is not None}
-
-
-def _stored(site: Site) -> list[Any]:
-    """What a node multiplies with, looks up in or dequantizes."""
+def _format_at(site: Site) -> str | None:
+    """The format of what a node multiplies with, looks up in or dequantizes."""
     node = site.node
     if node.op_type in BLOCK_PRODUCTS:
-        return [site.weight(node)]
-    return [site.constant(node.input[0])] if node.op_type in ("DequantizeLinear", "GatherBlockQuantized") else []
+        return block_format(node, site.weight(node))
+    in_blocks = node.op_type in ("DequantizeLinear", "GatherBlockQuantized")
+    return block_format(node, site.constant(node.input[0])) if in_blocks else None
 
 
 def read_block_products(model: Path) -> BlockProducts:
@@ -113,7 +108,7 @@ def infer_precision(model: Any) -> Precision:
     """
     graph = inline_functions(model).graph
     sites = list(walk(graph))
-    in_blocks = _class_of_blocks(find_block_formats(sites))
+    in_blocks = _class_of_blocks({kind for site in sites if (kind := _format_at(site))})
     if in_blocks is not None:
         return in_blocks
     operators = {site.node.op_type for site in sites}

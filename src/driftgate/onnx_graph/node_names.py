@@ -44,14 +44,11 @@ def _module_of(node: Any) -> str:
 
 
 def _name_constants(graph: Any) -> None:
-    readers: dict[str, str] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, node.name)
+    reading = readers(graph)
     renamed = {
-        tensor.name: f"{readers[tensor.name]}/{tensor.name}"
+        tensor.name: f"{reading[tensor.name][0].name}/{tensor.name}"
         for tensor in graph.initializer
-        if tensor.name.startswith("val_") and tensor.name in readers
+        if tensor.name.startswith("val_") and reading[tensor.name]
     }
     for tensor in graph.initializer:
         tensor.name = renamed.get(tensor.name, tensor.name)

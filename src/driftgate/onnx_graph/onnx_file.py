@@ -94,9 +94,9 @@ def locations(model: Any) -> Iterator[Any]:
     """The entries of a proto, each a StringStringEntryProto, that say in which file a tensor's numbers lie."""
     from onnx import TensorProto
 
-    for tensor in _tensors(model):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            yield from (entry for entry in tensor.external_data if entry.key == "location")
+    for message in _messages(model):
+        if isinstance(message, TensorProto) and message.data_location == TensorProto.EXTERNAL:
+            yield from (entry for entry in message.external_data if entry.key == "location")
 
 
 def normalize(name: str) -> str:
@@ -104,31 +104,23 @@ def normalize(name: str) -> str:
     return PurePosixPath(name).as_posix()
 
 
-def _has_readable_names(message: Any) -> bool:
+def _has_readable_names(model: Any) -> bool:
     """Whether every string in a message is one: protobuf gives the bytes of those that are no UTF-8."""
+    return all(
+        isinstance(text, str)
+        for message in _messages(model)
+        for field, value in message.ListFields()
+        if field.type == field.TYPE_STRING
+        for text in ([value] if isinstance(value, str | bytes) else value)
+    )
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """A message and every message in it, wherever: tensors in initializers, attributes, sparse tensors, bodies, functions."""
     from google.protobuf.message import Message
 
+    yield message
     for field, value in message.ListFields():
-        if field.type == field.TYPE_STRING:
-            if not all(isinstance(text, str) for text in ([value] if isinstance(value, str | bytes) else value)):
-                return False
-        elif field.message_type is not None:
+        if field.message_type is not None:
             for inner in [value] if isinstance(value, Message) else value:
-                if not _has_readable_names(inner):
-                    return False
-    return True
-
-
-def _tensors(message: Any) -> Iterator[Any]:
-    """Every TensorProto in a message, wherever: initializers, attributes, sparse tensors, bodies, functions."""
-    from google.protobuf.message import Message
-    from onnx import TensorProto
-
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for inner in [value] if isinstance(value, Message) else value:
-            if isinstance(inner, TensorProto):
-                yield inner
-            else:
-                yield from _tensors(inner)
+                yield from _messages(inner)

@@ -25,8 +25,8 @@ class ProductSite:
     """A product of activations and a weight, or a lookup in a table of embeddings.
 
     Args:
-        position: counted from 0 over all of them, in the order of the graph.
-        node: its name, "" where it has none. `operator`: what multiplies, such as "MatMulIntegerToFloat".
+        name: the node's, or its place among the products where it has none.
+        operator: what multiplies, such as "MatMulIntegerToFloat".
         inputs: the float tensor that goes in; the ids, for a table. `output`: the float tensor that comes out.
         shape: of the weight, (inputs, outputs) or (entries, width).
         table: whether it is a lookup. `half`: whether what comes out is float16.
@@ -36,8 +36,7 @@ class ProductSite:
         rounded: where `inputs` are rounded to integers and back before they go in (QDQ), the tensor that is read; else "".
     """
 
-    position: int
-    node: str
+    name: str
     operator: str
     inputs: str
     output: str
@@ -49,11 +48,6 @@ class ProductSite:
     transposed: bool = False
     rounded: str = ""
 
-    @property
-    def name(self) -> str:
-        """What it is called where no module is known for it."""
-        return self.node or f"product {self.position + 1} of the graph"
-
 
 def find_product_sites(graph: Any) -> list[ProductSite]:
     """Every product with a constant side, and every lookup in a constant table, of a GraphProto, in order.
@@ -61,8 +55,9 @@ def find_product_sites(graph: Any) -> list[ProductSite]:
     Products in bodies of If and Loop are left out, and so are attention operators that multiply by packed weights themselves.
     """
     search = _Search(graph)
-    found = (search.site(node) for node in graph.node)
-    return [site for site in found if site is not None]
+    for node in graph.node:
+        search.look_at(node)
+    return search.found
 
 
 class _Search:
@@ -73,10 +68,10 @@ class _Search:
         constants = {tensor.name: tensor for tensor in graph.initializer}
         constants.update({node.output[0]: tensor for node in graph.node for tensor in constant_of(node)})
         self._constants = constants
-        self._count = 0
         self._ended: set[str] = set()
+        self.found: list[ProductSite] = []
 
-    def site(self, node: Any) -> ProductSite | None:
+    def look_at(self, node: Any) -> None:
         around = Site(node, ChainMap(self._makers), ChainMap(self._constants))
         found = None
         if node.op_type == "Gather" and attribute(node, "axis", 0) == 0:
@@ -84,9 +79,11 @@ class _Search:
         elif is_product(node) and node.op_type not in ("Attention", "QAttention", "Einsum"):
             found = self._product(node, around)
         if found is not None:
-            self._count += 1
+            self.found.append(found)
             self._ended.add(found.output)
-        return found
+
+    def _name(self, node: Any) -> str:
+        return node.name or f"product {len(self.found) + 1} of the graph"
 
     def _table(self, node: Any, around: Site) -> ProductSite | None:
         table = around.constant(node.input[0])
@@ -95,16 +92,13 @@ class _Search:
         output = node.output[0]
         stored = self._constants.get(node.input[0])
         in_integers = stored is not None and stored.data_type in _INTEGERS
-        while in_integers and (following := self._only_reader(output)):
-            scaled = following.op_type == "Mul" and self._is_scale(_other(following, output), node.input[1])
-            if following.op_type not in ("Cast", "DequantizeLinear") and not scaled:
-                break
-            output = following.output[0]
+        if in_integers:
+            output = self._behind_scales(output, node.input[1])
         shape = (int(table.dims[0]), int(table.dims[1]))
         half = table.data_type in _HALVES and output == node.output[0]
         weight = "" if in_integers else node.input[0]
         return ProductSite(
-            self._count, node.name, node.op_type, node.input[1], output, shape, table=True, half=half, weight=weight
+            self._name(node), node.op_type, node.input[1], output, shape, table=True, half=half, weight=weight
         )
 
     def _product(self, node: Any, around: Site) -> ProductSite | None:
@@ -116,15 +110,14 @@ class _Search:
             if attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1 or attribute(node, "beta", 1.0) != 1:
                 return None
             shape = shape[::-1] if attribute(node, "transB", 0) else shape
-        output = self._float_output(node)
+        inputs = self._float_input(node.input[0])
+        output = self._float_output(node, inputs)
         if output is None:
             return None
         bias = node.input[2] if node.op_type == "Gemm" and len(node.input) > _MATRIX else ""
-        inputs = self._float_input(node.input[0])
         half = self._is_half(node, weight)
         return ProductSite(
-            self._count,
-            node.name,
+            self._name(node),
             node.op_type,
             inputs,
             output,
@@ -147,21 +140,22 @@ class _Search:
             name = maker.input[0]
         return name
 
-    def _float_output(self, node: Any) -> str | None:
+    def _float_output(self, node: Any, inputs: str) -> str | None:
         """Behind the scales of an integer product; None where it does not end in a float tensor of its own."""
-        output, inputs = str(node.output[0]), self._float_input(node.input[0])
+        output = str(node.output[0])
         if node.op_type in _INTEGER_OUTPUTS:
             following = self._only_reader(output)
             return (
                 str(following.output[0]) if following is not None and following.op_type == "DequantizeLinear" else None
             )
-        if node.op_type not in _INTEGER_SUMS:
-            return self._behind_rounding(output)
+        return self._behind_scales(output, inputs) if node.op_type in _INTEGER_SUMS else self._behind_rounding(output)
+
+    def _behind_scales(self, output: str, inputs: str) -> str:
         while following := self._only_reader(output):
             scaled = following.op_type == "Mul" and self._is_scale(_other(following, output), inputs)
-            if following.op_type != "Cast" and not scaled:
+            if following.op_type not in ("Cast", "DequantizeLinear") and not scaled:
                 break
-            output = following.output[0]
+            output = str(following.output[0])
         return output
 
     def _behind_rounding(self, name: str) -> str:
