@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -111,18 +112,18 @@ class _Build:
         names = tuple(self._identity(step) for step in steps)
         versions = library_versions()
         recipe = json.dumps([self.encoder.sha256, names, versions])
-        key = f"{names[-1].partition('@')[0]}-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
+        name = names[-1].partition("@")[0]
+        key = f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
 
         def fill(folder: Path) -> Manifest:
-            # Looked up only when needed: a later entry does not depend on earlier ones staying in the cache.
-            source = self.entry(tuple(earlier)) if earlier else None
-            self.announce(f"{self.spec.name}: {names[-1].partition('@')[0]}")
             notes: dict[str, Any] = {}
             if isinstance(last, Step):
-                if source is None:
-                    raise BuildError(f"backend {self.spec.name!r}: build steps start with 'export'")
+                # Looked up only when needed: a later entry does not depend on earlier ones staying in the cache.
+                source = self.entry(tuple(earlier))
+                self.announce(f"{self.spec.name}: {name}")
                 notes = {**read_manifest(source).notes, **self._apply(last, source / MODEL, folder / MODEL)}
             else:
+                self.announce(f"{self.spec.name}: {name}")
                 # Whatever the encoder has positions for, also where texts are cut shorter: that is the tokenizer's work.
                 whole = replace(self.encoder, max_tokens=read_max_tokens(self.encoder.path))
                 export.export_onnx(whole, folder / MODEL, opset=self.spec.opset)
@@ -195,8 +196,6 @@ def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that take part in a build."""
     found = {}
     for name in _VERSIONED:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from driftgate.arrays import IntArray
 from driftgate.errors import BuildError
-from driftgate.inputs.batches import evenly_spaced, pad_rows, spread_sample
+from driftgate.inputs.batches import TokenBatch, evenly_spaced, pad_rows, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import tokenize
@@ -70,16 +70,20 @@ def tokenize_calibration(encoder: Encoder, corpus: Corpus) -> Calibration:
     )
     if not chosen:
         raise BuildError(f"corpus {corpus.name}: none of its rows has a token to calibrate on; give another corpus")
-    feeds = []
-    for _, rows in groupby(chosen, key=lambda row: tokens.lengths[row]):
-        equally_long = list(rows)
-        for start in range(0, len(equally_long), _LARGEST_BATCH):
-            batch = pad_rows(tokens, equally_long[start : start + _LARGEST_BATCH])
-            # A graph may take segments that its tokenizer does not give: then all is one segment.
-            types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
-            names = ("input_ids", "attention_mask", "token_type_ids")
-            feeds.append(dict(zip(names, (batch.input_ids, batch.attention_mask, types), strict=True)))
-    return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in chosen), tuple(feeds))
+    groups = [list(equally_long) for _, equally_long in groupby(chosen, key=lambda row: tokens.lengths[row])]
+    feeds = tuple(
+        full_feed(pad_rows(tokens, rows[start : start + _LARGEST_BATCH]))
+        for rows in groups
+        for start in range(0, len(rows), _LARGEST_BATCH)
+    )
+    return Calibration(corpus.name, corpus.sha256, tuple(corpus.row_ids[row] for row in chosen), feeds)
+
+
+def full_feed(batch: TokenBatch) -> Feed:
+    """All that a graph may take of a batch, int64, (batch, sequence), by name."""
+    # A graph may take segments that its tokenizer does not give: then all is one segment.
+    types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
+    return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "token_type_ids": types}
 
 
 class FeedReader:

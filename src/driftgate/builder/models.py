@@ -68,7 +68,7 @@ def find_model(
 
 
 def _look_into(folder: Path, backend: str | None, *, allow_pickle: bool) -> Model:
-    files = [path.relative_to(folder).as_posix() for path in _onnx_files(folder)]
+    files = [path.relative_to(folder).as_posix() for path in own_files(folder, "*.onnx", "onnx/*.onnx")]
     weights = _has_weights(folder, allow_pickle=allow_pickle)
     if weights and not (backend and _named(files, backend)):
         return Model(load_encoder(folder, allow_pickle=allow_pickle), backend or DEFAULT_BACKEND)
@@ -178,10 +178,6 @@ def _built(folder: Path) -> dict[str, str]:
 
 def _slug(name: str) -> str:
     return re.sub("[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model"
-
-
-def _onnx_files(folder: Path) -> list[Path]:
-    return own_files(folder, "*.onnx", "onnx/*.onnx")
 
 
 def _has_weights(folder: Path, *, allow_pickle: bool) -> bool:

@@ -28,15 +28,15 @@ def keep_products(graph: Any, recipe: Mapping[str, Form]) -> dict[str, Form]:
     Raises:
         BuildError: products that the graph has not, or other forms than float.
     """
-    other = {path: form for path, form in recipe.items() if form not in _FLOATS}
-    for path, form in other.items():
-        raise BuildError(
-            f"recipe: {path} is {form}, and ONNX Runtime's dynamic INT8 can keep products in {', '.join(_FLOATS)}"
-        )
+    for path, form in recipe.items():
+        if form not in _FLOATS:
+            raise BuildError(
+                f"recipe: {path} is {form}, and ONNX Runtime's dynamic INT8 can keep products in {', '.join(_FLOATS)}"
+            )
     products = {node.output[0]: node for node in graph.node}
     nodes = [products[site.output] for site in find_product_sites(graph)]
     require_known(recipe, [module_path(node) for node in nodes])
-    kept = {node.name: Form(recipe[module_path(node)]) for node in nodes if module_path(node) in recipe}
+    kept = {node.name: recipe[module_path(node)] for node in nodes if module_path(node) in recipe}
     # A Gemm becomes a MatMul of this name before the quantizer asks.
     return kept | {
         f"{node.name}_MatMul": kept[node.name] for node in nodes if node.op_type == "Gemm" and node.name in kept

@@ -1,5 +1,6 @@
 """What torch sees while it traces an encoder for export: attention and GELU are one call each, whatever the family."""
 
+import sys
 from typing import Any
 
 from driftgate.errors import BuildError
@@ -17,28 +18,18 @@ def load_for_export(encoder: Encoder) -> Any:
     Raises:
         EncoderError: see `load_module`.
     """
+    from transformers import AttentionInterface, AttentionMaskInterface
+
     module = load_module(encoder, attention=None)
-    if _uses_attention_interface(module):
-        _register()
+    if hasattr(sys.modules[type(module).__module__], "ALL_ATTENTION_FUNCTIONS"):
+        AttentionInterface.register(_INTERFACE, _attend)
+        AttentionMaskInterface.register(_INTERFACE, _make_mask)
         module.set_attn_implementation(_INTERFACE)
     elif module.config._attn_implementation not in {"sdpa", "eager"}:  # noqa: SLF001 - has no public name
         # ModernBERT's own choice is flash attention where that is installed.
         module = load_module(encoder, attention="sdpa")
     _name_tanh_gelu(module)
     return module
-
-
-def _uses_attention_interface(module: Any) -> bool:
-    import sys
-
-    return hasattr(sys.modules[type(module).__module__], "ALL_ATTENTION_FUNCTIONS")
-
-
-def _register() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    AttentionInterface.register(_INTERFACE, _attend)
-    AttentionMaskInterface.register(_INTERFACE, _make_mask)
 
 
 def _attend(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftgate.builder.calibration_texts import full_feed
 from driftgate.builder.runtime_errors import explain
 from driftgate.errors import BuildError
 from driftgate.inputs.batches import pad_rows
@@ -48,13 +49,8 @@ def embedded_feeds(encoder: Encoder) -> tuple[Feed, ...]:
     long = map_parts(lambda joined: joined[:characters], join_texts(texts))
     rows = [short, *texts[:_BATCH_ROWS], long]
     tokens = tokenize(encoder, rows)
-    feeds = []
-    for chosen in ([0], range(1, 1 + _BATCH_ROWS), [len(rows) - 1, 0]):
-        batch = pad_rows(tokens, list(chosen))
-        # A graph may take segments that its tokenizer does not give: then all is one segment.
-        types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
-        feeds.append({"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "token_type_ids": types})
-    return tuple(feeds)
+    batches = ([0], range(1, 1 + _BATCH_ROWS), [len(rows) - 1, 0])
+    return tuple(full_feed(pad_rows(tokens, chosen)) for chosen in batches)
 
 
 def write_vectors(folder: Path, model: Path, feeds: Sequence[Feed]) -> tuple[Path, ...]:

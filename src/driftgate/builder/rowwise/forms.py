@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.builder.rowwise.products import Products, to_int8, to_summable
+from driftgate.builder.rowwise.products import Products, multiply_integers, round_rows, to_int8, to_summable
 from driftgate.builder.rowwise.token_rows import Rows
 from driftgate.errors import BuildError
 from driftgate.inputs.recipe import Form
@@ -79,14 +79,7 @@ class FormedProducts:
         graph = self._graph
         values, scales = to_summable(matrix)
         quantized, own, least = self._range(rows)
-        inputs = [
-            quantized,
-            graph.constant(values, f"{name}/int8"),
-            graph.constant(np.float32(1)),
-            graph.constant(scales[0], f"{name}/scale"),
-            graph.constant(np.uint8(0)),
-        ]
-        product = graph.node("MatMulIntegerToFloat", inputs, f"{out}/product", domain=MICROSOFT)
+        product = multiply_integers(graph, quantized, 0, name, values, scales, out)
         # Of the integers, not of the matrix: the error of the weights is then the same for the least value as for the rest.
         sums = graph.constant((values * scales).sum(axis=0, keepdims=True).astype(np.float32), f"{name}/sums")
         shift = graph.node("Mul", [least, sums], f"{out}/shift")
@@ -104,13 +97,6 @@ class FormedProducts:
                 "Max", [span, graph.constant(np.float32(np.finfo(np.float32).tiny * 255))], f"{name}/raised_span"
             )
             scale = graph.node("Mul", [raised, graph.constant(np.float32(1 / 255))], f"{name}/step")
-            flat = graph.node("Reshape", [scale, graph.constant(np.array([-1], np.int64))], f"{name}/steps")
             above = graph.node("Sub", [name, least], f"{name}/above")
-            value = graph.tensor(np.array([0], np.uint8))
-            zeros = graph.node_once("ConstantOfShape", [rows.count], f"{rows.count}/0", value=value)
-            self._ranges[name] = (
-                graph.node("QuantizeLinear", [above, flat, zeros], f"{name}/above/uint8", axis=0),
-                scale,
-                least,
-            )
+            self._ranges[name] = round_rows(graph, above, scale, 0, rows.count), scale, least
         return self._ranges[name]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftgate.builder.rowwise.forms import FormedProducts
-from driftgate.builder.rowwise.products import Products, Recipes, write_table
+from driftgate.builder.rowwise.products import Products, module_path, require_known, write_table
 from driftgate.builder.rowwise.token_rows import AttentionWriter, Layout, Rows
 from driftgate.errors import BuildError
 from driftgate.inputs.recipe import Form
@@ -24,7 +24,8 @@ class NodeWriter:
     """
 
     def __init__(self, graph: GraphWriter, recipe: Mapping[str, Form] | None = None) -> None:
-        self._recipe = Recipes(recipe or {})
+        self._recipe = recipe or {}
+        self._asked: set[str] = set()
         self._graph = graph
         self._layout = Layout(graph)
         self._products = Products(graph)
@@ -39,14 +40,20 @@ class NodeWriter:
                 for index, name in enumerate(node.input):
                     node.input[index] = self._layout.as_batch(name)
                 self._graph.append(node)
-        self._recipe.require_read()
+        require_known(self._recipe, self._asked)
         self._graph.finish()
         return self._products.count
+
+    def _form(self, node: Any) -> Form | None:
+        """The form of a product or table; None for the backend's own way."""
+        path = module_path(node)
+        self._asked.add(path)
+        return self._recipe.get(path)
 
     def _gather(self, node: Any) -> bool:
         """An embedding table by entry; or the first token of each text."""
         (name, index), out = node.input, node.output[0]
-        form = self._recipe.of(node) if self._graph.matrix(name) is not None else None
+        form = self._form(node) if self._graph.matrix(name) is not None else None
         if write_table(self._graph, node) if form is None else self._write_float_table(node, form):
             if index == "input_ids":
                 self._layout.add_tokens(out, self._graph.width(name))
@@ -72,7 +79,7 @@ class NodeWriter:
         return True
 
     def _product(self, node: Any, rows: Rows, weight: str, matrix: NDArray[np.float32], out: str) -> Rows:
-        form = self._recipe.of(node)
+        form = self._form(node)
         if form is None:
             return self._products.write(rows, weight, matrix, out)
         return self._formed.write(form, rows, weight, matrix, out, node.name)

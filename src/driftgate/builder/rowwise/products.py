@@ -1,6 +1,6 @@
 """Integer products of rows and constant matrices, and tables of embeddings in integers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,36 +8,12 @@ from numpy.typing import NDArray
 
 from driftgate.builder.rowwise.token_rows import Rows
 from driftgate.errors import BuildError
-from driftgate.inputs.recipe import Form
 from driftgate.onnx_graph.graph import MICROSOFT, GraphWriter, attribute
 
 
 def module_path(node: Any) -> str:
     """Of a node that an export named, such as "roberta.encoder.layer.0.output.dense/MatMul_63"."""
     return str(node.name).partition("/")[0]
-
-
-class Recipes:
-    """A recipe while a graph is written: forms by the path of the product's module."""
-
-    def __init__(self, forms: Mapping[str, Form]) -> None:
-        self._forms = forms
-        self._asked: set[str] = set()
-
-    def of(self, node: Any) -> Form | None:
-        """The form of a product or table; None for the backend's own way."""
-        path = module_path(node)
-        self._asked.add(path)
-        form = self._forms.get(path)
-        return None if form is None else Form(form)
-
-    def require_read(self) -> None:
-        """Refuse products that the graph does not have.
-
-        Raises:
-            BuildError: says which, and which there are.
-        """
-        require_known(self._forms, self._asked)
 
 
 def require_known(forms: Iterable[str], known: Iterable[str]) -> None:
@@ -125,20 +101,12 @@ class Products:
 
     def write(self, rows: Rows, name: str, matrix: NDArray[np.float32], out: str) -> Rows:
         """Write the product of rows and a constant matrix, (row width, outputs)."""
-        graph = self._graph
         values, scales = to_summable(matrix)
         quantized, own = self._quantize(rows)
-        inputs = [
-            quantized,
-            graph.constant(values, f"{name}/int8"),
-            graph.constant(np.float32(1)),
-            graph.constant(scales[0], f"{name}/scale"),
-            graph.constant(np.uint8(_zero_point(rows))),
-        ]
-        product = graph.node("MatMulIntegerToFloat", inputs, f"{out}/product", domain=MICROSOFT)
+        product = multiply_integers(self._graph, quantized, _zero_point(rows), name, values, scales, out)
         self.count += 1
         offset = None if rows.offset is None else rows.offset @ matrix
-        return Rows(graph.node("Mul", [product, own], f"{out}/rows"), offset, count=rows.count)
+        return Rows(self._graph.node("Mul", [product, own], f"{out}/rows"), offset, count=rows.count)
 
     def _quantize(self, rows: Rows) -> tuple[str, str]:
         """Rows (without their offset) in uint8 around their zero point, and the scale of each, (rows, 1)."""
@@ -153,12 +121,40 @@ class Products:
             peak = graph.node("ReduceMax", [largest, columns], f"{name}/peak", keepdims=1)
             raised = graph.node("Max", [peak, graph.constant(np.float32(floor))], f"{name}/raised")
             scale = graph.node("Mul", [raised, graph.constant(np.float32(1 / (255 - zero)))], f"{name}/scale")
-            flat = graph.node("Reshape", [scale, graph.constant(np.array([-1], np.int64))], f"{name}/scales")
-            zeros = graph.node_once(
-                "ConstantOfShape", [rows.count], f"{rows.count}/{zero}", value=graph.tensor(np.array([zero], np.uint8))
-            )
-            self._quantized[name] = graph.node("QuantizeLinear", [name, flat, zeros], f"{name}/uint8", axis=0), scale
+            self._quantized[name] = round_rows(graph, name, scale, zero, rows.count), scale
         return self._quantized[rows.name]
+
+
+def round_rows(graph: GraphWriter, values: str, scale: str, zero: int, count: str) -> str:
+    """Write (rows, width) in uint8 around the zero point.
+
+    Args:
+        scale: of each row, (rows, 1). `count`: of the rows, int64, (1,).
+    """
+    flat = graph.node("Reshape", [scale, graph.constant(np.array([-1], np.int64))], f"{scale}s")
+    value = graph.tensor(np.array([zero], np.uint8))
+    zeros = graph.node_once("ConstantOfShape", [count], f"{count}/{zero}", value=value)
+    return graph.node("QuantizeLinear", [values, flat, zeros], f"{values}/uint8", axis=0)
+
+
+def multiply_integers(
+    graph: GraphWriter,
+    rows: str,
+    zero: int,
+    name: str,
+    values: NDArray[np.int8],
+    scales: NDArray[np.float32],
+    out: str,
+) -> str:
+    """Write the product of rows in uint8 around `zero`, still without their own scales, and a matrix as `to_summable` has it."""
+    inputs = [
+        rows,
+        graph.constant(values, f"{name}/int8"),
+        graph.constant(np.float32(1)),
+        graph.constant(scales[0], f"{name}/scale"),
+        graph.constant(np.uint8(zero)),
+    ]
+    return graph.node("MatMulIntegerToFloat", inputs, f"{out}/product", domain=MICROSOFT)
 
 
 def _zero_point(rows: Rows) -> int:
