@@ -9,6 +9,6 @@ have a scale for each output, and embedding tables one for each entry. All of it
     y = (q - 128) W / weight scales   MatMulIntegerToFloat, int32 sums, W int8
     y = y * scale                     Mul
 
-`products` does that arithmetic, `layout` keeps tokens in rows between the embeddings and the head, `nodes` and `attention`
-write each operator of the graph again, `quantize` is the build step.
+`products` does that arithmetic and `forms` that of the other forms in a recipe, `token_rows` keeps tokens in rows between the
+embeddings and the head, and `nodes` writes each operator of the graph again and has the build step.
 """
