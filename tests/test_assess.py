@@ -107,7 +107,13 @@ def module_cache(shared_cache: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[make_labelled, make_unlabelled], ids=["labelled", "unlabelled"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(make_labelled, id="labelled"),
+        pytest.param(make_unlabelled, id="unlabelled", marks=pytest.mark.slow),
+    ],
+)
 def judged(
     request: pytest.FixtureRequest, module_cache: None, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Judged, Judged]:

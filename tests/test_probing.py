@@ -128,7 +128,7 @@ def test_the_length_of_a_cut_is_named(judged: Judged) -> None:
     assert "at 32 tokens, without the closing token" in judged.diagnose(cut_at_32).sentence
 
 
-@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("step", [1, pytest.param(-1, marks=pytest.mark.slow)])
 def test_shifted_positions_are_recognized(judged: Judged, step: int) -> None:
     import torch
 

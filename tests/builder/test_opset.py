@@ -219,11 +219,10 @@ def inferences(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "usual"),
     [
-        ("onnx-fp32", set()),
-        ("onnx-fp16", {"infer_shapes"}),
-        ("onnx-int8", set()),
+        pytest.param("onnx-fp32", set(), id="fp32", marks=pytest.mark.slow),
+        pytest.param("onnx-fp16", {"infer_shapes"}, id="fp16"),
+        pytest.param("onnx-int8", set(), id="int8", marks=pytest.mark.slow),
     ],
-    ids=["fp32", "fp16", "int8"],
 )
 def test_without_shape_inference_none_is_done_and_files_are_apart_and_answer_as_the_reference(
     name: str, usual: set[str], encoder: Encoder, inferences: list[str], empty_cache: Path

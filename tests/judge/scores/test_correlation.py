@@ -78,6 +78,7 @@ def test_few_rows_of_a_backend_that_is_the_same_show_nothing_and_many_do() -> No
     assert 300 < needed < 8000
 
 
+@pytest.mark.slow
 def test_limits_hold_as_often_as_they_promise() -> None:
     """In at most about 5% of samples is the true loss above the upper limit."""
     above = dict.fromkeys(SCIPYS, 0)

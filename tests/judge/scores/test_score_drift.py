@@ -125,7 +125,7 @@ def test_few_rows_show_no_drift() -> None:
     assert found["mean_score_drift"] is Outcome.NOT_SHOWN
 
 
-@pytest.mark.parametrize("share", [0.004, 0.02])
+@pytest.mark.parametrize("share", [0.004, pytest.param(0.02, marks=pytest.mark.slow)])
 def test_upper_limits_of_the_mean_hold_over_many_corpora(share: float) -> None:
     """Of 100 corpora, the limit at 95% may lie below the truth in few."""
     truth = share * np.sqrt(2 / np.pi)

@@ -46,7 +46,13 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="module", params=list(PAGES))
+OFTEN = ("passing", "failing", "merged", "hostile")
+"""The others have no part that these lack, in other numbers."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in PAGES]
+)
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page on the disk, as it would be opened from a mail."""
     runs = [view_run(Node(json.loads(json.dumps(one)), "results"), "results.json") for one in PAGES[request.param]()]
