@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from driftgate.arrays import FloatArray
-from driftgate.judge.diagnosis.diagnose import diagnose, diagnose_non_finite
+from driftgate.judge.diagnosis.diagnose import CERTAIN_SHARE, diagnose, diagnose_non_finite
 from driftgate.judge.diagnosis.suspects import UNKNOWN, Probe, Suspect
 
 ROWS = 64
@@ -125,19 +125,77 @@ def test_a_fault_that_no_rule_was_written_for_is_not_named_for_certain(fault: st
     assert not found.certain, found
 
 
+def suspecting(probe: Probe, *suspects: Suspect, **groups: FloatArray) -> Probe:
+    fields = {name: getattr(probe, name) for name in Probe.__slots__}
+    return Probe(**{**fields, "suspects": suspects, "groups": {**probe.groups, **groups}})
+
+
 def test_what_the_reference_says_when_it_is_asked_wrongly_is_recognized() -> None:
     probe = make_probe(lambda logits: logits[::-1] * 0.7)
-    tried = Suspect("mask-ignored", "the mask is ignored", probe.backend.copy())
-    probe = Probe(**{**{name: getattr(probe, name) for name in Probe.__slots__}, "suspects": (tried,)})
-    found = diagnose(probe)
+    found = diagnose(suspecting(probe, Suspect("mask-ignored", "the mask is ignored", probe.backend.copy())))
     assert (found.cause, found.certain) == ("mask-ignored", True)
+
+
+def of_some(share: float, size: float = 1.0) -> Callable[[FloatArray], FloatArray]:
+    """A fault that moves the last rows, which are this share of all, by what differs from row to row."""
+
+    def move(logits: FloatArray) -> FloatArray:
+        moved = np.random.default_rng(7).normal(scale=size, size=logits.shape)
+        return logits + np.where(np.arange(len(logits))[:, None] >= (1 - share) * len(logits), moved, 0.0)
+
+    return move
+
+
+def test_a_cause_that_leaves_more_than_rounding_is_only_possible() -> None:
+    reference = make_probe(np.copy).reference
+    cut = of_some(0.5)(reference)
+    other = 0.2 * np.random.default_rng(8).normal(size=reference.shape)
+    suspect = Suspect("truncated", "long texts are cut", cut)
+    exact = diagnose(suspecting(make_probe(lambda logits: cut, noise=1e-7), suspect))
+    assert (exact.cause, exact.certain) == ("truncated", True)
+    near = diagnose(
+        suspecting(make_probe(lambda logits: np.where(cut == logits, logits, cut + other), noise=1e-7), suspect)
+    )
+    assert (near.cause, near.certain) == ("truncated", False)
+    assert near.explained > CERTAIN_SHARE
+    assert near.sentence == "perhaps long texts are cut"
+
+
+def test_a_cause_of_few_rows_is_possible_amid_the_rounding_of_all() -> None:
+    fault = of_some(0.1, 3.0)
+    probe = make_probe(fault, noise=0.7)
+    found = diagnose(suspecting(probe, Suspect("truncated", "long texts are cut", fault(probe.reference))))
+    assert (found.cause, found.certain, found.sentence) == ("truncated", False, "perhaps long texts are cut")
+    assert found.explained >= CERTAIN_SHARE
+
+
+def test_a_cause_of_few_rows_is_not_seen_in_rounding_alone() -> None:
+    fault = of_some(0.1, 3.0)
+    probe = make_probe(np.copy, noise=0.7)
+    found = diagnose(suspecting(probe, Suspect("truncated", "long texts are cut", fault(probe.reference))))
+    assert (found.cause, found.certain) == ("weights-or-operator", False)
+
+
+def test_moved_padding_is_named_whatever_becomes_of_batches_that_are_padded_in_front_already() -> None:
+    fault = of_some(0.75, 2.0)
+    front = np.arange(ROWS) >= ROWS - 8
+    odd = np.random.default_rng(9).normal(scale=8, size=(ROWS, 12))
+    probe = make_probe(lambda logits: np.where(front[:, None], odd, fault(logits)))
+    suspect = Suspect("padding-side", "padding is put in front", fault(probe.reference))
+    assert diagnose(suspecting(probe, suspect, front=front)).cause == "padding-side"
+
+
+def test_other_weights_are_named_though_their_level_is_that_of_a_wrong_question() -> None:
+    """Most of an answer is the level of its logits: one that is wrong in the same direction explains it, and not the texts."""
+    probe = make_probe(lambda logits: -6 + np.random.default_rng(10).normal(scale=0.3, size=logits.shape))
+    level = Suspect("mask-ignored", "the mask is ignored", -6 + 0.3 * probe.reference)
+    assert diagnose(suspecting(probe, level)).cause == "other-model"
 
 
 def test_two_causes_that_look_the_same_are_only_possible() -> None:
     probe = make_probe(lambda logits: logits[::-1] * 0.7)
     tried = tuple(Suspect(name, name, probe.backend.copy()) for name in ("one", "other"))
-    probe = Probe(**{**{name: getattr(probe, name) for name in Probe.__slots__}, "suspects": tried})
-    found = diagnose(probe)
+    found = diagnose(suspecting(probe, *tried))
     assert not found.certain
     assert found.sentence.startswith("perhaps ")
 

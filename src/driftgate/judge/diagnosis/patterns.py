@@ -87,8 +87,9 @@ def _linear(probe: Probe) -> Iterator[Suspect]:
     if probe.multi_label:
         yield Suspect("offset", f"all logits are moved by {offset:+.4g}", reference + offset, fitted=1)
         slope, level = np.polyfit(reference.ravel(), backend.ravel(), 1)
-        sentence = f"all logits are multiplied by {slope:.4g} and moved by {level:+.4g}"
-        yield Suspect("scaled-and-offset", sentence, slope * reference + level, fitted=2)
+        if slope > _LEAST_FACTOR:
+            sentence = f"all logits are multiplied by {slope:.4g} and moved by {level:+.4g}"
+            yield Suspect("scaled-and-offset", sentence, slope * reference + level, fitted=2)
     moves = (backend - reference).mean(axis=0)
     most = int(np.abs(moves).argmax())
     sentence = f"logits of single labels are moved by constants, {probe.labels[most]!r} by {moves[most]:+.4g}: look at the bias"
