@@ -4,5 +4,5 @@ from driftgate.judge.parts import NOISE
 
 
 def test_answers_depend_little_on_batch_mates_and_padding(gate_part):
-    """Rows answer the same in random batches of 1, 4 and 8, and with padding up to the encoder's limit."""
+    """Rows answer the same as among the corpus, alone, in random batches of 8, and with padding up to the encoder's limit."""
     gate_part(NOISE)

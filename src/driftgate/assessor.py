@@ -4,7 +4,7 @@ assessment = driftgate.assess(load_encoder("DIR"), load_corpus("texts.jsonl", en
 assert assessment.passed, assessment.verdicts
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,14 +30,14 @@ from driftgate.judge.diagnosis.suspects import Diagnosis
 from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.judgement import Judgement
-from driftgate.measure.kept_answers import keep_answers
+from driftgate.measure.kept_answers import Answers, keep_answers
 from driftgate.measure.phases import CAUSES, REFERENCE
-from driftgate.pipeline import OpenBackends, answer_exactly, bounds_keys, choose_backends, describe_head, known_keys
+from driftgate.pipeline import OpenBackends, bounds_keys, choose_backends, describe_head, known_keys
 from driftgate.run.backend import Backend, predict
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
-ASKED_ROWS, MOVED_ROWS, NOISE_ROWS, PADDED_ROWS = 12, 4, 48, 4
+ASKED_ROWS, MOVED_ROWS, EXACT_ROWS, NOISE_ROWS, PADDED_ROWS = 12, 4, 64, 32, 4
 
 
 class Assessor:
@@ -85,8 +85,11 @@ class Assessor:
     @cached_property
     def exact(self) -> tuple[list[int], FloatArray]:
         """A few rows of every length, and the reference's logits for them in float64, (those rows, labels)."""
-        with self._phases.during(REFERENCE):
-            return answer_exactly(self.encoder, self.tokens, self.plan)
+        from driftgate.run.torch_backend import predict_exact
+
+        rows = spread_sample(self.tokens, EXACT_ROWS)
+        tokens = self.tokens.take(rows)
+        return rows, self._keep(tokens, lambda: predict_exact(self.encoder, tokens, self.plan), exact=True)
 
     @cached_property
     def slices(self) -> dict[str, BoolArray]:
@@ -147,7 +150,7 @@ class Assessor:
                 backend=lambda: self.logits(spec),
                 slices=lambda: self.slices,
                 exact=lambda: self.exact,
-                variations=lambda: self._vary(self.backends.open(spec)),
+                variations=lambda: self._vary(spec),
                 long_texts=lambda: self._answer_long_texts(self.backends.open(spec)),
                 targets=self.corpus.targets,
                 groups=self.corpus.groups,
@@ -165,15 +168,16 @@ class Assessor:
         ]
         return answers, left_out
 
-    def _vary(self, backend: Backend) -> dict[str, list[Logits]]:
-        """Answers to the same rows in batches with other rows, and with other padding."""
+    def _vary(self, spec: BackendSpec) -> dict[str, list[Logits]]:
+        """Answers to the same rows in batches with other rows, those of the corpus among them, and with other padding."""
         from driftgate.run.backend import answer_in_random_batches, answer_with_padding
 
-        mates = self.tokens.take(spread_sample(self.tokens, NOISE_ROWS))
+        backend, mates = self.backends.open(spec), spread_sample(self.tokens, NOISE_ROWS)
         alone = self.tokens.take(spread_sample(self.tokens, PADDED_ROWS))
-        with self._phases.during(backend.spec.name):
+        together = Logits(self.logits(spec)[mates])
+        with self._phases.during(spec.name):
             return {
-                "batch": answer_in_random_batches(backend, mates),
+                "batch": [together, *answer_in_random_batches(backend, self.tokens.take(mates))],
                 "padding": answer_with_padding(backend, alone, self.encoder.max_tokens),
             }
 
@@ -184,11 +188,16 @@ class Assessor:
         return open_reference(self.encoder, self.backends.settings)
 
     def _ask_reference(self, tokens: TokenizedTexts) -> Logits:
-        """All rows once, or what it answered in an earlier run, where that was kept."""
+        """All rows once."""
+        return self._keep(tokens, lambda: self._pass(REFERENCE, self._opened, tokens))
+
+    def _keep(self, tokens: TokenizedTexts, ask: Callable[[], Answers], *, exact: bool = False) -> Answers:
+        """What the reference answers, or answered in an earlier run, where that was kept."""
         backends = self.backends
         with self._phases.during(REFERENCE):
-            ask = lambda: self._pass(REFERENCE, self._opened, tokens)  # noqa: E731 - it may not have to be opened
-            return keep_answers(self.encoder, tokens, self.plan, backends.settings, ask, anew=backends.rebuild)
+            return keep_answers(
+                self.encoder, tokens, self.plan, backends.settings, ask, exact=exact, anew=backends.rebuild
+            )
 
     def _pass(self, phase: str, backend: Backend, tokens: TokenizedTexts) -> Logits:
         """All rows once: what no judgement can do without."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from driftgate.arrays import FloatArray
 from driftgate.backends import (
     CLASS_KEYS,
     DEFAULT_OPSET,
@@ -22,18 +21,14 @@ from driftgate.builder.build import Announce, build_artifact, require_opset
 from driftgate.builder.published import is_checkpoint, open_checkpoint, open_published
 from driftgate.errors import OptionError
 from driftgate.inputs.backend_names import parse_backends
-from driftgate.inputs.batches import BatchPlan, spread_sample
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, ProblemType
-from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.judge.evidence import Head, Thresholds
 from driftgate.judge.metric_types import POLICIES
 from driftgate.measure.phases import BUILD, LOAD, Phases
 from driftgate.run.backend import Backend
 from driftgate.run.device import RunSettings, available_threads, refuse_conflicting_runtimes
 from driftgate.run.open import open_backend as _open
-
-EXACT_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +226,3 @@ def describe_head(encoder: Encoder) -> Head:
     if encoder.thresholds is not None and multi_label:
         policies[own] = np.array(encoder.thresholds)
     return Head(encoder.labels, multi_label=multi_label, policies=policies)
-
-
-def answer_exactly(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> tuple[list[int], FloatArray]:
-    """`EXACT_ROWS` rows of every length, and the reference's logits for them in float64, (those rows, labels)."""
-    from driftgate.run.torch_backend import predict_exact
-
-    rows = spread_sample(tokens, EXACT_ROWS)
-    return rows, predict_exact(encoder, tokens.take(rows), plan)

@@ -15,7 +15,7 @@ from nested_pytest import copy_suite, run_pytest
 from onnx import numpy_helper
 
 from driftgate.arrays import LabelMatrix, Logits
-from driftgate.assessor import Assessor
+from driftgate.assessor import EXACT_ROWS, Assessor
 from driftgate.backends import REGISTRY, BackendSpec, Precision, Runtime, Step
 from driftgate.builder import export
 from driftgate.errors import BuildError, NonFiniteLogitsError, OptionError
@@ -23,7 +23,7 @@ from driftgate.explain.ledger import Ledger, measure_ledger
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder, load_encoder
 from driftgate.judge.drift import measure_drift
-from driftgate.pipeline import EXACT_ROWS, OpenBackends, open_backend
+from driftgate.pipeline import OpenBackends, open_backend
 from driftgate.publish.unjudged import build
 from driftgate.results.record import Results
 from driftgate.results.stages import render_ledgers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_encoders import SENTENCES
 
-from driftgate.arrays import Logits
+from driftgate.arrays import FloatArray, Logits
 from driftgate.assessor import Assessor
 from driftgate.inputs.batches import ArrivalPlan, BudgetPlan
 from driftgate.inputs.corpus import Corpus
@@ -52,6 +52,21 @@ def oracle(tokens: TokenizedTexts, empty_cache: Path, monkeypatch: pytest.Monkey
 def entry(cache: Path) -> Path:
     (found,) = (path for path in cache.glob("reference-*") if path.is_dir())
     return found
+
+
+def test_answers_in_float64_are_kept_beside_those_in_float32(
+    encoder: Encoder, tokens: TokenizedTexts, oracle: Oracle
+) -> None:
+    single = keep_answers(encoder, tokens, BudgetPlan(), SETTINGS, oracle)
+
+    def ask_exactly() -> FloatArray:
+        return oracle().astype(np.float64) + 1e-12
+
+    first, second = (keep_answers(encoder, tokens, BudgetPlan(), SETTINGS, ask_exactly, exact=True) for _ in range(2))
+    assert oracle.asked == 2
+    assert first.dtype == second.dtype == np.float64
+    assert first.tobytes() == second.tobytes()
+    assert keep_answers(encoder, tokens, BudgetPlan(), SETTINGS, oracle).tobytes() == single.tobytes()
 
 
 def test_the_same_question_is_asked_once(encoder: Encoder, tokens: TokenizedTexts, oracle: Oracle) -> None:

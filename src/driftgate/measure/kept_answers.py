@@ -9,10 +9,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from driftgate.arrays import Logits
+from driftgate.arrays import FloatArray, Logits
 from driftgate.backends import Precision
 from driftgate.builder.artifact import Manifest, verify_manifest
 from driftgate.builder.build import library_versions
@@ -24,6 +25,8 @@ from driftgate.inputs.batches import BatchPlan
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.tokens import TokenizedTexts
 from driftgate.run.device import RunSettings
+
+Answers = TypeVar("Answers", Logits, FloatArray)
 
 WORTH_SECONDS = 2.0
 """Answers that take less are asked again."""
@@ -41,24 +44,25 @@ def keep_answers(
     tokens: TokenizedTexts,
     plan: BatchPlan,
     settings: RunSettings,
-    ask: Callable[[], Logits],
+    ask: Callable[[], Answers],
     *,
+    exact: bool = False,
     anew: bool = False,
-) -> Logits:
-    """The reference's logits, float32, (rows, labels): from the cache, or from `ask` and then in the cache.
+) -> Answers:
+    """The reference's logits, (rows, labels): from the cache, or from `ask` and then in the cache.
 
     Args:
         tokens: of the rows. `plan`: how they are batched, `settings`: on how many threads they are answered; the last bits of a
             sum depend on both.
-        ask: answers them.
+        ask: answers them. `exact`: in float64, and else in float32.
         anew: ask, whatever is in the cache.
 
     Raises:
         CacheError, BuildError: the cache cannot be written.
     """
-    key = _key(encoder, tokens, plan, settings)
-    shape = (len(tokens), len(encoder.labels))
-    kept = None if anew else _read(cache_folder() / key, shape)
+    dtype = "float64" if exact else "float32"
+    key = _key(encoder, tokens, plan, settings, dtype)
+    kept: Answers | None = None if anew else _read(cache_folder() / key, dtype, (len(tokens), len(encoder.labels)))
     if kept is not None:
         return kept
     started = time.perf_counter()
@@ -74,7 +78,7 @@ def keep_answers(
     return logits
 
 
-def _read(entry: Path, shape: tuple[int, int]) -> Logits | None:
+def _read(entry: Path, dtype: str, shape: tuple[int, int]) -> Any:
     """Verified; None where there is nothing, or something else."""
     if not entry.is_dir():
         return None
@@ -83,11 +87,11 @@ def _read(entry: Path, shape: tuple[int, int]) -> Logits | None:
         values = np.load(entry / _FILE, allow_pickle=False)
     except (ArtifactError, OSError, ValueError, EOFError):  # damaged: asked again and kept anew
         return None
-    whole = values.dtype == np.float32 and values.shape == shape and bool(np.isfinite(values).all())
-    return Logits(values) if whole else None
+    whole = values.dtype == dtype and values.shape == shape and bool(np.isfinite(values).all())
+    return values if whole else None
 
 
-def _key(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan, settings: RunSettings) -> str:
+def _key(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan, settings: RunSettings, dtype: str) -> str:
     from torch.backends.cpu import get_cpu_capability
 
     rows = hashlib.sha256()
@@ -100,6 +104,7 @@ def _key(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan, settings: Ru
         rows.hexdigest(),
         [tokens.pad_token_id, tokens.pad_token_type_id, tokens.padding_side],
         repr(plan),
+        dtype,
         settings.threads,
         library_versions(),
         get_cpu_capability(),

@@ -100,7 +100,7 @@ def gather_rows(backend_name: str, answers: Iterable[tuple[tuple[int, ...], Logi
     return Logits(logits)
 
 
-BATCH_SIZES = (1, 4, 8)
+BATCH_SIZES = (1, 8)
 PADDING = (0, 1, 7, 64)
 
 
