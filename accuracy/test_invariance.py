@@ -49,8 +49,8 @@ LIMIT = 10**6
 NEARLY_EMPTY = [*EDGE_TEXTS, corpus_text(0)]
 """Nothing, whitespace, one character, beside an ordinary row."""
 TO_THE_LIMIT = ["a few words", corpus_text(0, "repeat 80")]
-MANY = [*EDGE_TEXTS, *(corpus_text(row) for row in range(64 - len(EDGE_TEXTS)))]
-"""64 rows, to be cut short."""
+MANY = [*EDGE_TEXTS, *(corpus_text(row) for row in range(33 - len(EDGE_TEXTS)))]
+"""33 rows, to be cut short: more than a power of two, by one."""
 MANY_CUT = 8
 
 

@@ -386,10 +386,10 @@ def test_a_bound_that_is_missing_fails(run_properties: Callable[..., Run], tmp_p
 @pytest.mark.parametrize(
     ("arguments", "examples"),
     [
-        ((), 12),
-        (("--hypothesis-profile=ci",), 12),
-        (("--hypothesis-profile=dev",), 36),
-        (("--hypothesis-profile=nightly",), 240),
+        ((), 9),
+        (("--hypothesis-profile=ci",), 9),
+        (("--hypothesis-profile=dev",), 27),
+        (("--hypothesis-profile=nightly",), 180),
     ],
     ids=["none", "ci", "dev", "nightly"],
 )

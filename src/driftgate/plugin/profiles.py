@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from driftgate.plugin.hold import Hold
 
 TOKENIZER_EXAMPLES = 100
-MODEL_EXAMPLES = 12
+MODEL_EXAMPLES = 9
 """Each is a batch, and runs the model several times. What a property always tries counts."""
 
 _DATABASE = Path(".hypothesis/examples")
