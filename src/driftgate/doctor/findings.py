@@ -35,6 +35,25 @@ class Finding:
     advice: str
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Makes the findings about one thing, named as `Finding.subject` says."""
+
+    name: str
+
+    def problem(self, key: str, found: str, matters: str, advice: str) -> Finding:
+        """Such a finding; `key` is its id."""
+        return Finding(key, Severity.PROBLEM, self.name, found, matters, advice)
+
+    def warning(self, key: str, found: str, matters: str, advice: str) -> Finding:
+        """Such a finding; `key` is its id."""
+        return Finding(key, Severity.WARNING, self.name, found, matters, advice)
+
+    def note(self, key: str, found: str, matters: str, advice: str) -> Finding:
+        """Such a finding; `key` is its id."""
+        return Finding(key, Severity.NOTE, self.name, found, matters, advice)
+
+
 def megabytes(size_bytes: float) -> str:
     """Bytes for people: "12.3 MB", "1.5 GB", "8.2 kB"."""
     if size_bytes >= 1e9:  # noqa: PLR2004 - the next unit

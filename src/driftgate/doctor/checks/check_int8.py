@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from driftgate.doctor.facts import Facts, Processor
-from driftgate.doctor.findings import Finding, Severity, megabytes
+from driftgate.doctor.findings import Finding, Subject, megabytes
 from driftgate.doctor.model_facts import Graph, GraphContent, Session
 
 # A position table or a small head is not worth a finding.
@@ -48,29 +48,26 @@ def check_int8(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Fi
     """Everything about a graph of an INT8 class; nothing for others."""
     if content.precision is None or not content.precision.startswith("int8"):
         return
-    yield from _check_coverage(graph, content)
+    subject = Subject(graph.file)
+    yield from _check_coverage(subject, graph, content)
     if facts.asked.on_cuda:
-        yield Finding(
+        yield subject.warning(
             "int8-on-cuda",
-            Severity.WARNING,
-            graph.file,
             f"{content.precision} asked for on {facts.asked.device}",
             "ONNX Runtime's CUDA provider has no kernels for products of unsigned activations: they run on the CPU, with copies "
             "there and back, or in float",
             "on a GPU take onnx-fp16",
         )
     elif facts.processor is not None and facts.processor.architecture == "x86":
-        yield from _check_sign(graph, content, facts.processor)
-        yield from _check_saturation(graph, content, facts.processor)
+        yield from _check_sign(subject, content, facts.processor)
+        yield from _check_saturation(subject, content, facts.processor)
 
 
-def _check_sign(graph: Graph, content: GraphContent, processor: Processor) -> Iterator[Finding]:
+def _check_sign(subject: Subject, content: GraphContent, processor: Processor) -> Iterator[Finding]:
     unsigned = content.integers.unsigned
     if unsigned and processor.has_vnni and not processor.has_unsigned_vnni:
-        yield Finding(
+        yield subject.warning(
             "int8-unsigned-weights",
-            Severity.WARNING,
-            graph.file,
             f"{unsigned} of {unsigned + content.integers.signed} quantized weights are unsigned, on a processor with VNNI",
             "ONNX Runtime uses VNNI and AMX for signed weights only: the same model with signed ones ran 1.9 times as fast",
             "quantize again with signed weights (QInt8): driftgate build ENCODER --backends onnx-int8; Optimum's avx2 preset "
@@ -78,26 +75,22 @@ def _check_sign(graph: Graph, content: GraphContent, processor: Processor) -> It
         )
 
 
-def _check_saturation(graph: Graph, content: GraphContent, processor: Processor) -> Iterator[Finding]:
+def _check_saturation(subject: Subject, content: GraphContent, processor: Processor) -> Iterator[Finding]:
     pairs, overflowing = content.integers.pairs, content.integers.overflowing_pairs
     if not overflowing or "avx2" not in processor.flags:
         return
     found = f"{overflowing:,} of {pairs:,} pairs of neighbouring signed weights ({overflowing / pairs:.2%}) can leave 16 bits"
     if processor.has_vnni:
-        yield Finding(
+        yield subject.note(
             "int8-not-portable",
-            Severity.NOTE,
-            graph.file,
             found,
             "here VNNI sums in 32 bits; on x86 processors without it sums of two products are cut off at 16 bits, and answers "
             "can differ from those measured here",
             f"judge it on the processors it will run on (pytest accuracy); for those without VNNI {_UNSATURATED}",
         )
     else:
-        yield Finding(
+        yield subject.warning(
             "int8-saturates",
-            Severity.WARNING,
-            graph.file,
             f"{found}, on a processor without VNNI",
             "AVX2 and AVX-512 sum products of two neighbours in 16 bits and cut off what does not fit: answers can be wrong, "
             "and are not those that a processor with VNNI gives",
@@ -113,23 +106,19 @@ _UNSATURATED = (
 """What keeps sums within 16 bits, or sums elsewhere."""
 
 
-def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
+def _check_coverage(subject: Subject, graph: Graph, content: GraphContent) -> Iterator[Finding]:
     products = content.facts.products
     if not products.integer_nodes:
-        yield Finding(
+        yield subject.problem(
             "int8-no-integer-products",
-            Severity.PROBLEM,
-            graph.file,
             f"quantized weights, and none of {products.nodes} products is of integers",
             "weights are made float32 again before each product: smaller on disk, and no faster than float32",
             "quantize activations too: driftgate build ENCODER --backends onnx-int8",
         )
     run = _count_integer(graph.session)
     if run is not None and run < products.integer_nodes:
-        yield Finding(
+        yield subject.warning(
             "int8-not-fused",
-            Severity.WARNING,
-            graph.file,
             f"{products.integer_nodes} products are meant to be of integers, {run} are when ONNX Runtime runs it",
             "pairs of QuantizeLinear and DequantizeLinear that no kernel takes are computed one by one, in float32",
             "quantize products with constant weights only (MatMul, Gemm), per channel: driftgate build does",
@@ -139,10 +128,8 @@ def _check_coverage(graph: Graph, content: GraphContent) -> Iterator[Finding]:
         left = find_left_in_float(content, table=table, but_not=in_every_call)
         if left is None:
             continue
-        yield Finding(
+        yield subject.warning(
             "int8-float-tables" if table else "int8-float-products",
-            Severity.WARNING,
-            graph.file,
             left.description,
             f"as integers they would save {megabytes(_SAVED * left.size_bytes)}"
             + ("" if table else f"; {products.integer_share:.0%} of the multiply-adds are of integers"),

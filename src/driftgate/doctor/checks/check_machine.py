@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Iterator
 
 from driftgate.doctor.facts import Cores, Facts, Noise, Processor
-from driftgate.doctor.findings import Finding, Severity
+from driftgate.doctor.findings import Finding, Subject
+
+_PROCESSOR, _CORES, _CLOCK = Subject("processor"), Subject("cores"), Subject("clock")
 
 _POOLS = {
     "OMP_NUM_THREADS": "torch and scikit-learn",
@@ -33,38 +35,30 @@ def check_machine(facts: Facts) -> Iterator[Finding]:
 
 def _check_processor(processor: Processor) -> Iterator[Finding]:
     if not processor.flags:
-        yield Finding(
+        yield _PROCESSOR.warning(
             "instruction-sets-unknown",
-            Severity.WARNING,
-            "processor",
             f"{processor.name}: the system does not say which instruction sets it has",
             "nothing can be said about the speed of INT8, nor about saturation",
             "compare onnx-int8 with onnx-fp32 here: driftgate bench",
         )
     elif processor.architecture == "x86" and "avx2" not in processor.flags:
-        yield Finding(
+        yield _PROCESSOR.warning(
             "no-avx2",
-            Severity.WARNING,
-            "processor",
             f"{processor.name}: no AVX2",
             "ONNX Runtime and torch fall back to kernels of 128 bits: every backend is several times slower",
             "use a newer processor; in a virtual machine, pass the host's instruction sets through",
         )
     elif processor.architecture == "x86" and not processor.has_vnni:
-        yield Finding(
+        yield _PROCESSOR.note(
             "no-vnni",
-            Severity.NOTE,
-            "processor",
             f"{processor.name}: AVX2 without VNNI or AMX",
             "INT8 gains little speed over float32, and products of signed weights can saturate at 16 bits: its answers can "
             "differ from those on processors with VNNI",
             "judge INT8 on this processor (pytest accuracy), and compare its speed with onnx-fp32 before choosing it",
         )
     elif processor.architecture == "arm" and "asimddp" not in processor.flags:
-        yield Finding(
+        yield _PROCESSOR.note(
             "no-dot-product",
-            Severity.NOTE,
-            "processor",
             f"{processor.name}: NEON without dot products (asimddp)",
             "INT8 gains little speed over float32",
             "compare its speed with onnx-fp32 before choosing it: driftgate bench",
@@ -78,10 +72,8 @@ def _check_cores(cores: Cores, threads: int | None) -> Iterator[Finding]:
     if usable < cores.logical and not all(
         number is not None and _number(number) in range(1, usable + 1) for number in pools
     ):
-        yield Finding(
+        yield _CORES.warning(
             "cores-limited",
-            Severity.WARNING,
-            "cores",
             f"usable processors: {usable} of {cores.logical} ({limits})",
             "unless a number is set, ONNX Runtime starts a thread for each physical core of the host, regardless of affinity and "
             f"quota, and these threads wait for each other. driftgate starts {cores.counted}; other programs need the number",
@@ -89,28 +81,22 @@ def _check_cores(cores: Cores, threads: int | None) -> Iterator[Finding]:
             f"(newer ONNX Runtimes), and OMP_NUM_THREADS={usable} for torch",
         )
     if cores.counted > usable:
-        yield Finding(
+        yield _CORES.warning(
             "quota-overlooked",
-            Severity.WARNING,
-            "cores",
             f"driftgate starts {cores.counted} threads, usable processors: {usable} ({limits})",
             "the quota belongs to a control group that is not at the root, where it is looked for: threads are throttled",
             f"give --threads {usable}, or set LOKY_MAX_CPU_COUNT={usable}",
         )
     if threads is not None and threads > usable:
-        yield Finding(
+        yield _CORES.warning(
             "threads-above-cores",
-            Severity.WARNING,
-            "cores",
             f"{threads} threads requested, usable processors: {usable} ({limits})",
             "threads of one operator wait for each other: more of them than processors is slower than fewer",
             f"give --threads {usable}",
         )
     if usable == 1:
-        yield Finding(
+        yield _CORES.note(
             "one-core",
-            Severity.NOTE,
-            "cores",
             f"usable processors: 1 ({limits})",
             "reading, tokenizing and the model share it: throughput of a stream is below that of pre-tokenized batches",
             "measure where the service will run",
@@ -124,57 +110,45 @@ def _check_variables(cores: Cores) -> Iterator[Finding]:
             continue
         number = _number(value)
         if number is None:
-            yield Finding(
+            yield _CORES.warning(
                 "threads-not-a-number",
-                Severity.WARNING,
-                "cores",
                 f"{name}={value}: not a whole number",
                 f"{whose} ignore it, or refuse to start",
                 f"set {name}={cores.usable}, or unset it",
             )
         elif number > cores.usable:
-            yield Finding(
+            yield _CORES.warning(
                 "threads-above-cores",
-                Severity.WARNING,
-                "cores",
                 f"{name}={value}, usable processors: {cores.usable}",
                 f"{whose} start {number} threads that wait for each other; driftgate sets torch's and ONNX Runtime's threads "
                 "itself, but not those of NumPy and scikit-learn, nor those of other programs",
                 f"set {name}={cores.usable}, or unset it",
             )
         elif 0 < number < cores.usable:
-            yield Finding(
+            yield _CORES.note(
                 "threads-below-cores",
-                Severity.NOTE,
-                "cores",
                 f"{name}={value}, usable processors: {cores.usable}",
                 f"{whose} leave processors idle, in programs that set no number; driftgate sets its own",
                 f"unset {name} if one program is to have the machine",
             )
     spinning = [f"{name}={value}" for name, value in cores.variables.items() if _ENDLESS.get(name) == value.lower()]
     if spinning:
-        yield Finding(
+        yield _CORES.warning(
             "spinning",
-            Severity.WARNING,
-            "cores",
             ", ".join(spinning),
             "idle OpenMP threads keep their processors busy: everything that runs at the same time as torch becomes slower",
             "unset it, or set OMP_WAIT_POLICY=PASSIVE",
         )
     if cores.variables.get("TOKENIZERS_PARALLELISM", "").lower() in _NO:
-        yield Finding(
+        yield _CORES.note(
             "tokenizers-serial",
-            Severity.NOTE,
-            "cores",
             f"TOKENIZERS_PARALLELISM={cores.variables['TOKENIZERS_PARALLELISM']}",
             "texts are tokenized by one thread: with a fast backend, that can be what is waited for",
             "unset it, unless your program forks after tokenizing",
         )
     if "PYTEST_XDIST_WORKER_COUNT" in cores.variables or _runs_in_parallel(cores.variables.get("PYTEST_ADDOPTS", "")):
-        yield Finding(
+        yield _CORES.warning(
             "parallel-tests",
-            Severity.WARNING,
-            "cores",
             f"pytest runs tests side by side (PYTEST_ADDOPTS={cores.variables.get('PYTEST_ADDOPTS', '')!r})",
             "every measured time is that of a machine shared with the other tests",
             "run the benchmarks without -n",
@@ -196,46 +170,38 @@ def _runs_in_parallel(options: str) -> bool:
 
 def _check_noise(noise: Noise, usable: int | None) -> Iterator[Finding]:
     if noise.load is not None and usable is not None and noise.load > usable / 2:
-        yield Finding(
+        say = _CLOCK.warning if noise.load > usable else _CLOCK.note
+        yield say(
             "busy",
-            Severity.WARNING if noise.load > usable else Severity.NOTE,
-            "clock",
             f"load of {noise.load:.1f} in the last minute, usable processors: {usable}",
             "something else runs here: times are longer, and ratios of backends spread",
             "wait, or stop it, before measuring speed",
         )
     if noise.steal_share is not None and noise.steal_share >= _STEAL:
-        yield Finding(
+        say = _CLOCK.warning if noise.steal_share >= _MUCH_STEAL else _CLOCK.note
+        yield say(
             "steal",
-            Severity.WARNING if noise.steal_share >= _MUCH_STEAL else Severity.NOTE,
-            "clock",
             f"{noise.steal_share:.1%} of processor time since start went to other virtual machines",
             "other virtual machines slow measurements down at unpredictable times",
             "rely on ratios from alternating blocks (pytest benchmarks --gate), not single times",
         )
     if noise.throttled_share is not None and noise.throttled_share >= _THROTTLED:
-        yield Finding(
+        yield _CLOCK.warning(
             "throttled",
-            Severity.WARNING,
-            "clock",
             f"the control group ran into its quota in {noise.throttled_share:.1%} of its periods",
             "all threads are stopped until the next period: latencies have a tail of up to 100 ms",
             "use fewer threads than the quota has processors, or raise the quota",
         )
     if noise.governor not in (None, "performance"):
-        yield Finding(
+        yield _CLOCK.note(
             "governor",
-            Severity.NOTE,
-            "clock",
             f"the processor's clock follows the load (governor {noise.governor})",
             "the first batches after a pause are slower",
             "for measurements: cpupower frequency-set -g performance",
         )
     if noise.boost:
-        yield Finding(
+        yield _CLOCK.note(
             "boost",
-            Severity.NOTE,
-            "clock",
             "the processor's clock may rise above its nominal rate",
             "speed depends on temperature and on how many cores are busy",
             "rely on ratios from alternating blocks, or switch boost off for measurements",

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from driftgate.doctor.facts import Asked, Facts, Runtime, Software, Unread
-from driftgate.doctor.findings import Finding, Severity
+from driftgate.doctor.findings import Finding, Subject
 
+_SOFTWARE, _PROVIDER = Subject("software"), Subject("provider")
 _CUDA = "CUDAExecutionProvider"
 _RUNTIME = "ONNX Runtime"  # what the fact is called where it could not be read
 
@@ -22,59 +23,47 @@ def check_software(facts: Facts) -> Iterator[Finding]:
 
 def _check_packages(software: Software, asked: Asked) -> Iterator[Finding]:
     if not software.runtimes:
-        yield Finding(
+        yield _SOFTWARE.problem(
             "no-runtime",
-            Severity.PROBLEM,
-            "software",
             "no ONNX Runtime is installed",
             "no ONNX backend can be built or run",
             'pip install "driftgate[cpu]", or "driftgate[gpu]"',
         )
     if len(software.runtimes) > 1:
         names = " ".join(software.runtimes)
-        yield Finding(
+        yield _SOFTWARE.problem(
             "two-runtimes",
-            Severity.PROBLEM,
-            "software",
             " and ".join(f"{name} {version}" for name, version in software.runtimes.items()) + " are installed",
             "they write the same files: the one that was installed last runs, and CUDA support may be lost silently",
             f"keep one: pip uninstall -y {names} && pip install onnxruntime (or onnxruntime-gpu)",
         )
     for name, versions in software.twice.items():
-        yield Finding(
+        yield _SOFTWARE.warning(
             "installed-twice",
-            Severity.WARNING,
-            "software",
             f"{name} is on the path in versions {' and '.join(versions)}",
             f"{versions[0]} is imported and the other may be asked for its version: what is reported may not be what runs",
             f"pip uninstall {name} until nothing is left, then install it once; look at PYTHONPATH",
         )
     for broken in software.broken:
         found = "it is not installed" if broken.found is None else f"found {broken.found}"
-        yield Finding(
+        yield _SOFTWARE.problem(
             "unmet-requirement",
-            Severity.PROBLEM,
-            "software",
             f"{broken.package} requires {broken.requirement}, {found}",
             "versions outside the range were not tried together: exports may fail or change silently",
             f'pip install "{broken.requirement}"',
         )
     torch = software.versions.get("torch", "")
     if asked.on_cuda and torch.endswith("+cpu"):
-        yield Finding(
+        yield _SOFTWARE.problem(
             "torch-without-cuda",
-            Severity.PROBLEM,
-            "software",
             f"device {asked.device} asked for, torch {torch} has no CUDA",
             "driftgate refuses the device, and torch backends would run on the CPU",
             "install torch from PyTorch's index for your CUDA version",
         )
     if software.compiler is None:
-        wanted = asked.backend == "torch-compile"
-        yield Finding(
+        say = _SOFTWARE.problem if asked.backend == "torch-compile" else _SOFTWARE.note
+        yield say(
             "no-compiler",
-            Severity.PROBLEM if wanted else Severity.NOTE,
-            "software",
             "no C++ compiler (g++, or what CXX names)",
             "torch-compile cannot run on the CPU; suites skip it",
             "install g++, or set CXX; or leave torch-compile out of --backends",
@@ -87,10 +76,9 @@ def _check_provider(runtime: Runtime, asked: Asked) -> Iterator[Finding]:
         reason = f": {runtime.not_given_because}" if runtime.not_given_because else ""
         has_wheel = _CUDA in runtime.offered
         asked_for = f"device {asked.device} asked for" if asked.on_cuda else "this wheel is for CUDA"
-        yield Finding(
+        say = _PROVIDER.problem if asked.on_cuda else _PROVIDER.warning
+        yield say(
             "cuda-not-given",
-            Severity.PROBLEM if asked.on_cuda else Severity.WARNING,
-            "provider",
             f"{asked_for}, a session that asks for {_CUDA} gets {runtime.given}{reason} (the wheel has {offered})",
             "ONNX Runtime falls back to the CPU without an error: programs that do not read the provider back just run slowly",
             "install NVIDIA's driver and the CUDA and cuDNN that this wheel was built for: "
@@ -99,10 +87,8 @@ def _check_provider(runtime: Runtime, asked: Asked) -> Iterator[Finding]:
             else 'pip uninstall -y onnxruntime && pip install "driftgate[gpu]"',
         )
     if runtime.gpu_driver and _CUDA not in runtime.offered and not asked.on_cuda:
-        yield Finding(
+        yield _PROVIDER.note(
             "gpu-unused",
-            Severity.NOTE,
-            "provider",
             f"NVIDIA's driver is loaded, the wheel has {', '.join(runtime.offered)}",
             "ONNX backends run on the CPU only",
             'for the GPU: pip uninstall -y onnxruntime && pip install "driftgate[gpu]"',
@@ -113,10 +99,8 @@ def _check_versions(runtime: Runtime, software: Software | None) -> Iterator[Fin
     if runtime.written_opset <= runtime.read_opset and runtime.written_ir <= runtime.read_ir:
         return
     onnx = "onnx" if software is None else f"onnx {software.versions.get('onnx', '')}".rstrip()
-    yield Finding(
+    yield _SOFTWARE.note(
         "onnx-too-new",
-        Severity.NOTE,
-        "software",
         f"{onnx} writes opset {runtime.written_opset} and IR version {runtime.written_ir} by default, "
         f"onnxruntime {runtime.version} loads up to opset {runtime.read_opset} and IR version {runtime.read_ir}",
         "files made with onnx's defaults do not load here; driftgate's own exports set their opset",
@@ -126,22 +110,17 @@ def _check_versions(runtime: Runtime, software: Software | None) -> Iterator[Fin
 
 
 def _check_unread(unread: Unread, software: Software | None) -> Iterator[Finding]:
-    if unread.fact == _RUNTIME and software is not None and software.runtimes:
-        yield Finding(
-            "runtime-fails",
-            Severity.PROBLEM,
-            "software",
-            f"ONNX Runtime is installed and cannot be used: {unread.reason}",
-            "no ONNX backend can be built or run",
-            "install it again; before 1.19 it does not work with NumPy 2, and its wheels need glibc or the newest VC runtime",
-        )
-        return
     if unread.fact == _RUNTIME and software is not None:
-        return  # that it is not installed is said already
-    yield Finding(
+        if software.runtimes:  # else it is said already that it is not installed
+            yield _SOFTWARE.problem(
+                "runtime-fails",
+                f"ONNX Runtime is installed and cannot be used: {unread.reason}",
+                "no ONNX backend can be built or run",
+                "install it again; before 1.19 it does not work with NumPy 2, and its wheels need glibc or the newest VC runtime",
+            )
+        return
+    yield Subject(unread.fact.split()[0]).warning(
         "undetermined",
-        Severity.WARNING,
-        unread.fact.split()[0],
         f"{unread.fact}: could not be determined ({unread.reason})",
         "what depends on it was not checked",
         "look at the reason; if nothing is wrong with the machine, report it as a bug",

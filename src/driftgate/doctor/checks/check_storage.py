@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from driftgate.doctor.facts import Cache, Facts, Folder, Hub
-from driftgate.doctor.findings import Finding, Severity, megabytes
+from driftgate.doctor.findings import Finding, Subject, megabytes
+
+_STORAGE, _HUB = Subject("storage"), Subject("hub")
 
 # A base-size encoder's five artifacts are 1.5 GB, and steps between them as much again.
 _LITTLE_DISK, _NO_DISK = 5_000_000_000, 500_000_000
@@ -37,10 +39,9 @@ def check_storage(facts: Facts) -> Iterator[Finding]:
 
 def _check_writable(folder: Folder) -> Iterator[Finding]:
     if folder.error is not None:
-        yield Finding(
+        say = _STORAGE.warning if folder.purpose == "hub cache" else _STORAGE.problem
+        yield say(
             f"{folder.purpose.replace(' ', '-')}-not-writable",
-            Severity.WARNING if folder.purpose == "hub cache" else Severity.PROBLEM,
-            "storage",
             f"{folder.path}: cannot be written ({folder.error})",
             _NEEDED_FOR.get(folder.purpose, "files are written there"),
             f"make it writable, or set {folder.variable} to a folder that is",
@@ -54,10 +55,9 @@ def _check_space(folders: tuple[Folder, ...]) -> Iterator[Finding]:
             disks[folder.free_bytes].append(folder)  # the same disk has the same space
     for free, together in disks.items():
         if free < _LITTLE_DISK:
-            yield Finding(
+            say = _STORAGE.problem if free < _NO_DISK else _STORAGE.warning
+            yield say(
                 "disk-low",
-                Severity.PROBLEM if free < _NO_DISK else Severity.WARNING,
-                "storage",
                 f"{megabytes(free)} free for {', '.join(f'{folder.purpose} ({folder.path})' for folder in together)}",
                 "the artifacts of an encoder of 125 million weights take 1.5 GB, and as much while they are built",
                 f"make room, or set {' and '.join(folder.variable for folder in together)} to another disk",
@@ -66,20 +66,16 @@ def _check_space(folders: tuple[Folder, ...]) -> Iterator[Finding]:
 
 def _check_cache(cache: Cache) -> Iterator[Finding]:
     if cache.leftovers:
-        yield Finding(
+        yield _STORAGE.note(
             "cache-leftovers",
-            Severity.NOTE,
-            "storage",
             f"{len(cache.leftovers)} unfinished entries of builds that were killed, {megabytes(cache.leftover_bytes)}: "
             f"{', '.join(cache.leftovers[:3])}{', ...' if len(cache.leftovers) > 3 else ''}",  # noqa: PLR2004 - as many as are named
             "they are never used, and are removed only when the same entry is built again",
             "remove these folders from the cache while nothing is built",
         )
     if cache.held:
-        yield Finding(
+        yield _STORAGE.note(
             "cache-building",
-            Severity.NOTE,
-            "storage",
             f"another process is building {', '.join(cache.held)}",
             "a second build of the same entry waits for it, and both are slower",
             "wait for it before measuring speed",
@@ -89,10 +85,8 @@ def _check_cache(cache: Cache) -> Iterator[Finding]:
 def _check_memory(free: int, model: int) -> Iterator[Finding]:
     needed = max(_LITTLE_MEMORY, _MEMORY_TO_MODEL * model)
     if free < needed:
-        yield Finding(
+        yield _STORAGE.warning(
             "memory-low",
-            Severity.WARNING,
-            "storage",
             f"{megabytes(free)} of memory free, {megabytes(needed)} are wanted"
             + (f" for a model of {megabytes(model)}" if model else ""),
             "a build holds the weights several times; a process that swaps or is killed measures nothing",
@@ -102,19 +96,15 @@ def _check_memory(free: int, model: int) -> Iterator[Finding]:
 
 def _check_hub(hub: Hub) -> Iterator[Finding]:
     if hub.offline:
-        yield Finding(
+        yield _HUB.note(
             "hub-offline",
-            Severity.NOTE,
-            "hub",
             "HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set",
             "only what is in the hub's cache can be loaded by hub id",
             "unset it to fetch, or give local folders",
         )
     elif not hub.has_token:
-        yield Finding(
+        yield _HUB.note(
             "hub-no-token",
-            Severity.NOTE,
-            "hub",
             "no Hugging Face token (HF_TOKEN, or `hf auth login`)",
             "private and gated encoders cannot be fetched, nothing can be pushed, and rates are lower",
             "only if you need these: hf auth login",
