@@ -96,6 +96,11 @@ class Graph:
     session: Session | None = None
     refused: str | None = None
 
+    @property
+    def run_operators(self) -> Mapping[str, int]:
+        """Those of its session; empty where that is not known."""
+        return self.session.operators if self.session else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

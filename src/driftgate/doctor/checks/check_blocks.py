@@ -29,7 +29,7 @@ def check_blocks(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[
         )
     if facts.asked.on_cuda:
         return
-    if _is_expanded(graph):
+    if graph.run_operators and not BLOCK_PRODUCTS & graph.run_operators.keys():
         yield subject.warning(
             "blocks-not-fused",
             f"{content.facts.block_share:.0%} of the work is with 4-bit weights in the file, and no product is when it runs",
@@ -39,19 +39,13 @@ def check_blocks(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[
     else:
         yield _say_how_products_are_computed(subject, content)
     if content.block_products.in_float16:
-        casts = graph.session.operators.get("Cast") if graph.session else None
+        casts = graph.run_operators.get("Cast")
         yield subject.note(
             "blocks-float16-on-cpu",
             f"activations in float16{'' if casts is None else f'; {casts} casts when it runs'}",
             "ONNX Runtime's CPU provider has no float16 kernels for most operators on x86: it converts back and forth",
             "on a CPU take the file with float32 activations (q4 instead of q4f16)",
         )
-
-
-def _is_expanded(graph: Graph) -> bool:
-    """Whether no product with such weights is left in a session."""
-    operators = graph.session.operators if graph.session else {}
-    return bool(operators) and not BLOCK_PRODUCTS & operators.keys()
 
 
 def _say_how_products_are_computed(subject: Subject, content: GraphContent) -> Finding:

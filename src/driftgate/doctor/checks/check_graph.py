@@ -7,7 +7,7 @@ from driftgate.doctor.checks.check_blocks import check_blocks
 from driftgate.doctor.checks.check_int8 import check_int8
 from driftgate.doctor.facts import Facts
 from driftgate.doctor.findings import Finding, Subject, megabytes
-from driftgate.doctor.model_facts import Graph, GraphContent, Session
+from driftgate.doctor.model_facts import Graph, GraphContent
 from driftgate.onnx_graph.graph_lint import MAX_DUPLICATE_SHARE, lint_graph
 
 # What the lint finds that makes a graph bigger or slower, not wrong.
@@ -46,17 +46,14 @@ def check_graphs(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_session(subject: Subject, graph: Graph) -> Iterator[Finding]:
-    session = graph.session
-    if session is None:
-        return
-    if session.error is not None:
+    if graph.session is not None and graph.session.error is not None:
         yield subject.problem(
             "session-fails",
-            f"ONNX Runtime does not load it: {session.error}",
+            f"ONNX Runtime does not load it: {graph.session.error}",
             "nothing can be run",
             "an unsupported opset or IR version needs a newer onnxruntime, or another export; for anything else build it again",
         )
-    copies = sum(count for name, count in session.operators.items() if name.startswith("Memcpy"))
+    copies = sum(count for name, count in graph.run_operators.items() if name.startswith("Memcpy"))
     if copies:
         yield subject.warning(
             "memory-copies",
@@ -146,9 +143,10 @@ def _check_float16(subject: Subject, graph: Graph, content: GraphContent, *, on_
     if content.precision is not Precision.FP16:
         return
     if not on_cuda:
+        casts, run = content.facts.operators.get("Cast", 0), graph.run_operators.get("Cast")
         yield subject.warning(
             "float16-on-cpu",
-            f"float16 weights{_describe_casts(content, graph.session)}",
+            f"float16 weights{'' if run is None else f'; {casts} casts in the file, {run} when it runs'}",
             "ONNX Runtime's CPU provider has no float16 kernels for most operators: it converts, and computes in float32. The "
             "file is half as big, memory and time are not",
             "on a CPU take onnx-int8 for speed or onnx-fp32 for fidelity; keep float16 for GPUs",
@@ -160,9 +158,3 @@ def _check_float16(subject: Subject, graph: Graph, content: GraphContent, *, on_
             "parts of the graph were kept in float32, and everything that enters or leaves them is converted",
             "the notes of the manifest say why they were kept; fewer casts are faster",
         )
-
-
-def _describe_casts(content: GraphContent, session: Session | None) -> str:
-    in_session = session.operators.get("Cast") if session else None
-    in_file = content.facts.operators.get("Cast", 0)
-    return "" if in_session is None else f"; {in_file} casts in the file, {in_session} when it runs"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from driftgate.doctor.facts import Facts, Processor
 from driftgate.doctor.findings import Finding, Subject, megabytes
-from driftgate.doctor.model_facts import Graph, GraphContent, Session
+from driftgate.doctor.model_facts import Graph, GraphContent
 
 # A position table or a small head is not worth a finding.
 _WORTH_QUANTIZING, _WORTH_QUANTIZING_BYTES = 0.05, 100_000
@@ -115,8 +115,8 @@ def _check_coverage(subject: Subject, graph: Graph, content: GraphContent) -> It
             "weights are made float32 again before each product: smaller on disk, and no faster than float32",
             "quantize activations too: driftgate build ENCODER --backends onnx-int8",
         )
-    run = _count_integer(graph.session)
-    if run is not None and run < products.integer_nodes:
+    run = sum(graph.run_operators.get(name, 0) for name in _INTEGER_OPERATORS)
+    if graph.run_operators and run < products.integer_nodes:
         yield subject.warning(
             "int8-not-fused",
             f"{products.integer_nodes} products are meant to be of integers, {run} are when ONNX Runtime runs it",
@@ -137,10 +137,3 @@ def _check_coverage(subject: Subject, graph: Graph, content: GraphContent) -> It
             if table
             else "unless they were left out on purpose, optimize the graph (O1) before quantizing it",
         )
-
-
-def _count_integer(session: Session | None) -> int | None:
-    """Integer products of a loaded graph; None where that is not known."""
-    if session is None or not session.operators:
-        return None
-    return sum(session.operators.get(name, 0) for name in _INTEGER_OPERATORS)
