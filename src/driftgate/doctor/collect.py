@@ -12,7 +12,7 @@ from driftgate.doctor.checks.check_storage import check_storage
 from driftgate.doctor.facts import Asked, Facts, Unread
 from driftgate.doctor.find_targets import Target, find_targets
 from driftgate.doctor.findings import Finding, Severity
-from driftgate.doctor.model_facts import Graph, Source
+from driftgate.doctor.model_facts import Graph
 from driftgate.doctor.read_machine import read_cores, read_noise, read_processor
 from driftgate.doctor.read_runtime import CPU, CUDA, read_runtime, read_session
 from driftgate.doctor.read_software import read_software
@@ -61,7 +61,7 @@ def collect_facts(
     provider = None if machine.runtime is None else CUDA if on_cuda else CPU
     sources = {target.folder: read.attempt(f"files in {target.folder}", target.read_source) for target in targets}
     graphs = [graph for target in targets if (graph := _read_graph(read, target, provider)) is not None]
-    found: tuple[Source, ...] = tuple(source for source in sources.values() if source is not None)
+    found = tuple(source for source in sources.values() if source is not None)
     return replace(machine, sources=found, graphs=tuple(graphs), unread=tuple(read.unread))
 
 

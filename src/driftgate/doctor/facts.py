@@ -80,6 +80,11 @@ class Cores:
         """Processors that this process can keep busy."""
         return max(1, min(self.affinity, self.logical if self.quota is None else math.ceil(self.quota)))
 
+    @property
+    def limits(self) -> str:
+        """What they are limited by: "affinity 4, quota 2.5"."""
+        return f"affinity {self.affinity}, quota {'none' if self.quota is None else f'{self.quota:g}'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

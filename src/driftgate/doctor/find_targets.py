@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from driftgate.doctor.read_source import read_source
 from driftgate.errors import ArtifactError, DriftgateError, EncoderError, OptionError
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.model_folder import folder_of, own_files
-from driftgate.onnx_graph.graph_facts import EncoderShape, read_encoder_shape
+from driftgate.onnx_graph.graph_facts import read_encoder_shape
 from driftgate.pipeline import choose_backends, prepare_backend
 
 
@@ -42,15 +43,11 @@ class Target:
 
     def read_graph(self, model: Path) -> Graph:
         """The facts of one of its graphs."""
-        return read_graph(model, self.name, self._shape(), self.refused)
-
-    def _shape(self) -> EncoderShape:
-        if self.encoder is None:
-            return UNKNOWN_SHAPE
-        try:
-            return read_encoder_shape(self.encoder)
-        except EncoderError:  # a family that transformers does not know is no reason not to look at its graph
-            return UNKNOWN_SHAPE
+        shape = UNKNOWN_SHAPE
+        if self.encoder is not None:
+            with suppress(EncoderError):  # the graph of a family that transformers does not know is looked at too
+                shape = read_encoder_shape(self.encoder)
+        return read_graph(model, self.name, shape, self.refused)
 
 
 def find_targets(

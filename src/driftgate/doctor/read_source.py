@@ -35,12 +35,13 @@ def read_source(folder: Path, refused: str | None) -> Source:
 def _read_files(folder: Path, refused: str | None) -> Source:
     config, config_error = _read_config(folder / CONFIG)
     weights, non_finite, broken = _read_weights(folder)
+    named = config.get("id2label")
     return Source(
         folder=str(folder),
         has_config=is_own_file(folder / CONFIG, folder),
         config_error=config_error,
         problem_type=_read_problem_type(folder, config),
-        labels=_labels(config),
+        labels=tuple(map(str, named.values())) if isinstance(named, dict) and named else None,
         tokenizer=tuple(name for name in _TOKENIZERS if is_own_file(folder / name, folder)),
         weights=weights,
         pickled=tuple(path.name for path in own_files(folder, "pytorch_model*.bin")),
@@ -67,11 +68,6 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str | None]:
     except (OSError, ValueError) as error:
         return {}, str(error)
     return (content, None) if isinstance(content, dict) else ({}, f"a JSON {type(content).__name__}, not an object")
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...] | None:
-    named = config.get("id2label")
-    return tuple(map(str, named.values())) if isinstance(named, dict) and named else None
 
 
 def _read_weights(folder: Path) -> tuple[dict[str, int], tuple[str, ...], str | None]:

@@ -36,12 +36,7 @@ _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "optimum-onnx", "torch", 
 
 def render_text(facts: Facts, findings: Sequence[Finding], console: Console) -> None:
     """Print what was looked at, the findings, and how many of each severity."""
-    summary = Table.grid(padding=(0, 2))
-    summary.add_column(no_wrap=True, style="bold")
-    summary.add_column(overflow="fold")
-    for name, text in _summarize(facts):
-        summary.add_row(name, text)
-    console.print(summary)
+    console.print(_grid("bold", _summarize(facts)))
     for finding in findings:
         console.print()
         console.print(_block(finding))
@@ -56,12 +51,18 @@ def _block(finding: Finding) -> Group:
         (finding.id, "bold"),
         for_terminal(f"  {finding.subject}"),
     )
-    body = Table.grid(padding=(0, 2))
-    body.add_column(no_wrap=True, style="dim")
-    body.add_column(overflow="fold")
-    for name, text in (("found", finding.found), ("why", finding.matters), ("do", finding.advice)):
-        body.add_row(name, text)
+    body = _grid("dim", [("found", finding.found), ("why", finding.matters), ("do", finding.advice)])
     return Group(head, Padding(body, (0, 0, 0, 2)))
+
+
+def _grid(style: str, rows: Sequence[tuple[str, str]]) -> Table:
+    """Texts beside their names, which have the style."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style=style)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
 
 
 def _count(findings: Sequence[Finding]) -> str:
@@ -77,13 +78,7 @@ def _summarize(facts: Facts) -> list[tuple[str, str]]:
         have = [name for name, flags in _INSTRUCTION_SETS.items() if set(flags) & set(facts.processor.flags)]
         lines.append(("processor", f"{facts.processor.name}: {', '.join(have) or 'no instruction sets known'}"))
     if facts.cores is not None:
-        quota = "none" if facts.cores.quota is None else f"{facts.cores.quota:g}"
-        lines.append(
-            (
-                "cores",
-                f"{facts.cores.usable} of {facts.cores.logical} usable (affinity {facts.cores.affinity}, quota {quota})",
-            )
-        )
+        lines.append(("cores", f"{facts.cores.usable} of {facts.cores.logical} usable ({facts.cores.limits})"))
     if facts.software is not None:
         found = facts.software.versions
         lines.append(("software", ", ".join(f"{name} {found[name]}" for name in _PACKAGES if name in found)))

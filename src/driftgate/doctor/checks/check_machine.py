@@ -66,8 +66,7 @@ def _check_processor(processor: Processor) -> Iterator[Finding]:
 
 
 def _check_cores(cores: Cores, threads: int | None) -> Iterator[Finding]:
-    usable = cores.usable
-    limits = f"affinity {cores.affinity}, quota {'none' if cores.quota is None else f'{cores.quota:g}'}"
+    usable, limits = cores.usable, cores.limits
     pools = (cores.variables.get("ORT_INTRA_OP_NUM_THREADS"), cores.variables.get("OMP_NUM_THREADS"))
     if usable < cores.logical and not all(
         number is not None and _number(number) in range(1, usable + 1) for number in pools
