@@ -22,27 +22,23 @@ CLOSE_SECONDS = 10.0
 
 
 class Worker:
-    """A running worker. `ask` waits for its answer; nothing is sent to two workers at once."""
+    """A running worker, called `name` in messages. `ask` waits for its answer; nothing is sent to two workers at once."""
 
     def __init__(self, process: Process, log: Path, name: str, timeout_seconds: float) -> None:
-        self._process = process
+        assert process.stdin is not None  # noqa: S101 - asked for when it was started
+        assert process.stdout is not None  # noqa: S101 - likewise
+        self.name = name
+        self._process, self._input, self._output = process, process.stdin, process.stdout
         self._log = log
-        self._name = name
         self._timeout_seconds = timeout_seconds
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for when it was started
-        for line in self._process.stdout:
+        for line in self._output:
             self._answers.put(line)
         self._answers.put("")
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self._name
 
     def ask(self, request: Mapping[str, Any], timeout_seconds: float | None = None) -> Any:
         """Send one request; what the worker found.
@@ -53,10 +49,9 @@ class Worker:
         Raises:
             WorkerError: it died, failed, or did not answer in time (then it is ended).
         """
-        assert self._process.stdin is not None  # noqa: S101 - asked for when it was started
         patience = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
-            print(json.dumps(request), file=self._process.stdin, flush=True)
+            print(json.dumps(request), file=self._input, flush=True)
             line = self._answers.get(timeout=patience)
         except OSError:
             line = ""
@@ -69,7 +64,7 @@ class Worker:
             raise self._ended(f"it died at {request['do']!r}, exit code {code}{why}")
         answer = json.loads(line)
         if "error" in answer:
-            raise WorkerError(f"{self._name}: {request['do']!r} failed:", *quote_lines(answer["error"]))
+            raise WorkerError(f"{self.name}: {request['do']!r} failed:", *quote_lines(answer["error"]))
         return answer["found"]
 
     def kill(self) -> None:
@@ -78,22 +73,20 @@ class Worker:
 
     def close(self) -> None:
         """Let the process end with its input, at once where it does not, and clear up after it."""
-        assert self._process.stdin is not None  # noqa: S101 - asked for when it was started
-        assert self._process.stdout is not None  # noqa: S101 - asked for when it was started
         with suppress(OSError):  # what was not sent cannot be sent any more
-            self._process.stdin.close()
+            self._input.close()
         try:
             self._process.wait(CLOSE_SECONDS)
         except TimeoutExpired:
             self.kill()
             self._process.wait()
         self._listener.join()
-        self._process.stdout.close()
+        self._output.close()
 
     def _ended(self, how: str) -> WorkerError:
         said = self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
         return WorkerError(
-            f"{self._name}: {how}{'; the last lines of its standard error:' if said.strip() else ''}",
+            f"{self.name}: {how}{'; the last lines of its standard error:' if said.strip() else ''}",
             *quote_lines(said),
         )
 
