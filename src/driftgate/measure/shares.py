@@ -37,6 +37,7 @@ def write_tokens(path: Path, tokens: TokenizedTexts) -> None:
         np.savez(file, **arrays)
 
 
+@lru_cache(maxsize=1)
 def read_tokens(path: Path) -> TokenizedTexts:
     """What `write_tokens` wrote."""
     with np.load(path, allow_pickle=False) as content:
@@ -58,13 +59,6 @@ def read_tokens(path: Path) -> TokenizedTexts:
 
 OpenBackend = Callable[[Mapping[str, Any]], Backend]
 
-_read_tokens = lru_cache(maxsize=1)(read_tokens)
-
-
-def now_ns() -> int:
-    """Nanoseconds on a clock that all processes of the machine share."""
-    return time.perf_counter_ns()
-
 
 class ShareWorker:
     """Answers requests with the backend that `open_backend` gives."""
@@ -79,7 +73,7 @@ class ShareWorker:
         if request["do"] == "open":
             return self._open(request["model"])
         if request["do"] == "prepare":
-            return self._prepare(_read_tokens(Path(request["tokens"])), request["batches"])
+            return self._prepare(read_tokens(Path(request["tokens"])), request["batches"])
         return self._run(request["start_ns"])
 
     def _open(self, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,20 +86,20 @@ class ShareWorker:
         padded = [pad_rows(tokens, rows) for rows in batches]
         self._calls = tuple(self._backend.prepare(batch) for batch in padded)
         gc.collect()
-        started = now_ns()
+        started = time.perf_counter_ns()
         self._calls[0]()
-        seconds = (now_ns() - started) / 1e9
+        seconds = (time.perf_counter_ns() - started) / 1e9
         return seconds * sum(batch.padded_tokens for batch in padded) / padded[0].padded_tokens
 
     def _run(self, start_ns: int) -> dict[str, int]:
         answers = []
         gc.disable()
         try:
-            time.sleep(max(0, start_ns - now_ns()) / 1e9)
-            begun = now_ns()
+            time.sleep(max(0, start_ns - time.perf_counter_ns()) / 1e9)
+            begun = time.perf_counter_ns()
             for call in self._calls:
                 answers.append(call())  # noqa: PERF401 - as plain a loop as can be timed
-            ended = now_ns()
+            ended = time.perf_counter_ns()
         finally:
             gc.enable()
         broken = sum(int((~np.isfinite(logits).all(axis=1)).sum()) for logits in answers)

@@ -4,8 +4,9 @@ Configurations are timed side by side in alternating blocks, each in workers of 
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ import numpy as np
 
 from driftgate.errors import WorkerError
 from driftgate.measure.remote import Worker, start_worker
-from driftgate.measure.shares import now_ns
 from driftgate.measure.timings import Block, Configuration
 
 Share = Sequence[Sequence[int]]
@@ -71,7 +71,7 @@ class Team:
         workers = self._workers[: len(shares)]
         prepare = [{"do": "prepare", "tokens": str(tokens), "batches": share} for share in shares]
         expected = max(ask_all(workers, prepare, READY_SECONDS))
-        start_ns = now_ns() + _LEAD_NS
+        start_ns = time.perf_counter_ns() + _LEAD_NS
         run = [{"do": "run", "start_ns": start_ns}] * len(workers)
         spans = ask_all(workers, run, LEAST_RUN_SECONDS + PATIENCE * expected)
         asked, answered = sum(len(rows) for share in shares for rows in share), sum(span["rows"] for span in spans)
@@ -110,10 +110,8 @@ def ask_all(workers: Sequence[Worker], requests: Sequence[Mapping[str, Any]], ti
             pool.submit(worker.ask, request, timeout_seconds) for worker, request in zip(workers, requests, strict=True)
         ]
         try:
-            finished, _ = wait(asked, return_when=FIRST_EXCEPTION)
-            failed = next((answer for answer in asked if answer in finished and answer.exception()), None)
-            if failed is not None:
-                failed.result()
+            for answered in as_completed(asked):
+                answered.result()
             return [answer.result() for answer in asked]
         except BaseException:  # Ctrl-C too: the pool waits for its threads, and they for the workers
             for worker in workers:
