@@ -1,6 +1,7 @@
 """Where the time of a run goes, by phase, and how much of it is inference that no run could do without."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class RunTime:
 
     def __add__(self, other: "RunTime") -> "RunTime":
         """Of two processes of one run together."""
-        names = [*self.phases, *(name for name in other.phases if name not in self.phases)]
+        names = {**self.phases, **other.phases}
         phases = {name: self.phases.get(name, 0.0) + other.phases.get(name, 0.0) for name in names}
         return RunTime(self.seconds + other.seconds, self.inference_seconds + other.inference_seconds, phases)
 
@@ -51,13 +52,8 @@ class Phases:
         self._clock = clock
         self._started = self._marked = clock()
         self._within = [OTHER]
-        self._seconds: dict[str, float] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._inference = 0.0
-
-    @property
-    def current(self) -> str:
-        """The innermost phase that is under way."""
-        return self._within[-1]
 
     @contextmanager
     def during(self, phase: str, *, needed: bool = False) -> Iterator[None]:
@@ -88,5 +84,5 @@ class Phases:
 
     def _mark(self) -> None:
         now = self._clock()
-        self._seconds[self.current] = self._seconds.get(self.current, 0.0) + now - self._marked
+        self._seconds[self._within[-1]] += now - self._marked
         self._marked = now

@@ -121,12 +121,10 @@ def peak_bytes() -> int:
     import resource
 
     status = Path("/proc/self/status")
-    if status.is_file():
-        kilobytes = re.search(
-            r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE
-        )
-        if kilobytes:
-            return int(kilobytes[1]) * 1024
+    said = status.read_text(encoding="ascii", errors="replace") if status.is_file() else ""
+    kilobytes = re.search(r"^VmHWM:\s+(\d+) kB$", said, re.MULTILINE)
+    if kilobytes:
+        return int(kilobytes[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

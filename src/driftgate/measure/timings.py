@@ -93,8 +93,7 @@ class Throughput:
 def paired_seconds(anchor: Throughput, other: Throughput) -> tuple[list[float], list[float]]:
     """Seconds of both in the blocks that both have."""
     numbers = {block.number for block in anchor.blocks} & {block.number for block in other.blocks}
-    both = ([block.seconds for block in side.blocks if block.number in numbers] for side in (anchor, other))
-    first, second = both
+    first, second = ([block.seconds for block in side.blocks if block.number in numbers] for side in (anchor, other))
     return first, second
 
 

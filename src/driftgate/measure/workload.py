@@ -69,10 +69,7 @@ def prepare_workload(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) 
     return Workload(backend, plan, batches, tuple(backend.prepare(batch) for batch in batches))
 
 
-MIN_BLOCKS = 3
-
-
-def time_blocks(workloads: Mapping[str, Workload], blocks: int = MIN_BLOCKS, seed: int = 0) -> dict[str, list[float]]:
+def time_blocks(workloads: Mapping[str, Workload], blocks: int = 3, seed: int = 0) -> dict[str, list[float]]:
     """Seconds of each backend in each block, by name.
 
     In every block each workload's first batch runs untimed, to let the other runtime's threads settle, then all of it
