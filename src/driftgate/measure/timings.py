@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy.special import stdtrit
@@ -112,14 +113,10 @@ def estimate_seconds(known: Sequence[Throughput], left: Mapping[Configuration, W
         cost = each.blocks[-1].seconds * each.configuration.workers / each.work.padded_tokens
         costs.setdefault(each.configuration.backend, []).append(cost)
     every = [cost for of_backend in costs.values() for cost in of_backend]
-    total = 0.0
-    for configuration, work in left.items():
-        if configuration in exact:
-            total += exact[configuration]
-            continue
-        alike = costs.get(configuration.backend, every)
-        total += sum(alike) / len(alike) * work.padded_tokens / configuration.workers
-    return total
+    return sum(
+        exact[one] if one in exact else fmean(costs.get(one.backend, every)) * work.padded_tokens / one.workers
+        for one, work in left.items()
+    )
 
 
 def relative_margin(seconds: Sequence[float], confidence: float = 0.95) -> float:
