@@ -69,10 +69,9 @@ def find_targets(
         raise ArtifactError(f"{path}: expected a folder, a hub id or an .onnx file")
     if asked.backend is not None or not path.exists():
         return [resolve.target(given, asked.backend or given, must_exist=not path.exists())]
-    files = [path] if path.is_file() else _onnx_files(path)
+    top, files = (path.parent, [path]) if path.is_file() else (path, _onnx_files(path))
     if not files:
         return [resolve.target(given, path.name)]
-    top = path.parent if path.is_file() else path
     return [resolve.target(str(file), file.relative_to(top).as_posix()) for file in files]
 
 

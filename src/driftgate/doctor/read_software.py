@@ -13,12 +13,10 @@ from packaging.utils import canonicalize_name
 from driftgate.doctor.facts import Broken, Software
 
 # All of these install the module `onnxruntime`.
-_RUNTIMES = frozenset(
-    {
-        "onnxruntime", "onnxruntime-gpu", "onnxruntime-cann", "onnxruntime-directml", "onnxruntime-migraphx",
-        "onnxruntime-openvino", "onnxruntime-qnn", "onnxruntime-rocm", "onnxruntime-training", "onnxruntime-vitisai",
-        "ort-nightly", "ort-nightly-gpu",
-    }
+_RUNTIMES = (
+    "onnxruntime", "onnxruntime-gpu", "onnxruntime-cann", "onnxruntime-directml", "onnxruntime-migraphx",
+    "onnxruntime-openvino", "onnxruntime-qnn", "onnxruntime-rocm", "onnxruntime-training", "onnxruntime-vitisai",
+    "ort-nightly", "ort-nightly-gpu",
 )  # fmt: skip
 _SHOWN = (
     "driftgate", "onnxruntime", "onnxruntime-gpu", "onnx", "optimum-onnx", "optimum", "torch", "transformers", "tokenizers",
@@ -39,7 +37,7 @@ def read_software() -> Software:
     first = {name: several[0] for name, several in versions.items()}
     return Software(
         versions={name: first[name] for name in _SHOWN if name in first},
-        runtimes={name: first[name] for name in sorted(_RUNTIMES & first.keys())},
+        runtimes={name: first[name] for name in sorted(first.keys() & _RUNTIMES)},
         twice={
             name: tuple(dict.fromkeys(several)) for name, several in sorted(versions.items()) if len({*several}) > 1
         },

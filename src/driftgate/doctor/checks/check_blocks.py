@@ -13,11 +13,10 @@ _SAVED = 0.84
 """Of a float32 table: 4 bits for each value, and a float32 scale for every 32 of them, are left."""
 
 
-def check_blocks(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
+def check_blocks(subject: Subject, graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
     """Everything about a graph with such weights, of a class that driftgate knows; nothing for others."""
     if content.block_products is None or content.precision is None:
         return
-    subject = Subject(graph.file)
     left = find_left_in_float(content, table=True)
     if left is not None:
         yield subject.note(

@@ -41,8 +41,8 @@ def check_graphs(facts: Facts) -> Iterator[Finding]:
         yield from _check_lint(subject, graph.content)
         yield from _check_constants(subject, graph.content)
         yield from _check_float16(subject, graph, graph.content, on_cuda=facts.asked.on_cuda)
-        yield from check_int8(graph, graph.content, facts)
-        yield from check_blocks(graph, graph.content, facts)
+        yield from check_int8(subject, graph, graph.content, facts)
+        yield from check_blocks(subject, graph, graph.content, facts)
 
 
 def _check_session(subject: Subject, graph: Graph) -> Iterator[Finding]:

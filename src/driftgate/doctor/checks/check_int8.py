@@ -44,11 +44,10 @@ _INTEGER_OPERATORS = (
 _SAVED = 0.75
 
 
-def check_int8(graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
+def check_int8(subject: Subject, graph: Graph, content: GraphContent, facts: Facts) -> Iterator[Finding]:
     """Everything about a graph of an INT8 class; nothing for others."""
     if content.precision is None or not content.precision.startswith("int8"):
         return
-    subject = Subject(graph.file)
     yield from _check_coverage(subject, graph, content)
     if facts.asked.on_cuda:
         yield subject.warning(

@@ -74,7 +74,6 @@ def _check_provider(runtime: Runtime, asked: Asked) -> Iterator[Finding]:
     if runtime.given is not None and runtime.given != _CUDA:
         offered = ", ".join(runtime.offered)
         reason = f": {runtime.not_given_because}" if runtime.not_given_because else ""
-        has_wheel = _CUDA in runtime.offered
         asked_for = f"device {asked.device} asked for" if asked.on_cuda else "this wheel is for CUDA"
         say = _PROVIDER.problem if asked.on_cuda else _PROVIDER.warning
         yield say(
@@ -83,7 +82,7 @@ def _check_provider(runtime: Runtime, asked: Asked) -> Iterator[Finding]:
             "ONNX Runtime falls back to the CPU without an error: programs that do not read the provider back just run slowly",
             "install NVIDIA's driver and the CUDA and cuDNN that this wheel was built for: "
             'pip install "onnxruntime-gpu[cuda,cudnn]" and call onnxruntime.preload_dlls() (or import torch) first'
-            if has_wheel
+            if _CUDA in runtime.offered
             else 'pip uninstall -y onnxruntime && pip install "driftgate[gpu]"',
         )
     if runtime.gpu_driver and _CUDA not in runtime.offered and not asked.on_cuda:
