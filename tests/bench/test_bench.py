@@ -12,8 +12,8 @@ import pytest
 from driftgate.bench.bench_results import ThroughputRun, render_run, result_names, to_json, write_run
 from driftgate.bench.sweep import Sweep
 from driftgate.bench.throughput_files import (
-    ThroughputRow,
-    ThroughputTable,
+    Point,
+    file_name,
     name_part,
     read_throughput_table,
     render_throughput_table,
@@ -203,10 +203,10 @@ def test_a_sweep_over_nothing_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_table_is_named_and_written_as_the_guide_does_it() -> None:
-    rows = (ThroughputRow(2, 1, 10.0), ThroughputRow(1, 32, 2259.301), ThroughputRow(1, 4, 1 / 3))
-    table = ThroughputTable(name_part("NVIDIA GeForce RTX 5060 Ti"), "onnx-fp16", "normal", rows)
-    assert table.file_name == "NVIDIA-GeForce-RTX-5060-Ti_onnx-fp16_normal.tsv"
-    assert render_throughput_table(table) == "workers\tsize\tmessages/s\n1\t4\t0.33\n1\t32\t2259.30\n2\t1\t10.00\n"
+    points = (Point(2, 1, 10.0), Point(1, 32, 2259.301), Point(1, 4, 1 / 3))
+    key = (name_part("NVIDIA GeForce RTX 5060 Ti"), "onnx-fp16", "normal")
+    assert file_name(key) == "NVIDIA-GeForce-RTX-5060-Ti_onnx-fp16_normal.tsv"
+    assert render_throughput_table(points) == "workers\tsize\tmessages/s\n1\t4\t0.33\n1\t32\t2259.30\n2\t1\t10.00\n"
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_the_guides_own_files_are_read_and_written_to_the_byte(data_folder: Path
     assert files
     for path in files:
         table = read_throughput_table(path)
-        assert table.file_name == path.name
-        assert render_throughput_table(table) == path.read_text(encoding="utf-8")
+        assert file_name((table.device, table.backend, table.corpus)) == path.name
+        assert render_throughput_table(table.points) == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_the_tables_hold_the_medians_of_the_arrival_plan_and_the_rest_is_in_the_
     every = [each.configuration for each in run.throughputs]
     assert [path.name for path in paths] == result_names(run.header, every)
     torch = read_throughput_table(tmp_path / "out/NVIDIA-H200_torch_normal.tsv")
-    assert torch.rows == (ThroughputRow(1, 1, 50.0), ThroughputRow(2, 1, 100.0))
+    assert torch.points == (Point(1, 1, 50.0), Point(2, 1, 100.0))
     document = json.loads((tmp_path / "out/bench.json").read_text(encoding="utf-8"))
     assert document["complete"] is True
     assert document["anchor"] == "torch"

@@ -86,9 +86,9 @@ def test_a_published_file_is_timed_in_workers_and_everything_is_written(
     (path,) = out.glob("*.tsv")
     table = read_throughput_table(path)
     assert (table.backend, table.corpus) == ("artifact-model", "normal")
-    assert [(row.workers, row.batch_size) for row in table.rows] == [(1, 1), (1, 8), (2, 1), (2, 8)]
+    assert [(row.workers, row.batch_size) for row in table.points] == [(1, 1), (1, 8), (2, 1), (2, 8)]
     by_size = {(one["workers"], one["batch_size"]): one for one in document["configurations"]}
-    for row in table.rows:
+    for row in table.points:
         median = by_size[row.workers, row.batch_size]["texts_per_second"]["median"]
         assert row.texts_per_second == pytest.approx(median, abs=0.005)
     before = (out / "bench.json").read_bytes()

@@ -14,7 +14,8 @@ from command_line import run_driftgate
 
 from driftgate.bench.bench_results import ThroughputRun, write_run
 from driftgate.bench.compare_runs import read_results, split_corpora
-from driftgate.bench.plots import Point, Series, draw_batch_sizes, draw_best, require_format, save_figure
+from driftgate.bench.plots import draw_batch_sizes, draw_best, require_format, save_figure
+from driftgate.bench.throughput_files import Point, Series
 from driftgate.errors import OptionError, ResultsError
 from driftgate.measure.timings import Block, Configuration, Throughput, Work
 

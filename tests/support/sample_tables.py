@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from driftgate.bench.compare_runs import Point, Series, best_table
+from driftgate.bench.compare_runs import best_table
 from driftgate.bench.grid_table import GridCell, GridRow, Latency, grid_table
+from driftgate.bench.throughput_files import Point, Series
 from driftgate.explain.explanation import Effect, Explanation, ModuleFinding, ProductFinding, RowFinding
 from driftgate.explain.tune import Cost
 from driftgate.explain.tune_words import render_front

@@ -1,19 +1,14 @@
 """What `driftgate bench` found: `bench.json`, the guide's tables, and a table for people."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftgate.bench.throughput_files import (
-    ThroughputRow,
-    ThroughputTable,
-    name_part,
-    render_throughput_table,
-)
+from driftgate.bench.throughput_files import Point, file_name, render_throughput_table, series_key
 from driftgate.files import write_whole
 from driftgate.measure.timings import Configuration, Ratio, Throughput, paired_seconds, speed_ratio
 from driftgate.results.console import plain
@@ -60,24 +55,10 @@ class ThroughputRun:
         return configuration.workers * configuration.threads > int(self.header["cores"])
 
 
-def table_name(header: Mapping[str, Any], configurations: Iterable[Configuration], one: Configuration) -> str | None:
-    """The guide's file that holds `one` of a run's configurations; None under a plan without batch size.
-
-    Their columns have no place for threads: a run over several has a file for each, with `-t2` after the backend.
-    """
-    if one.batch_size is None:
-        return None
-    several = len({other.threads for other in configurations}) > 1
-    backend = name_part(one.backend) + (f"-t{one.threads}" if several else "")
-    corpus = header["corpora"][one.corpus]["name_in_files"]
-    return ThroughputTable(name_part(header["device"]["name"]), backend, corpus, ()).file_name
-
-
-def result_names(header: Mapping[str, Any], configurations: Iterable[Configuration]) -> list[str]:
+def result_names(header: Mapping[str, Any], configurations: Collection[Configuration]) -> list[str]:
     """Every file that a run of these configurations writes."""
-    every = list(configurations)
-    tables = (table_name(header, every, one) for one in every)
-    return [FILE_NAME, *dict.fromkeys(name for name in tables if name)]
+    sized = (one for one in configurations if one.batch_size is not None)
+    return [FILE_NAME, *dict.fromkeys(file_name(series_key(header, configurations, one)) for one in sized)]
 
 
 def write_run(run: ThroughputRun, folder: Path) -> list[Path]:
@@ -88,16 +69,13 @@ def write_run(run: ThroughputRun, folder: Path) -> list[Path]:
     """
     contents = {FILE_NAME: json.dumps(to_json(run), indent=2, allow_nan=False) + "\n"}
     every = [throughput.configuration for throughput in run.throughputs]
-    rows: dict[str, list[ThroughputRow]] = {}
+    points: dict[str, list[Point]] = {}
     for throughput in run.throughputs:
         one = throughput.configuration
-        name = table_name(run.header, every, one)
-        if name is not None and one.batch_size is not None:
-            speed = float(np.median(throughput.texts_per_second))
-            rows.setdefault(name, []).append(ThroughputRow(one.workers, one.batch_size, speed))
-    for name, of_file in rows.items():
-        device, backend, corpus = Path(name).stem.split("_")
-        contents[name] = render_throughput_table(ThroughputTable(device, backend, corpus, tuple(of_file)))
+        if one.batch_size is not None:
+            point = Point(one.workers, one.batch_size, float(np.median(throughput.texts_per_second)))
+            points.setdefault(file_name(series_key(run.header, every, one)), []).append(point)
+    contents |= {name: render_throughput_table(of_file) for name, of_file in points.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(folder / name, content)

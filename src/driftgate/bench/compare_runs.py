@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from driftgate.bench.plots import Point, Series
-from driftgate.bench.throughput_files import read_throughput_table
+from driftgate.bench.bench_results import FILE_NAME, SCHEMA
+from driftgate.bench.throughput_files import Point, Series, read_throughput_table, series_key
 from driftgate.errors import ResultsError
 from driftgate.measure.timings import Configuration
 from driftgate.results.document import DocumentKind
 from driftgate.results.tables import make_table
 
-BENCH, _TABLES = "bench.json", "*_*_*.tsv"
+_TABLES = "*_*_*.tsv"
 _LONG_IN_FILES = "filtered"
 """What the guide, and with it every file's name, calls the corpus that `driftgate bench` calls long."""
 
@@ -30,7 +30,7 @@ def read_results(paths: Iterable[Path]) -> tuple[Series, ...]:
     found: dict[tuple[str, str, str], tuple[Path, Series]] = {}
     for path in paths:
         for file in _files(path):
-            for series in _read_bench(file) if file.suffix == ".json" else [_read_table(file)]:
+            for series in _read_bench(file) if file.suffix == ".json" else [read_throughput_table(file)]:
                 key = series.device, series.backend, series.corpus
                 known, same = found.setdefault(key, (file, series))
                 if _rounded(same) != _rounded(series):
@@ -45,9 +45,9 @@ def _files(path: Path) -> list[Path]:
         if not path.exists():
             raise ResultsError(f"{path}: no such file or folder; expected results of `driftgate bench`")
         return [path]
-    files = [*path.glob(BENCH), *sorted(path.glob(_TABLES))]
+    files = [*path.glob(FILE_NAME), *sorted(path.glob(_TABLES))]
     if not files:
-        raise ResultsError(f"{path}: no results in it; expected {BENCH} or files such as DEVICE_BACKEND_CORPUS.tsv")
+        raise ResultsError(f"{path}: no results in it; expected {FILE_NAME} or files such as DEVICE_BACKEND_CORPUS.tsv")
     return files
 
 
@@ -56,20 +56,12 @@ def _rounded(series: Series) -> set[tuple[int, int | None, str]]:
     return {(point.workers, point.batch_size, f"{point.texts_per_second:.2f}") for point in series.points}
 
 
-def _read_table(path: Path) -> Series:
-    table = read_throughput_table(path)
-    points = (Point(row.workers, row.batch_size, row.texts_per_second) for row in table.rows)
-    return Series(table.device, table.backend, table.corpus, tuple(points))
-
-
 def _read_bench(path: Path) -> list[Series]:
     """The medians in a `bench.json`, under the names of its tables; the budget plan is a series of its own.
 
     Raises:
         ResultsError: not what `driftgate bench` writes.
     """
-    from driftgate.bench.bench_results import SCHEMA, table_name  # scikit-learn is slow to import
-
     content = DocumentKind("benchmark", SCHEMA, "`driftgate bench`").read(path)
     try:
         keys = [field.name for field in fields(Configuration)]
@@ -77,13 +69,12 @@ def _read_bench(path: Path) -> list[Series]:
         every = [one for one, _ in entries]
         points: dict[tuple[str, str, str], list[Point]] = {}
         for one, each in entries:
-            name = table_name(content, every, replace(one, batch_size=one.batch_size or 1))
-            device, backend, corpus = Path(str(name)).stem.split("_")
+            device, backend, corpus = series_key(content, every, one)
             label = backend if one.batch_size else f"{backend} ({one.plan})"
             points.setdefault((device, label, corpus), []).append(_median(one, each))
     except (ValueError, TypeError, KeyError) as error:
         raise ResultsError(
-            f"{path}: expected a {BENCH} of `driftgate bench` or a table named DEVICE_BACKEND_CORPUS.tsv ({error!r})"
+            f"{path}: expected a {FILE_NAME} of `driftgate bench` or a table named DEVICE_BACKEND_CORPUS.tsv ({error!r})"
         ) from error
     if not points:
         raise ResultsError(f"{path}: nothing was measured; run it again")

@@ -6,11 +6,11 @@ backends on the same device.
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driftgate.bench.throughput_files import Point, Series
 from driftgate.errors import OptionError, ResultsError
 from driftgate.files import replacing
 
@@ -31,36 +31,6 @@ _STYLE = {
 }
 # A date would make each file differ from the last.
 _NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Texts per second of `workers` processes together. `batch_size` is None under a plan that has no such number."""
-
-    workers: int
-    batch_size: int | None
-    texts_per_second: float
-
-    @property
-    def setting(self) -> str:
-        """Workers and batch size, for people."""
-        size = "any" if self.batch_size is None else self.batch_size
-        return f"{self.workers} \N{MULTIPLICATION SIGN} {size}"
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What one backend reached on one device and corpus; at least one point."""
-
-    device: str
-    backend: str
-    corpus: str
-    points: tuple[Point, ...]
-
-    @property
-    def best(self) -> Point:
-        """The fastest point; of equals, the one with the fewest workers."""
-        return max(self.points, key=lambda point: (point.texts_per_second, -point.workers))
 
 
 def require_format(path: Path) -> str:

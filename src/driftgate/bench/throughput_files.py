@@ -8,12 +8,14 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import ResultsError
+from driftgate.measure.timings import Configuration
 
 HEADER = ("workers", "size", "messages/s")
 _TRADE_MARKS = re.compile(r"\((?:R|TM|C)\)", re.IGNORECASE)
@@ -21,27 +23,50 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+]+")
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughputRow:
-    """Texts per second of `workers` processes together, each answering `batch_size` rows at a time."""
+class Point:
+    """Texts per second of `workers` processes together. `batch_size` is None under a plan that has no such number."""
 
     workers: int
-    batch_size: int
+    batch_size: int | None
     texts_per_second: float
+
+    @property
+    def setting(self) -> str:
+        """Workers and batch size, for people."""
+        size = "any" if self.batch_size is None else self.batch_size
+        return f"{self.workers} \N{MULTIPLICATION SIGN} {size}"
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughputTable:
-    """One file's rows, and what its name says. Each part of the name is as `name_part` gives it."""
+class Series:
+    """What one backend reached on one device and corpus; at least one point."""
 
     device: str
     backend: str
     corpus: str
-    rows: tuple[ThroughputRow, ...]
+    points: tuple[Point, ...]
 
     @property
-    def file_name(self) -> str:
-        """As the guide names such files."""
-        return f"{self.device}_{self.backend}_{self.corpus}.tsv"
+    def best(self) -> Point:
+        """The fastest point; of equals, the one with the fewest workers."""
+        return max(self.points, key=lambda point: (point.texts_per_second, -point.workers))
+
+
+def series_key(
+    header: Mapping[str, Any], configurations: Collection[Configuration], one: Configuration
+) -> tuple[str, str, str]:
+    """Device, backend and corpus of `one` of a run's configurations.
+
+    The guide's columns have no place for threads: a run over several has a series for each, with `-t2` after the backend.
+    """
+    several = len({other.threads for other in configurations}) > 1
+    backend = name_part(one.backend) + (f"-t{one.threads}" if several else "")
+    return name_part(header["device"]["name"]), backend, name_part(header["corpora"][one.corpus]["name_in_files"])
+
+
+def file_name(key: tuple[str, str, str]) -> str:
+    """The guide's name of the file that holds a series."""
+    return f"{'_'.join(key)}.tsv"
 
 
 def name_part(text: str) -> str:
@@ -49,9 +74,9 @@ def name_part(text: str) -> str:
     return _NOT_IN_NAMES.sub("-", _TRADE_MARKS.sub("", text)).strip("-") or "unknown"
 
 
-def render_throughput_table(table: ThroughputTable) -> str:
-    """The file's content: by workers, then by batch size, two decimals."""
-    rows = sorted(table.rows, key=lambda row: (row.workers, row.batch_size))
+def render_throughput_table(points: Iterable[Point]) -> str:
+    """The file's content, of points with a batch size: by workers, then by batch size, two decimals."""
+    rows = sorted(points, key=lambda point: (point.workers, point.batch_size or 0))
     lines = [HEADER, *((str(row.workers), str(row.batch_size), f"{row.texts_per_second:.2f}") for row in rows)]
     return "".join("\t".join(line) + "\n" for line in lines)
 
@@ -72,7 +97,7 @@ def require_free(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def read_throughput_table(path: Path) -> ThroughputTable:
+def read_throughput_table(path: Path) -> Series:
     """Read a TSV of ours or of the guide's.
 
     Raises:
@@ -99,18 +124,17 @@ def read_throughput_table(path: Path) -> ThroughputTable:
         raise ResultsError(f"{path}, line 1: expected the columns {expected}, separated by tabs, found {found}")
     if len(lines) == 1:
         raise ResultsError(f"{path}: a header and no rows; measure again")
-    rows = tuple(_read_row(path, number, fields) for number, fields in lines[1:])
     device, backend, corpus = parts
-    return ThroughputTable(device, backend, corpus, rows)
+    return Series(device, backend, corpus, tuple(_read_row(path, number, fields) for number, fields in lines[1:]))
 
 
-def _read_row(path: Path, number: int, fields: list[str]) -> ThroughputRow:
+def _read_row(path: Path, number: int, fields: list[str]) -> Point:
     try:
         workers, batch_size, speed = fields
-        row = ThroughputRow(int(workers), int(batch_size), float(speed))
+        row = Point(int(workers), int(batch_size), float(speed))
     except ValueError:
-        row = ThroughputRow(0, 0, math.nan)
-    if min(row.workers, row.batch_size) < 1 or not 0 < row.texts_per_second < math.inf:
+        row = Point(0, None, math.nan)
+    if min(row.workers, row.batch_size or 0) < 1 or not 0 < row.texts_per_second < math.inf:
         found = "\t".join(fields)[:80]
         raise ResultsError(
             f"{path}, line {number}: expected workers, batch size and texts per second, such as '1\\t8\\t412.50', found {found!r}"
