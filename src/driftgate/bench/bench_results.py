@@ -97,15 +97,7 @@ def to_json(run: ThroughputRun) -> dict[str, Any]:
 
 def _to_json(run: ThroughputRun, throughput: Throughput) -> dict[str, Any]:
     speeds, work, ratio = np.array(throughput.texts_per_second), throughput.work, run.ratio(throughput)
-    blocks = [
-        {
-            "number": block.number,
-            "seconds": block.seconds,
-            "worker_seconds": list(block.worker_seconds),
-            "latest_start_seconds": block.latest_start_seconds,
-        }
-        for block in throughput.blocks
-    ]
+    of_a_block = ("number", "seconds", "worker_seconds", "latest_start_seconds")
     return {
         **asdict(throughput.configuration),
         "oversubscribed": run.oversubscribed(throughput.configuration),
@@ -118,7 +110,7 @@ def _to_json(run: ThroughputRun, throughput: Throughput) -> dict[str, Any]:
         },
         "real_tokens_per_second": float(np.median(speeds)) * work.real_tokens / work.rows,
         "ratio_to_anchor": ratio and asdict(ratio),
-        "blocks": blocks,
+        "blocks": [{name: getattr(block, name) for name in of_a_block} for block in throughput.blocks],
     }
 
 
@@ -157,12 +149,8 @@ def _render_corpus(run: ThroughputRun, corpus: str, width: int) -> Iterator[str]
 
 
 def _render_bests(throughputs: list[Throughput]) -> Iterator[str]:
-    best: dict[str, Throughput] = {}
-    for throughput in throughputs:
-        name = throughput.configuration.backend
-        if name not in best or np.median(throughput.texts_per_second) > np.median(best[name].texts_per_second):
-            best[name] = throughput
-    for name, throughput in best.items():
-        one = throughput.configuration
-        speed = float(np.median(throughput.texts_per_second))
+    for name in dict.fromkeys(each.configuration.backend for each in throughputs):
+        of_backend = [each for each in throughputs if each.configuration.backend == name]
+        best = max(of_backend, key=lambda each: np.median(each.texts_per_second))
+        one, speed = best.configuration, np.median(best.texts_per_second)
         yield f"best of {name}: {speed:.1f} texts/s, plan {one.plan}, workers x threads {one.workers} x {one.threads}\n"
