@@ -37,16 +37,15 @@ class Grid:
 
     def rows(self, visits: Iterable[Visit]) -> list[GridRow]:
         """A row for each cell that was visited, in the order of `cells`, over all its visits."""
-        by_cell: dict[str, list[Visit]] = {}
+        by_cell: dict[str, list[Visit]] = {cell.name: [] for cell in self.cells}
         for visit in visits:
-            by_cell.setdefault(visit.cell, []).append(visit)
+            by_cell[visit.cell].append(visit)
         rows = []
-        for cell in self.cells:
-            if cell.name in by_cell:
-                backend, about = self.about[cell.name]
-                seconds = [second for visit in by_cell[cell.name] for second in visit.seconds]
-                latency = summarize_latency(seconds, about.batch_size)
-                rows.append(GridRow(backend, about, by_cell[cell.name][0].started, latency))
+        for name, found in by_cell.items():
+            if found:
+                backend, about = self.about[name]
+                seconds = [second for visit in found for second in visit.seconds]
+                rows.append(GridRow(backend, about, found[0].started, summarize_latency(seconds, about.batch_size)))
         return rows
 
 
@@ -92,7 +91,8 @@ def open_grid(
             backend = open_built(built, each)
             for shape, batch in batches.items():
                 gather_rows(spec.name, [(batch.rows, backend.prepare(batch)())])
-                cell = Cell(f"{spec.name} t{each.threads} {shape.name}", _settle(backend, each), _call(backend, batch))
+                call = backend.bind(batch) if isinstance(backend, OnnxBackend) else backend.prepare(batch)
+                cell = Cell(f"{spec.name} t{each.threads} {shape.name}", _settle(backend, each), call)
                 cells.append(cell)
                 about[cell.name] = spec.name, _describe(built, backend, batch, shape, device)
     return Grid(tuple(cells), about)
@@ -115,10 +115,6 @@ def _settle(backend: Backend, settings: RunSettings) -> Callable[[], object]:
     import torch
 
     return partial(torch.set_num_threads, settings.threads)
-
-
-def _call(backend: Backend, batch: TokenBatch) -> Callable[[], object]:
-    return backend.bind(batch) if isinstance(backend, OnnxBackend) else backend.prepare(batch)
 
 
 def _describe(built: Built, backend: Backend, batch: TokenBatch, shape: Shape, device: Device) -> GridCell:

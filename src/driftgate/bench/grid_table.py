@@ -86,11 +86,7 @@ class GridRow:
     latency: Latency
 
 
-COLUMNS = (
-    *(field.name for field in fields(GridCell)),
-    "datetime",
-    *(field.name for field in fields(Latency)),
-)
+COLUMNS = (*(field.name for field in fields(GridCell)), "datetime", *(field.name for field in fields(Latency)))
 
 
 def summarize_latency(seconds: Sequence[float], batch_size: int) -> Latency:
