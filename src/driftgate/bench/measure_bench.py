@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from driftgate.bench.sweep import Announce, Bench
+from driftgate.bench.sweep import Bench
 from driftgate.bench.throughput_files import name_part
+from driftgate.builder.build import Announce
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.hub.hub_encoder import snapshot_commit
 from driftgate.measure.process import describe_request
@@ -135,8 +136,8 @@ def measure_bench(
         for done, (configuration, block) in enumerate(timed, 1):
             measured.blocks.setdefault(configuration, []).append(block)
             left = _left(bench, measured)
-            announce(f"{done} of {bench.runs} runs, about {left} left; last: {_name(configuration)}")
-            if done % len(bench.plan) == 0:
+            announce(f"{done} of {len(tasks) * sweep.blocks} runs, about {left} left; last: {_name(configuration)}")
+            if done % len(tasks) == 0:
                 note(f"block {block.number + 1} of {sweep.blocks} is done, about {left} left")
 
 

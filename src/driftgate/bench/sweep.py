@@ -1,9 +1,10 @@
 """What a throughput benchmark measures: built backends, tokenized texts, and which worker answers which batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from driftgate.builder.build import Announce
 from driftgate.builder.models import Model, find_model
 from driftgate.edges.limits import BLOCKS, CORPUS_ROWS, SEED, Limit
 from driftgate.errors import ArtifactError, OptionError
@@ -24,7 +25,6 @@ _MOST_THREADS = 256
 """Of all workers together, on machines with fewer cores: every combination of some workers and some threads is worth a look,
 and no machine suffers from so many. Thousands would take it down."""
 
-Announce = Callable[[str], None]
 Plan = Mapping[Configuration, tuple[Work, tuple[Share, ...]]]
 """What each configuration has to do, and which batches each of its workers answers."""
 
@@ -80,11 +80,6 @@ class Bench:
     built: tuple[Built, ...]
     samples: tuple[Sample, ...]
     plan: Plan
-
-    @property
-    def runs(self) -> int:
-        """How often a configuration is timed, all blocks together."""
-        return len(self.plan) * self.sweep.blocks
 
 
 def choose_models(
