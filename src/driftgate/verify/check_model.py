@@ -76,12 +76,15 @@ def verify(
     refuse_conflicting_runtimes()
     model = read_model_file(target.model)
     tolerance, reason = _tolerance(model, settings.device.kind, rtol, atol)
-    claims = [claim for document in against for claim in _claims_of(document, target)]
-    if not against:
-        documents = dict.fromkeys(
-            (*find_documents(target.model, target.top), *(find_documents(target.archive) if target.archive else ()))
-        )
-        claims = [claim for document in documents for claim in read_claims(document, target.model, target.archive)]
+    beside = (*find_documents(target.model, target.top), *(find_documents(target.archive) if target.archive else ()))
+    claims = []
+    for document in against or dict.fromkeys(beside):
+        found = read_claims(document, target.model, target.archive)
+        if against and not found:
+            raise OptionError(
+                f"{document}: it says nothing about {target.model.name}; give the document that names this file"
+            )
+        claims += found
     folders = () if structure_only else list_sets(sets) if sets else find_sets(target.model)
     if sets and not folders and not structure_only:
         raise ArtifactError(f"{sets}: expected test_data_set_0 and so on in it, found none")
@@ -136,18 +139,6 @@ def _tolerance(model: ModelFile, device: str, rtol: float | None, atol: float | 
     if rtol is None and atol is None:
         return usual, f"{precision}, {reason}"
     return Tolerance(usual.rtol if rtol is None else rtol, usual.atol if atol is None else atol), "one as given"
-
-
-# Facts
-
-
-def _claims_of(document: Path, target: Target) -> tuple[Claim, ...]:
-    claims = read_claims(document, target.model, target.archive)
-    if not claims:
-        raise OptionError(
-            f"{document}: it says nothing about {target.model.name}; give the document that names this file"
-        )
-    return claims
 
 
 def _check(claim: Claim, model: ModelFile, target: Target) -> FactCheck:
@@ -219,6 +210,3 @@ def _unstated(claims: Sequence[Claim], model: ModelFile) -> Iterator[FactCheck]:
 
 def _list_ports(ports: Mapping[str, Port]) -> str:
     return ", ".join(f"{name} {port}" for name, port in ports.items())
-
-
-# Golden vectors
