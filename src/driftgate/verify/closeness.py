@@ -61,8 +61,10 @@ def measure_closeness(expected: NDArray[Any], found: NDArray[Any], tolerance: To
         raise ValueError(f"expected {expected.dtype}{expected.shape}, found {found.dtype}{found.shape}")
     if expected.dtype.kind in "biuOSU":
         differ = int(np.count_nonzero(expected != found))
-        largest = 0.0 if expected.dtype.kind in "OSU" or not differ else _largest_difference(expected, found)
-        return Closeness(expected.size, differ, 0, largest, 0.0)
+        if expected.dtype.kind in "OSU":
+            return Closeness(expected.size, differ, 0, 0.0, 0.0)
+        distance = np.abs(found.astype(np.float64) - expected.astype(np.float64))  # without wrapping around
+        return Closeness(expected.size, differ, 0, float(np.max(distance, initial=0.0)), 0.0)
     told, given = expected.astype(np.float64), found.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.where(told == given, 0.0, np.abs(given - told))  # equal infinities have no difference
@@ -77,8 +79,3 @@ def measure_closeness(expected: NDArray[Any], found: NDArray[Any], tolerance: To
         max_abs=float(np.max(distance, initial=0.0)),
         max_rel=float(np.max(relative, initial=0.0)),
     )
-
-
-def _largest_difference(expected: NDArray[Any], found: NDArray[Any]) -> float:
-    """Of integers, without wrapping around."""
-    return float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64))))
