@@ -71,19 +71,15 @@ def read_claims(document: Path, model: Path, archive: Path | None = None) -> tup
     Raises:
         ArtifactError: a document that cannot be read.
     """
-    if document.suffix == ".json":
-        content = _read_json(document)
-        if isinstance(content, list):
-            return tuple(_zoo_claims(document, content, model, archive))
-        return tuple(_manifest_claims(document, content, model))
-    return tuple(_table_claims(document, model, archive))
-
-
-def _read_json(path: Path) -> Any:
+    if document.suffix != ".json":
+        return tuple(_table_claims(document, model, archive))
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        content = parse_json(document.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: expected a manifest in JSON, it cannot be read ({error})") from error
+        raise ArtifactError(f"{document}: expected a manifest in JSON, it cannot be read ({error})") from error
+    if isinstance(content, list):
+        return tuple(_zoo_claims(document, content, model, archive))
+    return tuple(_manifest_claims(document, content, model))
 
 
 def _manifest_claims(document: Path, content: Any, model: Path) -> Iterator[Claim]:
