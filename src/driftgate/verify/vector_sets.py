@@ -23,7 +23,6 @@ from driftgate.verify.verification import OutputCheck, SetCheck
 class Tensor:
     """One file of a set: `number` N of `input_N.pb`, the name and the array that are in it."""
 
-    path: Path
     number: int
     name: str
     values: NDArray[Any]
@@ -86,7 +85,7 @@ def _read_tensor(path: Path, number: int) -> Tensor:
         raise ArtifactError(
             f"{path}: expected a tensor (ONNX TensorProto), found {_describe(content)} ({error}); fetch or write the set again"
         ) from error
-    return Tensor(path, number, tensor.name, np.asarray(values))
+    return Tensor(number, tensor.name, np.asarray(values))
 
 
 def _refuse_odd(tensor: Any) -> None:
@@ -107,11 +106,7 @@ def _describe(content: bytes) -> str:
     for message, what, is_one in (
         (ModelProto(), "an ONNX model", lambda model: model.graph.node),
         (SequenceProto(), "a sequence (SequenceProto)", lambda sequence: any(sequence.tensor_values)),
-        (
-            MapProto(),
-            "a map (MapProto)",
-            lambda found: found.values.tensor_values and (found.keys or found.string_keys),
-        ),
+        (MapProto(), "a map (MapProto)", lambda one: one.values.tensor_values and (one.keys or one.string_keys)),
     ):
         try:
             message.ParseFromString(content)
@@ -135,14 +130,9 @@ def check_set(vectors: VectorSet, model: ModelFile, session: Any, tolerance: Tol
         answers = session.run(list(model.outputs), {name: tensor.values for name, tensor in feed.items()})
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
         return SetCheck(vectors.name, matched, (), "; ".join(explain(error, model.path.name, "run").args))
-    return SetCheck(
-        vectors.name,
-        matched,
-        tuple(
-            _check_output(name, expected[name], answer, tolerance)
-            for name, answer in zip(model.outputs, answers, strict=True)
-        ),
-    )
+    named = zip(model.outputs, answers, strict=True)
+    outputs = tuple(_check_output(name, expected[name], answer, tolerance) for name, answer in named)
+    return SetCheck(vectors.name, matched, outputs)
 
 
 def _match(tensors: Sequence[Tensor], ports: Mapping[str, Port]) -> tuple[dict[str, Tensor], str]:

@@ -96,10 +96,9 @@ class Verification:
             for output in check.outputs
             if output.problem
         ]
-        none = []
-        if not self.sets and not self.structure_only:
-            none = ["no golden vectors (test_data_set_*): what the model answers was not verified"]
-        return (*facts, *sets, *outputs, *none)
+        if self.sets or self.structure_only:
+            return (*facts, *sets, *outputs)
+        return (*facts, "no golden vectors (test_data_set_*): what the model answers was not verified")
 
     @property
     def passed(self) -> bool:
@@ -114,8 +113,8 @@ class Verification:
 def render_verification(result: Verification, width: int) -> str:
     """Facts, vectors and the verdict."""
     runs_on = ", ".join(f"{name} {value}" for name, value in result.runs_on.items())
-    parts: list[Any] = [_line(result.model), _line(f"{result.precision or 'no known precision class'}; {runs_on}")]
-    parts.append(_facts_table(result))
+    computes = f"{result.precision or 'no known precision class'}; {runs_on}"
+    parts: list[Any] = [_line(result.model), _line(computes), _facts_table(result)]
     if result.sets:
         tolerance = result.tolerance
         parts += [
@@ -151,8 +150,7 @@ def _verified(result: Verification) -> str:
 
 
 def _facts_table(result: Verification) -> Table:
-    headings = ("verdict", "fact", "found", "stated", "stated by")
-    table = make_table(*headings)
+    table = make_table("verdict", "fact", "found", "stated", "stated by")
     verdicts = {True: "holds", False: "DIFFERS", None: "not stated"}
     others = Counter(check.by for check in result.facts if _is_of_another_file(check))
     for check in result.facts:
@@ -174,15 +172,13 @@ def _short(text: str) -> str:
 
 
 def _sets_table(result: Verification) -> Table:
-    numbers = ("shape", "max abs", "max rel", "beyond")
-    table = make_table("verdict", "set", "output", numbers)
+    table = make_table("verdict", "set", "output", ["shape", "max abs", "max rel", "beyond"])
     for check in result.sets:
         if check.problem:
             table.add_row(f"FAILED: {check.problem}", check.name, "", "", "", "", "")
         for output in check.outputs:
-            table.add_row(
-                _verdict(output), check.name, output.output, _shape(output.shape), *_numbers(output.closeness)
-            )
+            verdict = f"FAILED: {output.problem}" if output.problem else "ok"
+            table.add_row(verdict, check.name, output.output, _shape(output.shape), *_numbers(output.closeness))
     return table
 
 
@@ -195,10 +191,6 @@ def _numbers(closeness: Closeness | None) -> tuple[str, str, str]:
         return "-", "-", "-"
     share = f"{closeness.beyond}/{closeness.elements} ({closeness.share_beyond:.2%})" if closeness.beyond else "0"
     return f"{closeness.max_abs:.2e}", f"{closeness.max_rel:.2e}", share
-
-
-def _verdict(output: OutputCheck) -> str:
-    return f"FAILED: {output.problem}" if output.problem else "ok"
 
 
 def _plain(value: Any) -> Any:
