@@ -130,7 +130,7 @@ def judged(
     assert code == 1, output
     encoder = load_encoder(path)
     corpus = load_corpus(rows, encoder)
-    trial = Trial(corpus, len(corpus), find_bounds(None), ONE_THREAD)
+    trial = Trial(corpus, find_bounds(None), ONE_THREAD)
     published = publish(encoder, SPECS, folder / "out", trial)
     assert published.folders == {}
     return by_metric(plugin.verdicts), by_metric({one.backend: list(one.verdicts) for one in published.assessments})

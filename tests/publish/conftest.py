@@ -36,7 +36,7 @@ def trial() -> Trial:
         key: replace(bound, limit=math.inf) if not key[0].startswith("fp32") else bound
         for key, bound in find_bounds(None)[-1].items()
     }
-    return Trial(CORPUS, len(CORPUS), [bounds], ONE_THREAD)
+    return Trial(CORPUS, [bounds], ONE_THREAD)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def published(tiny_encoder: Path, shared_cache: Path, tmp_path_factory: pytest.T
     corpus = Corpus("mine", TEXTS, tuple("abc"), labels=None)
     # Random weights decide by a hair: they are held to nothing here.
     loose = {key: replace(bound, limit=math.inf) for key, bound in find_bounds(None)[-1].items()}
-    trial = Trial(corpus, len(corpus), [loose], RunSettings(1))
+    trial = Trial(corpus, [loose], RunSettings(1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIFTGATE_CACHE", str(shared_cache))
         patch.setattr(publish_module, "measure_speed", made_up_speed)
@@ -167,7 +167,7 @@ def test_an_encoder_with_segments_is_loaded_by_the_same_means(
     monkeypatch.setattr(publish_module, "measure_speed", made_up_speed)
     source = make_tiny_encoder(tmp_path / "source", "bert", problem_type="single_label_classification")
     encoder = load_encoder(source)
-    trial = Trial(Corpus("mine", TEXTS, tuple("abc"), labels=None), 3, find_bounds(None), RunSettings(1), NotShown.WARN)
+    trial = Trial(Corpus("mine", TEXTS, tuple("abc"), labels=None), find_bounds(None), RunSettings(1), NotShown.WARN)
     folder = publish(encoder, [REGISTRY["onnx-fp32"]], tmp_path / "out", trial).folders["onnx-fp32"]
     card = (folder / "README.md").read_text(encoding="utf-8")
     _, alone = re.findall(r"```python\n(.*?)```", card, re.DOTALL)

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from driftgate.arrays import LabelMatrix, Logits
+from driftgate.inputs.corpus import Corpus
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
@@ -16,7 +17,7 @@ from driftgate.judge.evidence import Evidence, Head
 from driftgate.judge.judgement import Judgement
 from driftgate.judge.parts import DRIFT, FLIPS, OF_A_CORPUS, QUALITY, Measured
 from driftgate.measure.timings import Ratio
-from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.publish.card_facts import Card, Source, Speed, Variant
 from driftgate.results.environment import Environment
 
 ROWS = 40
@@ -71,6 +72,7 @@ def make_variant(
 def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **changes: object) -> Card:
     variants = variants or (make_variant(measure()),)
     labelled = variants[0].measured.get(QUALITY) is not None
+    truth = LabelMatrix(np.zeros((ROWS, len(LABELS)), dtype=np.bool_)) if labelled else None
     facts = {
         "name": "mini",
         "repository": None,
@@ -88,7 +90,7 @@ def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **
     card = Card(
         model_id=".",
         source=Source(**{**facts, **(source or {})}),
-        judged_on=JudgedOn("reviews", ROWS, 500, 0, labelled, "cd" * 32, None, 1024),
+        corpus=Corpus("reviews", ("text",) * ROWS, ("line",) * ROWS, truth, drawn_from=500),
         variants=tuple(variants),
         speed=Speed("normal", 32, 2, "cpu", dict.fromkeys(PLANS, 40.0), ratios),
         environment=Environment("3.11.9", "Linux", {"torch": "2.13.0"}, "A processor", ("avx2",), 8, 2, ()),

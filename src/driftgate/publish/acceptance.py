@@ -43,13 +43,11 @@ class Trial:
     """What artifacts are judged by before they are published.
 
     Args:
-        corpus: the texts, drawn from `all_rows` rows.
         bounds: limits of drift and quality.
         not_shown: what has to be shown before anything is written.
     """
 
     corpus: Corpus
-    all_rows: int
     bounds: Bounds
     settings: RunSettings
     not_shown: NotShown = NotShown.DRIFT
@@ -78,7 +76,7 @@ def open_trial(
         raise DeviceError(f"{error}; driftgate build builds without judging") from error
     bounds = find_bounds(own_bounds)
     whole = corpus or embedded_comments(encoder)
-    return Trial(whole.sample(rows, SEED) if rows else whole, len(whole), bounds, settings, not_shown)
+    return Trial(whole.sample(rows, SEED) if rows else whole, bounds, settings, not_shown)
 
 
 def measure_speed(backends: OpenBackends, specs: Sequence[BackendSpec]) -> Speed:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from driftgate.judge.parts import QUALITY
+from driftgate.publish.acceptance import PLAN, SEED
 from driftgate.publish.card_facts import Card, Variant
 from driftgate.publish.card_tables import bounds_table, drift_table, files_table, flips_table, quality_text, speed_table
 from driftgate.results.markdown import Markdown, code
@@ -86,12 +87,12 @@ def _kind(variant: Variant) -> str:
 def _eval_results(card: Card) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    judged_on = card.judged_on
+    corpus = card.corpus
     return [
         EvalResult(
             task_type=_TASK,
-            dataset_type=judged_on.pinned or judged_on.corpus,
-            dataset_name=f"{judged_on.corpus}, {judged_on.rows} rows",
+            dataset_type=corpus.pinned or corpus.name,
+            dataset_name=f"{corpus.name}, {len(corpus)} rows",
             metric_type=metric,
             metric_name=f"{name} {policy}, {variant.model}",
             metric_value=round(getattr(both.backend, field), 4),
@@ -108,7 +109,7 @@ def _title(card: Card) -> str:
 
 def _parts(card: Card) -> dict[str, Any]:
     """What the template is filled with."""
-    source, tokens = card.source, card.judged_on.token_budget
+    source, tokens = card.source, PLAN.max_tokens
     example = min(card.variants, key=lambda variant: variant.size_bytes)
     local = card.model_id == "."
     path = PurePosixPath(example.model)
@@ -151,14 +152,12 @@ def _parts(card: Card) -> dict[str, Any]:
 
 
 def _texts(card: Card) -> Markdown:
-    judged_on = card.judged_on
-    drawn = (
-        "" if judged_on.rows == judged_on.all_rows else f" drawn from {judged_on.all_rows:,} with seed {judged_on.seed}"
-    )
-    labelled = "labelled" if judged_on.labelled else "without labels"
-    corpus = code(judged_on.pinned or judged_on.corpus)
+    corpus = card.corpus
+    drawn = f" drawn from {corpus.drawn_from:,} with seed {SEED}" if corpus.drawn_from else ""
+    labelled = "without labels" if corpus.labels is None else "labelled"
     kind = "pairs of texts" if card.source.takes_pairs else "texts"
-    return Markdown("{:,} {}{} of {} ({})").format(judged_on.rows, kind, drawn, corpus, labelled)
+    shown = code(corpus.pinned or corpus.name)
+    return Markdown("{:,} {}{} of {} ({})").format(len(corpus), kind, drawn, shown, labelled)
 
 
 def _flips_note(card: Card) -> Markdown:
@@ -213,7 +212,7 @@ def _scores(*, multi_label: bool) -> str:
 
 
 def _made_from(card: Card) -> list[Markdown | str]:
-    source, judged_on = card.source, card.judged_on
+    source = card.source
     where = (
         Markdown("{} at commit {}").format(code(source.repository), code(str(source.revision)))
         if source.repository
@@ -227,7 +226,7 @@ def _made_from(card: Card) -> list[Markdown | str]:
         else "Licence: not stated by the card and configuration of the source",
         *(Markdown("{}: {}").format(code(variant.model), _recipe(variant)) for variant in card.variants),
         f"Versions: {_versions(card.variants)}",
-        Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(judged_on.sha256)),
+        Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(card.corpus.sha256)),
     ]
     thresholds = Markdown("`thresholds.json`: the source's threshold of each label")
     return [*lines, thresholds] if source.has_thresholds else lines

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from driftgate.inputs.corpus import Corpus
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.parts import Measured
 from driftgate.measure.timings import Ratio
@@ -32,26 +33,6 @@ class Source:
     weights_bytes: int
     carried: Mapping[str, object] = field(default_factory=dict)
     takes_pairs: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedOn:
-    """The texts of the judgement.
-
-    Args:
-        rows: how many were asked, of `all_rows`, drawn with `seed` where fewer.
-        pinned: what loads the same rows of a hub data set again; None for a file.
-        token_budget: padded tokens a batch may hold.
-    """
-
-    corpus: str
-    rows: int
-    all_rows: int
-    seed: int
-    labelled: bool
-    sha256: str
-    pinned: str | None
-    token_budget: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +92,13 @@ class Card:
 
     Args:
         model_id: what clients load: a hub id, or "." for the folder that the card is in.
+        corpus: the texts of the judgement.
         variants: the model files, at least one.
     """
 
     model_id: str
     source: Source
-    judged_on: JudgedOn
+    corpus: Corpus
     variants: tuple[Variant, ...]
     speed: Speed
     environment: Environment

@@ -72,7 +72,7 @@ def flips_table(card: Card) -> Markdown:
         found = [variant.measured.require(FLIPS)[policy] for variant in card.variants]
         rows += [
             (f"flips {policy}", *(f"{flips.total:,} of {flips.decisions:,} ({flips.rate:.3%})" for flips in found)),
-            (f"texts with a flip {policy}", *(f"{flips.rows:,} of {card.judged_on.rows:,}" for flips in found)),
+            (f"texts with a flip {policy}", *(f"{flips.rows:,} of {len(card.corpus):,}" for flips in found)),
         ]
         judged = [flips.against_truth for flips in found if flips.against_truth is not None]
         if judged:
@@ -83,7 +83,7 @@ def flips_table(card: Card) -> Markdown:
 
 def quality_text(card: Card) -> Markdown:
     """A table for each decision policy, or that nothing can be said."""
-    if not card.judged_on.labelled:
+    if card.corpus.labels is None:
         return Markdown("Not measured, because the texts that it was judged on have no labels.")
     parts: list[str] = []
     for policy, both in card.variants[0].measured.require(QUALITY).items():

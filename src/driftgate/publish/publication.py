@@ -15,9 +15,9 @@ from driftgate.judge.accuracy_verdicts import PASSED, exit_code, worst
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict
 from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
-from driftgate.publish.acceptance import PLAN, SEED, Trial, measure_speed
+from driftgate.publish.acceptance import PLAN, Trial, measure_speed
 from driftgate.publish.card import render_card
-from driftgate.publish.card_facts import Card, JudgedOn, Source, Speed, Variant
+from driftgate.publish.card_facts import Card, Source, Variant
 from driftgate.publish.layout import Layout, artifact_folders, place_of, write_folders
 from driftgate.results.environment import describe_environment
 
@@ -82,7 +82,11 @@ def publish(
     for one, assessment in zip(built, assessments, strict=True):
         variant = _variant(one, backends, assessment, layout)
         variants.setdefault(folders[one.spec.name], []).append(variant)
-    cards = {folder: render_card(_card(model_id, source, trial, there, speed)) for folder, there in variants.items()}
+    environment = describe_environment()
+    cards = {
+        folder: render_card(Card(model_id, source, trial.corpus, tuple(there), speed, environment))
+        for folder, there in variants.items()
+    }
     announce("golden vectors")
     artifacts = [(one.spec, one.artifact) for one in built if one.artifact is not None]
     write_folders(encoder, artifacts, folders, layout, cards)
@@ -122,21 +126,6 @@ def _read_carried(path: Path) -> dict[str, object]:
     except (ValueError, yaml.YAMLError) as error:
         raise EncoderError(f"{path}: its metadata cannot be read ({error}); correct or remove the file") from error
     return {key: content[key] for key in _CARRIED if content.get(key)}
-
-
-def _card(model_id: str, source: Source, trial: Trial, variants: Sequence[Variant], speed: Speed) -> Card:
-    corpus = trial.corpus
-    judged_on = JudgedOn(
-        corpus=corpus.name,
-        rows=len(corpus),
-        all_rows=trial.all_rows,
-        seed=SEED,
-        labelled=corpus.labels is not None,
-        sha256=corpus.sha256,
-        pinned=corpus.pinned,
-        token_budget=PLAN.max_tokens,
-    )
-    return Card(model_id, source, judged_on, tuple(variants), speed, describe_environment())
 
 
 def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment, layout: Layout) -> Variant:
