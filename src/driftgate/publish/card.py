@@ -16,6 +16,8 @@ _TASK = "text-classification"
 _REQUIRED = ("library_name", "pipeline_tag", "tags")
 _QUANTIZED_TAGS = {"int8": "int8", "int4": "4-bit", "float4": "4-bit"}
 """The hub's tags, by the first part of a precision class."""
+_ATTRIBUTES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+"""Of what the tokenizers library gives for a text, by the input that takes it."""
 _METRICS = {  # the hub's metric, and what of `Quality` it is
     "micro F1": ("f1", "micro_f1"),
     "macro F1": ("f1", "macro_f1"),
@@ -109,43 +111,32 @@ def _title(card: Card) -> str:
 
 def _parts(card: Card) -> dict[str, Any]:
     """What the template is filled with."""
-    source, tokens = card.source, PLAN.max_tokens
     example = min(card.variants, key=lambda variant: variant.size_bytes)
-    local = card.model_id == "."
     path = PurePosixPath(example.model)
     subfolder = f'subfolder="{path.parent}", ' if path.parent.name else ""
     return {
         "card": card,
         "model_id": Markdown(card.model_id),
+        "local": card.model_id == ".",
+        "multi_label": card.source.multi_label,
+        "pairs": card.source.takes_pairs,
         "example": example,
         "title": _title(card),
-        "source": code(source.name),
-        "kind": "multi-label" if source.multi_label else "single-label",
+        "source": code(card.source.name),
         "version": version("driftgate"),
         "texts": _texts(card),
+        "tokens": f"{PLAN.max_tokens:,}",
         "files": files_table(card),
-        "reference": (
-            "The files are compared with torch in float32 on the CPU, with eager attention, on the same texts, "
-            f"in batches of at most {tokens:,} tokens, padding included."
-        ),
         "drift": drift_table(card),
         "flips_note": _flips_note(card),
         "flips": flips_table(card),
         "quality": quality_text(card),
-        "speed_note": Markdown(
-            "The speedup is relative to torch; above 1 is faster. Each is the median of alternating blocks, with the [slowest, "
-            "fastest] block, on {} texts of {}. b1, b8 and b32 are batches in arrival order. budget sorts texts by length and "
-            "puts at most {:,} tokens into a batch, padding included."
-        ).format(card.speed.rows, code(card.speed.corpus), tokens),
+        "speed_corpus": code(card.speed.corpus),
         "speed": speed_table(card),
         "machine": _machine(card),
-        "here": Markdown("  # the folder of this card" if local else ""),
-        "folder": Markdown('"."' if local else f'snapshot_download("{card.model_id}")'),
-        "hub_import": "" if local else Markdown("from huggingface_hub import snapshot_download\n"),
         "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
-        "feed": Markdown(_feed(example)),
-        "ask": {name: Markdown(value) for name, value in _ask(pairs=source.takes_pairs).items()},
-        "scores": Markdown(_scores(multi_label=source.multi_label)),
+        "attributes": _ATTRIBUTES,
+        "text": "ONNX Runtime answers in a few milliseconds.",
         "made_from": Markdown("\n").join(Markdown("- {}").format(line) for line in _made_from(card)),
         "bounds": bounds_table(card),
     }
@@ -179,35 +170,6 @@ def _machine(card: Card) -> str:
     return (
         f"Measured on {environment.cpu} ({sets}), {environment.usable_cores} of {environment.cores} cores, {speed.threads} "
         f"threads, device {speed.device}; Python {environment.python}, {versions}. Other machines have other speedups."
-    )
-
-
-def _ask(*, pairs: bool) -> dict[str, str]:
-    """How each client is asked about a text, or about a pair."""
-    text, second = '"ONNX Runtime answers in a few milliseconds."', '"It is fast."'
-    if not pairs:
-        return {"of": "texts", "pipeline": text, "tokenizers": text}
-    return {
-        "of": "pairs of texts",
-        "pipeline": f'{{"text": {text}, "text_pair": {second}}}',
-        "tokenizers": f"({text}, {second})",
-    }
-
-
-def _feed(variant: Variant) -> str:
-    attributes = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    return "\n".join(
-        f'    "{name}": np.array([text.{attributes[name]} for text in encoded], dtype=np.int64),'
-        for name in variant.inputs
-    )
-
-
-def _scores(*, multi_label: bool) -> str:
-    if multi_label:
-        return "scores = 1 / (1 + np.exp(-logits))"
-    return (
-        "exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
-        "scores = exponentials / exponentials.sum(axis=1, keepdims=True)"
     )
 
 
