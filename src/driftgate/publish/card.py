@@ -1,6 +1,5 @@
 """The model card: the hub's metadata and a page of measurements, checked before anyone sees it."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -73,17 +72,14 @@ def _metadata(card: Card) -> Any:
     results = _eval_results(card)
     if results:
         extra |= {"eval_results": results, "model_name": _title(card), "metrics": ["f1", "accuracy"]}
-    quantized = sorted({_QUANTIZED_TAGS[kind] for kind in map(_kind, card.variants) if kind in _QUANTIZED_TAGS})
+    kinds = {variant.precision.partition("-")[0] for variant in card.variants}
+    quantized = sorted({tag for kind, tag in _QUANTIZED_TAGS.items() if kind in kinds})
     return ModelCardData(
         library_name="onnx",
         pipeline_tag=_TASK,
         tags=["onnx", "onnxruntime", "optimum", _TASK, *quantized, "driftgate"],
         **extra,
     )
-
-
-def _kind(variant: Variant) -> str:
-    return variant.precision.partition("-")[0]
 
 
 def _eval_results(card: Card) -> list[Any]:
@@ -181,13 +177,14 @@ def _made_from(card: Card) -> list[Markdown | str]:
         else Markdown("the folder {}").format(code(source.name))
     )
     licence = source.carried.get("license")
+    versions = {name: number for variant in card.variants for name, number in variant.versions.items()}
     lines = [
         Markdown("Source: {}, {}, sha256 {}").format(where, source.architecture, code(source.sha256)),
         f"Licence: {licence}, as the source states"
         if licence
         else "Licence: not stated by the card and configuration of the source",
         *(Markdown("{}: {}").format(code(variant.model), _recipe(variant)) for variant in card.variants),
-        f"Versions: {_versions(card.variants)}",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()),
         Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(card.corpus.sha256)),
     ]
     thresholds = Markdown("`thresholds.json`: the source's threshold of each label")
@@ -203,8 +200,3 @@ def _recipe(variant: Variant) -> str:
         forms.setdefault(form, []).append(path)
     kept = "; ".join(f"{form} for {', '.join(paths)}" for form, paths in forms.items())
     return f"{steps}; by a recipe, these products are stored otherwise: {kept}"
-
-
-def _versions(variants: Sequence[Variant]) -> str:
-    found = {name: number for variant in variants for name, number in variant.versions.items()}
-    return ", ".join(f"{name} {number}" for name, number in found.items())

@@ -44,23 +44,18 @@ def drift_table(card: Card) -> Markdown:
     """Statistics of each text's largest probability difference; then means and extremes over everything."""
     drifts = [variant.measured.require(DRIFT) for variant in card.variants]
     largest = [drift.largest_per_text for drift in drifts]
+    same = [f"{variant.measured.require(AGREEMENT).top1:.2%}" for variant in card.variants]
+    percentiles = [name for name in largest[0].percentiles if name != "p50"]
     rows = [
         ("mean over texts", *(_small(one.mean) for one in largest)),
         ("standard deviation", *(_small(one.std) for one in largest)),
         ("min", *(_small(one.min) for one in largest)),
         ("median", *(_small(one.median) for one in largest)),
-        *(
-            (name, *(_small(one.percentiles[name]) for one in largest))
-            for name in largest[0].percentiles
-            if name != "p50"
-        ),
+        *((name, *(_small(one.percentiles[name]) for one in largest)) for name in percentiles),
         ("max", *(_small(one.max) for one in largest)),
         ("mean difference over all texts and labels", *(_small(drift.mean_abs) for drift in drifts)),
         ("largest logit difference", *(_small(drift.max_abs_logit) for drift in drifts)),
-        (
-            "texts with the same most probable label",
-            *(f"{variant.measured.require(AGREEMENT).top1:.2%}" for variant in card.variants),
-        ),
+        ("texts with the same most probable label", *same),
     ]
     return table(("largest probability difference of a text", *_names(card)), rows)
 
@@ -87,26 +82,15 @@ def quality_text(card: Card) -> Markdown:
         return Markdown("Not measured, because the texts that it was judged on have no labels.")
     parts: list[str] = []
     for policy, both in card.variants[0].measured.require(QUALITY).items():
-        reference = both.reference
-        found = [variant.measured.require(QUALITY)[policy].backend for variant in card.variants]
-        rows = [
-            (name, f"{read(reference):.4f}", *(f"{read(quality):.4f}" for quality in found))
-            for name, read in _QUALITY.items()
-        ]
+        sides = [both.reference, *(variant.measured.require(QUALITY)[policy].backend for variant in card.variants)]
+        rows = [(name, *(f"{read(side):.4f}" for side in sides)) for name, read in _QUALITY.items()]
+        supported = f"macro F1 of the {both.reference.supported_labels} labels with {MIN_SUPPORT} texts or more"
+        rows.append((supported, *(f"{side.macro_f1_supported:.4f}" for side in sides)))
         losses = [variant.measured.require(LOSSES)[policy]["macro_f1"] for variant in card.variants]
-        loss = (
-            "loss of macro F1 [90% interval]",
-            "",
-            *(f"{one.loss:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in losses),
-        )
-        supported = f"macro F1 of the {reference.supported_labels} labels with {MIN_SUPPORT} texts or more"
-        some = (
-            supported,
-            f"{reference.macro_f1_supported:.4f}",
-            *(f"{quality.macro_f1_supported:.4f}" for quality in found),
-        )
+        intervals = (f"{one.loss:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in losses)
+        rows.append(("loss of macro F1 [90% interval]", "", *intervals))
         decided = f"Decided {policy}:" if card.source.multi_label else "The most probable label:"
-        parts += [decided, table(("", "torch", *_names(card)), [*rows, some, loss])]
+        parts += [decided, table(("", "torch", *_names(card)), rows)]
     return Markdown("\n\n").join(parts)
 
 
