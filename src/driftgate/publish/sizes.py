@@ -70,7 +70,7 @@ class Sizes:
 
     def describe(self) -> dict[str, Any]:
         """As JSON has it: bytes, and ratios of bytes."""
-        naive = self._naive_bytes()
+        naive = next(form.size_bytes for form in self.forms if form.name == NAIVE)
         forms = [
             {
                 **asdict(form),
@@ -87,9 +87,6 @@ class Sizes:
             "opset": self.opset,
             "forms": forms,
         }
-
-    def _naive_bytes(self) -> int:
-        return next(form.size_bytes for form in self.forms if form.name == NAIVE)
 
 
 def render_sizes(sizes: Sizes, width: int) -> str:
