@@ -77,7 +77,7 @@ def verify(
     model = read_model_file(target.model)
     tolerance, reason = _tolerance(model, settings.device.kind, rtol, atol)
     beside = (*find_documents(target.model, target.top), *(find_documents(target.archive) if target.archive else ()))
-    claims = []
+    claims: list[Claim] = []
     for document in against or dict.fromkeys(beside):
         found = read_claims(document, target.model, target.archive)
         if against and not found:
