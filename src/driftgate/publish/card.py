@@ -1,5 +1,6 @@
 """The model card: the hub's metadata and a page of measurements, checked before anyone sees it."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -118,22 +119,21 @@ def _parts(card: Card) -> dict[str, Any]:
         "pairs": card.source.takes_pairs,
         "example": example,
         "title": _title(card),
-        "source": code(card.source.name),
         "version": version("driftgate"),
         "texts": _texts(card),
         "tokens": f"{PLAN.max_tokens:,}",
         "files": files_table(card),
         "drift": drift_table(card),
-        "flips_note": _flips_note(card),
         "flips": flips_table(card),
         "quality": quality_text(card),
-        "speed_corpus": code(card.speed.corpus),
         "speed": speed_table(card),
         "machine": _machine(card),
         "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
         "attributes": _ATTRIBUTES,
         "text": "ONNX Runtime answers in a few milliseconds.",
-        "made_from": Markdown("\n").join(Markdown("- {}").format(line) for line in _made_from(card)),
+        "versions": _list_versions({name: one for variant in card.variants for name, one in variant.versions.items()}),
+        "recipe": _recipe,
+        "code": code,
         "bounds": bounds_table(card),
     }
 
@@ -147,21 +147,10 @@ def _texts(card: Card) -> Markdown:
     return Markdown("{:,} {}{} of {} ({})").format(len(corpus), kind, drawn, shown, labelled)
 
 
-def _flips_note(card: Card) -> Markdown:
-    if not card.source.multi_label:
-        return Markdown("A flip is a text whose most probable label differs from torch's.")
-    own = " and at the threshold of each label (`thresholds.json`)" if card.source.has_thresholds else ""
-    none = "" if card.source.has_thresholds else "; the source has no thresholds of its own"
-    return Markdown(f"A flip is a decision for or against a label that differs from torch's, at 0.5{own}{none}.")
-
-
 def _machine(card: Card) -> str:
     environment, speed = card.environment, card.speed
-    versions = ", ".join(
-        f"{name} {environment.versions[name]}"
-        for name in ("torch", "transformers", "onnxruntime", "onnxruntime-gpu")
-        if name in environment.versions
-    )
+    shown = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu")
+    versions = _list_versions({name: environment.versions[name] for name in shown if name in environment.versions})
     sets = ", ".join(environment.instruction_sets) or "no instruction sets that matter here"
     return (
         f"Measured on {environment.cpu} ({sets}), {environment.usable_cores} of {environment.cores} cores, {speed.threads} "
@@ -169,26 +158,8 @@ def _machine(card: Card) -> str:
     )
 
 
-def _made_from(card: Card) -> list[Markdown | str]:
-    source = card.source
-    where = (
-        Markdown("{} at commit {}").format(code(source.repository), code(str(source.revision)))
-        if source.repository
-        else Markdown("the folder {}").format(code(source.name))
-    )
-    licence = source.carried.get("license")
-    versions = {name: number for variant in card.variants for name, number in variant.versions.items()}
-    lines = [
-        Markdown("Source: {}, {}, sha256 {}").format(where, source.architecture, code(source.sha256)),
-        f"Licence: {licence}, as the source states"
-        if licence
-        else "Licence: not stated by the card and configuration of the source",
-        *(Markdown("{}: {}").format(code(variant.model), _recipe(variant)) for variant in card.variants),
-        "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()),
-        Markdown("Judged on: {}, sha256 {}").format(_texts(card), code(card.corpus.sha256)),
-    ]
-    thresholds = Markdown("`thresholds.json`: the source's threshold of each label")
-    return [*lines, thresholds] if source.has_thresholds else lines
+def _list_versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _recipe(variant: Variant) -> str:
