@@ -77,7 +77,7 @@ def predict(folder: Path, backend: str, texts: tuple[str, ...]) -> Scores:
 def place(published: Path, layout: Layout, backend: str) -> tuple[Path, Path]:
     """The folder that clients load, and the model in it."""
     folder = published / ("hub" if layout is Layout.HUB else f"folders/{backend}")
-    return folder, folder / place_of(backend, layout).model
+    return folder, folder / place_of(backend, layout)
 
 
 def assert_same(found: Scores, expected: Scores) -> None:

@@ -162,7 +162,7 @@ def _choose_destination(
     """The repository to push to, with what is there already where there is a hub to ask."""
     if hub is None:
         return Destination(repository, private or None, exists=False)
-    models = [place_of(spec.name, Layout.HUB).model for spec in specs]
+    models = [place_of(spec.name, Layout.HUB) for spec in specs]
     clients = ["config.json", "thresholds.json", "tokenizer.json", *(path.name for path in encoder.tokenizer_files)]
     return find_destination(repository, models, clients, private=private, api=hub)
 

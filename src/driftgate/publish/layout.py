@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,25 +42,17 @@ class Layout(StrEnum):
     """One folder for all, as models are published: configuration and tokenizer at its top, models in `onnx`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an artifact's files are in the folder that is published."""
-
-    model: str
-    manifest: str
-
-
-def place_of(backend: str, layout: Layout) -> Place:
-    """The files of a backend.
+def place_of(backend: str, layout: Layout) -> str:
+    """The path of a backend's model in the folder that is published.
 
     In hub layout `onnx-fp32` is `onnx/model.onnx`, `onnx-fp16` is `onnx/model_fp16.onnx` and `onnx-int8` is
     `onnx/model_quantized.onnx`, the names under which transformers.js and Optimum publish them; any other backend goes by
     its own name, as `onnx/model_int8_dynamic.onnx`.
     """
     if layout is Layout.FOLDER:
-        return Place(MODEL, MANIFEST)
+        return MODEL
     stem = _HUB_STEMS.get(backend, "model_" + backend.removeprefix("onnx-").replace("-", "_").replace(".", "_"))
-    return Place(f"onnx/{stem}.onnx", f"onnx/{stem}.{MANIFEST}")
+    return f"onnx/{stem}.onnx"
 
 
 def require_empty(target: Path) -> None:
@@ -163,7 +155,7 @@ def describe_folders(folders: Mapping[str, Path], layout: Layout) -> list[str]:
     """A line for each backend: where its files are, and how large they are in MB (millions of bytes)."""
     lines = []
     for name, folder in folders.items():
-        size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout).model))
+        size = sum(path.stat().st_size for path in model_files(folder / place_of(name, layout)))
         lines.append(for_terminal(f"{name}: {folder} ({size / 1e6:.1f} MB)"))
     return lines
 
@@ -190,15 +182,15 @@ def write_artifacts(
         shutil.copy2(encoder.path / "thresholds.json", folder)
     if encoder.gives_score and (encoder.path / CROSS_ENCODER_CONFIG).is_file():
         shutil.copy2(encoder.path / CROSS_ENCODER_CONFIG, folder)
-    places = [place_of(spec.name, layout) for spec, _ in artifacts]
-    models = [folder / place.model for place in places]
+    models = [folder / place_of(spec.name, layout) for spec, _ in artifacts]
     for (_, artifact), model in zip(artifacts, models, strict=True):
         _write_model(artifact, model)
-    for model in models if feeds else ():  # once all are there: where the vectors go depends on it
-        vectors_folder(model).mkdir(exist_ok=True)
-        write_vectors(vectors_folder(model), model, feeds)
-    for (spec, artifact), place in zip(artifacts, places, strict=True):
-        _seal(encoder, spec, artifact, folder, place)
+    for (spec, artifact), model in zip(artifacts, models, strict=True):
+        if feeds:  # once all models are there: where the vectors go depends on it
+            vectors_folder(model).mkdir(exist_ok=True)
+            write_vectors(vectors_folder(model), model, feeds)
+        manifest = model.with_name(MANIFEST if layout is Layout.FOLDER else f"{model.stem}.{MANIFEST}")
+        _seal(encoder, spec, artifact, folder, model, manifest)
 
 
 def _write_model(artifact: Artifact, target: Path) -> None:
@@ -224,9 +216,8 @@ def _write_model(artifact: Artifact, target: Path) -> None:
         target.write_bytes(model.SerializeToString())
 
 
-def _seal(encoder: Encoder, spec: BackendSpec, artifact: Artifact, folder: Path, place: Place) -> None:
+def _seal(encoder: Encoder, spec: BackendSpec, artifact: Artifact, folder: Path, model: Path, manifest: Path) -> None:
     """Write the manifest, with the sha256 of everything that loads or tests the model; people edit the card."""
-    model, manifest = folder / place.model, folder / place.manifest
     clients = [path for path in folder.iterdir() if path.is_file() and path.name not in (CARD, MANIFEST)]
     vectors = vectors_folder(model).glob(f"{SET_PREFIX}*/*.pb")
     files = {

@@ -135,7 +135,7 @@ def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment
     file = read_model_file(artifact.model)
     made = read_manifest(artifact.model.parent)
     return Variant(
-        model=place_of(built.spec.name, layout).model,
+        model=place_of(built.spec.name, layout),
         backend=built.spec.name,
         precision=str(artifact.precision),
         arithmetic=backends.open(built.spec).in_force.arithmetic,
