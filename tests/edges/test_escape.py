@@ -165,7 +165,7 @@ def test_build_shows_names_escaped_and_so_does_its_card(
 
 def test_every_name_of_a_card_is_plain_text() -> None:
     words = "a\n# b | `c` <script>d</script> \x1b[31m _e_ [f](g)"
-    card = make_card(source={"name": words, "architecture": words, "carried": {"license": words}})
+    card = make_card(encoder={"name": words, "model_type": words}, carried={"license": words})
     card = replace(card, corpus=replace(card.corpus, name=words), speed=replace(card.speed, corpus=words))
     page = render_card(card).split("---\n", 2)[2]
     found = MarkdownIt("commonmark").enable("table").render(page)

@@ -8,6 +8,8 @@ import yaml
 from cards import PLANS, REVISION, ROWS, make_card, make_variant, measure
 from huggingface_hub import ModelCard
 
+from driftgate.backends import Precision
+from driftgate.inputs.encoder import ProblemType
 from driftgate.judge.parts import DRIFT, FLIPS, QUALITY
 from driftgate.publish.card import check_card, render_card
 
@@ -38,7 +40,8 @@ def test_the_metadata_has_what_the_hub_filters_by() -> None:
 
 
 def test_a_file_with_4_bit_weights_is_tagged_as_the_hub_tags_them() -> None:
-    variant = replace(make_variant(measure()), precision="int4-blockwise", arithmetic="float32")
+    variant = make_variant(measure())
+    variant = replace(variant, artifact=replace(variant.artifact, precision=Precision.INT4_BLOCKWISE))
     tags = metadata(render_card(make_card(variant)))["tags"]
     assert "4-bit" in tags
     assert "int8" not in tags
@@ -65,7 +68,7 @@ def test_without_labels_there_are_no_results_and_the_card_says_so() -> None:
 
 
 def test_a_hub_encoder_is_named_as_the_base_with_its_commit() -> None:
-    text = render_card(make_card(source={"name": "ME/mini", "repository": "ME/mini", "revision": REVISION}))
+    text = render_card(make_card(encoder={"name": "ME/mini", "revision": REVISION}))
     assert metadata(text)["base_model"] == "ME/mini"
     assert f"`ME/mini` at commit `{REVISION}`" in text
 
@@ -75,7 +78,7 @@ def test_a_local_encoder_is_no_base_that_the_hub_could_link_to() -> None:
 
 
 def test_the_licence_is_the_sources_or_none() -> None:
-    carried = render_card(make_card(source={"carried": {"license": "mit", "language": ["en"]}}))
+    carried = render_card(make_card(carried={"license": "mit", "language": ["en"]}))
     assert (metadata(carried)["license"], metadata(carried)["language"]) == ("mit", ["en"])
     assert "Licence: mit" in carried
     unknown = render_card(make_card())
@@ -179,7 +182,8 @@ def test_no_label_breaks_a_table() -> None:
 @pytest.mark.parametrize("model_id", [".", "ME/mini-onnx"])
 def test_the_examples_are_python(model_id: str, multi_label: bool) -> None:
     variant = make_variant(measure(multi_label=multi_label))
-    text = render_card(make_card(variant, model_id=model_id, source={"multi_label": multi_label}))
+    problem = ProblemType.MULTI_LABEL if multi_label else ProblemType.SINGLE_LABEL
+    text = render_card(make_card(variant, model_id=model_id, encoder={"problem_type": problem}))
     blocks = python_blocks(text)
     assert len(blocks) == 2
     for block in blocks:
@@ -188,7 +192,7 @@ def test_the_examples_are_python(model_id: str, multi_label: bool) -> None:
 
 
 def test_the_examples_ask_about_pairs_where_the_encoder_takes_pairs() -> None:
-    text = render_card(make_card(source={"takes_pairs": True}))
+    text = render_card(make_card(encoder={"takes_pairs": True}))
     for block in python_blocks(text):
         compile(block, "card", "exec")
     assert "classifier of pairs of texts with" in text
@@ -208,12 +212,16 @@ def test_the_examples_of_a_pushed_card_load_from_the_hub() -> None:
 
 
 def test_segments_are_fed_to_a_graph_that_takes_them() -> None:
-    variant = replace(make_variant(measure()), inputs=("input_ids", "attention_mask", "token_type_ids"))
+    variant = make_variant(measure())
+    inputs = {**variant.file.inputs, "token_type_ids": variant.file.inputs["input_ids"]}
+    variant = replace(variant, file=replace(variant.file, inputs=inputs))
     assert '"token_type_ids": np.array([text.type_ids for text in encoded]' in render_card(make_card(variant))
     assert "type_ids" not in render_card(make_card())
 
 
 def test_a_recipe_is_told_with_the_products_of_each_form() -> None:
     forms = {"layer.0.output.dense": "float16", "layer.1.output.dense": "float16", "layer.1.query": "int8-range"}
-    text = render_card(make_card(replace(make_variant(measure()), recipe=forms)))
+    variant = make_variant(measure())
+    made = replace(variant.made, notes={"int8-rowwise": {"recipe": forms}})
+    text = render_card(make_card(replace(variant, made=made)))
     assert "float16 for layer.0.output.dense, layer.1.output.dense; int8-range for layer.1.query" in text

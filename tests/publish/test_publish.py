@@ -327,5 +327,5 @@ def test_an_encoder_of_the_hub_is_recorded_with_its_commit(
     build(fetched, "onnx-fp32", tmp_path / "out")
     assert read_manifest(tmp_path / "out").encoder_revision == "0" * 40
     source = describe_source(fetched)
-    assert (source.repository, source.revision) == ("ME/mini", "0" * 40)
+    assert (source.repository, source.encoder.revision) == ("ME/mini", "0" * 40)
     assert describe_source(encoder).repository is None

@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from driftgate.arrays import LabelMatrix, Logits
+from driftgate.backends import Precision
+from driftgate.builder.artifact import Artifact, Manifest
+from driftgate.builder.model_file import ModelFile, Port
 from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.judge.accuracy_verdicts import levels_of_run
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import Bound, MetricVerdict, Outcome
@@ -55,41 +60,43 @@ def make_variant(
     )
     value = measured.require(DRIFT).max_abs_logit
     verdict = MetricVerdict(backend, "max_abs_logit_drift", "", exact_limits(value), bound, Outcome.PASS)
+    inputs = dict.fromkeys(("input_ids", "attention_mask"), Port("int64", ("batch", "sequence")))
+    steps, versions = ("export@1", "optimize-basic@3", "int8-rowwise@3"), {"torch": "2.13.0", "onnxruntime": "1.31.0"}
     return Variant(
         model=model,
-        backend=backend,
-        precision="int8-rowwise",
         arithmetic="int8",
-        opset=18,
-        size_bytes=size,
-        inputs=("input_ids", "attention_mask"),
-        steps=("export@1", "optimize-basic@3", "int8-rowwise@3"),
-        versions={"torch": "2.13.0", "onnxruntime": "1.31.0"},
+        artifact=Artifact(Path(model), Precision.INT8_ROWWISE, "ef" * 32, size),
+        file=ModelFile(Path(model), "ef" * 32, size, (), 10, {"ai.onnx": 18}, inputs, {}, Precision.INT8_ROWWISE),
+        made=Manifest(backend, "int8-rowwise", steps, "mini", "ab" * 32, versions, {}),
         assessment=BackendAssessment(backend, measured, (verdict,)),
     )
 
 
-def make_card(*variants: Variant, source: Mapping[str, object] | None = None, **changes: object) -> Card:
+def make_card(
+    *variants: Variant,
+    encoder: Mapping[str, object] | None = None,
+    carried: Mapping[str, object] | None = None,
+    **changes: object,
+) -> Card:
     variants = variants or (make_variant(measure()),)
     labelled = variants[0].measured.get(QUALITY) is not None
     truth = LabelMatrix(np.zeros((ROWS, len(LABELS)), dtype=np.bool_)) if labelled else None
-    facts = {
-        "name": "mini",
-        "repository": None,
-        "revision": None,
-        "sha256": "ab" * 32,
-        "architecture": "roberta",
-        "labels": LABELS,
-        "multi_label": True,
-        "has_thresholds": len(variants[0].measured.require(FLIPS)) > 1,
-        "max_tokens": 512,
-        "weights_bytes": 4000,
-        "carried": {},
-    }
-    ratios = {variant.backend: {plan: Ratio(3.14, 2.5, 4.0, 3) for plan in PLANS} for variant in variants}
+    source = Encoder(
+        path=Path("mini"),
+        name="mini",
+        model_type="roberta",
+        labels=LABELS,
+        problem_type=ProblemType.MULTI_LABEL,
+        problem_type_inferred=False,
+        max_tokens=512,
+        vocab_size=100,
+        thresholds=(0.3, 0.4, 0.5) if len(variants[0].measured.require(FLIPS)) > 1 else None,
+        sha256="ab" * 32,
+    )
+    ratios = {one.assessment.backend: {plan: Ratio(3.14, 2.5, 4.0, 3) for plan in PLANS} for one in variants}
     card = Card(
         model_id=".",
-        source=Source(**{**facts, **(source or {})}),
+        source=Source(replace(source, **(encoder or {})), 4000, carried or {}),
         corpus=Corpus("reviews", ("text",) * ROWS, ("line",) * ROWS, truth, drawn_from=500),
         variants=tuple(variants),
         speed=Speed("normal", 32, 2, "cpu", dict.fromkeys(PLANS, 40.0), ratios),

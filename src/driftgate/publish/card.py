@@ -73,7 +73,7 @@ def _metadata(card: Card) -> Any:
     results = _eval_results(card)
     if results:
         extra |= {"eval_results": results, "model_name": _title(card), "metrics": ["f1", "accuracy"]}
-    kinds = {variant.precision.partition("-")[0] for variant in card.variants}
+    kinds = {variant.artifact.precision.partition("-")[0] for variant in card.variants}
     quantized = sorted({tag for kind, tag in _QUANTIZED_TAGS.items() if kind in kinds})
     return ModelCardData(
         library_name="onnx",
@@ -103,20 +103,21 @@ def _eval_results(card: Card) -> list[Any]:
 
 
 def _title(card: Card) -> str:
-    return f"{card.source.name}-onnx" if card.model_id == "." else PurePosixPath(card.model_id).name
+    return f"{card.source.encoder.name}-onnx" if card.model_id == "." else PurePosixPath(card.model_id).name
 
 
 def _parts(card: Card) -> dict[str, Any]:
     """What the template is filled with."""
-    example = min(card.variants, key=lambda variant: variant.size_bytes)
+    example = min(card.variants, key=lambda variant: variant.artifact.size_bytes)
     path = PurePosixPath(example.model)
     subfolder = f'subfolder="{path.parent}", ' if path.parent.name else ""
     return {
         "card": card,
+        "encoder": card.source.encoder,
         "model_id": Markdown(card.model_id),
         "local": card.model_id == ".",
         "multi_label": card.source.multi_label,
-        "pairs": card.source.takes_pairs,
+        "pairs": card.source.encoder.takes_pairs,
         "example": example,
         "title": _title(card),
         "version": version("driftgate"),
@@ -131,7 +132,9 @@ def _parts(card: Card) -> dict[str, Any]:
         "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
         "attributes": _ATTRIBUTES,
         "text": "ONNX Runtime answers in a few milliseconds.",
-        "versions": _list_versions({name: one for variant in card.variants for name, one in variant.versions.items()}),
+        "versions": _list_versions(
+            {name: one for variant in card.variants for name, one in variant.made.versions.items()}
+        ),
         "recipe": _recipe,
         "code": code,
         "bounds": bounds_table(card),
@@ -142,7 +145,7 @@ def _texts(card: Card) -> Markdown:
     corpus = card.corpus
     drawn = f" drawn from {corpus.drawn_from:,} with seed {SEED}" if corpus.drawn_from else ""
     labelled = "without labels" if corpus.labels is None else "labelled"
-    kind = "pairs of texts" if card.source.takes_pairs else "texts"
+    kind = "pairs of texts" if card.source.encoder.takes_pairs else "texts"
     shown = code(corpus.pinned or corpus.name)
     return Markdown("{:,} {}{} of {} ({})").format(len(corpus), kind, drawn, shown, labelled)
 
@@ -163,11 +166,12 @@ def _list_versions(versions: Mapping[str, str]) -> str:
 
 
 def _recipe(variant: Variant) -> str:
-    steps = " ▶ ".join(variant.steps)
-    if not variant.recipe:
-        return steps
+    steps = " ▶ ".join(variant.made.steps)
     forms: dict[str, list[str]] = {}
-    for path, form in variant.recipe.items():
-        forms.setdefault(form, []).append(path)
+    for note in variant.made.notes.values():
+        for path, form in note.get("recipe", {}).items():
+            forms.setdefault(form, []).append(path)
+    if not forms:
+        return steps
     kept = "; ".join(f"{form} for {', '.join(paths)}" for form, paths in forms.items())
     return f"{steps}; by a recipe, these products are stored otherwise: {kept}"

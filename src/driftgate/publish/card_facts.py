@@ -1,12 +1,16 @@
 """What a model card is made of: facts and measurements, no prose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from driftgate.builder.artifact import Artifact, Manifest
+from driftgate.builder.model_file import ModelFile
 from driftgate.inputs.corpus import Corpus
+from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.parts import Measured
 from driftgate.measure.timings import Ratio
+from driftgate.pipeline import describe_head
 from driftgate.results.environment import Environment
 
 
@@ -15,24 +19,29 @@ class Source:
     """The encoder.
 
     Args:
-        repository: its hub id; None for a local folder. `revision`: the commit.
-        carried: licence and language from the metadata of its own card, such as {"license": "mit"}.
         weights_bytes: of its torch weights on disk.
-        takes_pairs: it is asked about pairs of texts.
+        carried: licence and language from the metadata of its own card, such as {"license": "mit"}.
     """
 
-    name: str
-    repository: str | None
-    revision: str | None
-    sha256: str
-    architecture: str
-    labels: tuple[str, ...]
-    multi_label: bool
-    has_thresholds: bool
-    max_tokens: int
+    encoder: Encoder
     weights_bytes: int
-    carried: Mapping[str, object] = field(default_factory=dict)
-    takes_pairs: bool = False
+    carried: Mapping[str, object]
+
+    @property
+    def repository(self) -> str | None:
+        """Its hub id; None for a local folder."""
+        encoder = self.encoder
+        return encoder.name if encoder.revision and encoder.name != encoder.revision else None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each label is decided for itself."""
+        return self.encoder.problem_type is ProblemType.MULTI_LABEL
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether it decides by thresholds of its own, too."""
+        return len(describe_head(self.encoder).policies) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +69,16 @@ class Variant:
     Args:
         model: its path in the published folder.
         arithmetic: the type in which products were computed where it was judged.
-        opset: version of ONNX's own operators.
-        size_bytes: external data included.
-        inputs: names, in graph order.
-        steps: build steps with their versions. `versions`: of the libraries that took part.
+        made: how it was built.
         assessment: what was measured of it, and the verdicts.
-        recipe: products that are stored in another form than the backend's own, by the path of their module.
     """
 
     model: str
-    backend: str
-    precision: str
     arithmetic: str
-    opset: int
-    size_bytes: int
-    inputs: tuple[str, ...]
-    steps: tuple[str, ...]
-    versions: Mapping[str, str]
+    artifact: Artifact
+    file: ModelFile
+    made: Manifest
     assessment: BackendAssessment
-    recipe: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def measured(self) -> Measured:

@@ -26,12 +26,12 @@ def files_table(card: Card) -> Markdown:
     rows = [
         (
             code(variant.model),
-            code(variant.backend),
-            variant.precision,
+            code(variant.assessment.backend),
+            str(variant.artifact.precision),
             variant.arithmetic,
-            str(variant.opset),
-            f"{variant.size_bytes:,} bytes",
-            f"{variant.size_bytes / card.source.weights_bytes:.3f}",
+            str(variant.file.opset["ai.onnx"]),
+            f"{variant.artifact.size_bytes:,} bytes",
+            f"{variant.artifact.size_bytes / card.source.weights_bytes:.3f}",
         )
         for variant in card.variants
     ]
@@ -102,12 +102,12 @@ def speed_table(card: Card) -> Markdown:
             f"{texts:.1f}",
             *(
                 f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
-                for ratio in (card.speed.ratios[variant.backend][plan] for variant in card.variants)
+                for ratio in (card.speed.ratios[variant.assessment.backend][plan] for variant in card.variants)
             ),
         )
         for plan, texts in card.speed.torch_texts_per_second.items()
     ]
-    blocks = next(iter(card.speed.ratios[card.variants[0].backend].values())).blocks
+    blocks = next(iter(card.speed.ratios[card.variants[0].assessment.backend].values())).blocks
     return table(
         (
             f"batch plan, {blocks} blocks",

@@ -10,11 +10,11 @@ from driftgate.builder.artifact import CARD, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.model_file import read_model_file
 from driftgate.errors import EncoderError
-from driftgate.inputs.encoder import Encoder, ProblemType
+from driftgate.inputs.encoder import Encoder
 from driftgate.judge.accuracy_verdicts import PASSED, exit_code, worst
 from driftgate.judge.assessment import BackendAssessment
 from driftgate.judge.bounds import MetricVerdict
-from driftgate.pipeline import Built, OpenBackends, describe_head, require_buildable
+from driftgate.pipeline import Built, OpenBackends, require_buildable
 from driftgate.publish.acceptance import PLAN, Trial, measure_speed
 from driftgate.publish.card import render_card
 from driftgate.publish.card_facts import Card, Source, Variant
@@ -99,20 +99,7 @@ def describe_source(encoder: Encoder) -> Source:
     Raises:
         EncoderError: metadata that cannot be read.
     """
-    return Source(
-        name=encoder.name,
-        repository=encoder.name if encoder.revision and encoder.name != encoder.revision else None,
-        revision=encoder.revision,
-        sha256=encoder.sha256,
-        architecture=encoder.model_type,
-        labels=encoder.labels,
-        multi_label=encoder.problem_type is ProblemType.MULTI_LABEL,
-        has_thresholds=len(describe_head(encoder).policies) > 1,
-        max_tokens=encoder.max_tokens,
-        weights_bytes=sum(path.stat().st_size for path in encoder.weights),
-        carried=_read_carried(encoder.path / CARD),
-        takes_pairs=encoder.takes_pairs,
-    )
+    return Source(encoder, sum(path.stat().st_size for path in encoder.weights), _read_carried(encoder.path / CARD))
 
 
 def _read_carried(path: Path) -> dict[str, object]:
@@ -132,18 +119,11 @@ def _variant(built: Built, backends: OpenBackends, assessment: BackendAssessment
     artifact = built.artifact
     if artifact is None:
         raise ValueError(f"{built.spec.name}: expected a backend with files of its own")
-    file = read_model_file(artifact.model)
-    made = read_manifest(artifact.model.parent)
     return Variant(
         model=place_of(built.spec.name, layout),
-        backend=built.spec.name,
-        precision=str(artifact.precision),
         arithmetic=backends.open(built.spec).in_force.arithmetic,
-        size_bytes=artifact.size_bytes,
-        opset=file.opset["ai.onnx"],
-        inputs=tuple(file.inputs),
-        steps=made.steps,
-        versions=made.versions,
+        artifact=artifact,
+        file=read_model_file(artifact.model),
+        made=read_manifest(artifact.model.parent),
         assessment=assessment,
-        recipe={path: form for note in made.notes.values() for path, form in note.get("recipe", {}).items()},
     )
