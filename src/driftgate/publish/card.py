@@ -110,6 +110,7 @@ def _parts(card: Card) -> dict[str, Any]:
     """What the template is filled with."""
     example = min(card.variants, key=lambda variant: variant.artifact.size_bytes)
     path = PurePosixPath(example.model)
+    versions = {name: one for variant in card.variants for name, one in variant.made.versions.items()}
     subfolder = f'subfolder="{path.parent}", ' if path.parent.name else ""
     return {
         "card": card,
@@ -132,9 +133,7 @@ def _parts(card: Card) -> dict[str, Any]:
         "optimum_file": Markdown(f'{subfolder}file_name="{path.name}"'),
         "attributes": _ATTRIBUTES,
         "text": "ONNX Runtime answers in a few milliseconds.",
-        "versions": _list_versions(
-            {name: one for variant in card.variants for name, one in variant.made.versions.items()}
-        ),
+        "versions": _list_versions(versions),
         "recipe": _recipe,
         "code": code,
         "bounds": bounds_table(card),

@@ -96,26 +96,14 @@ def quality_text(card: Card) -> Markdown:
 
 def speed_table(card: Card) -> Markdown:
     """Texts per second of torch, and ratios to it, by batch plan."""
-    rows = [
-        (
-            plan,
-            f"{texts:.1f}",
-            *(
-                f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
-                for ratio in (card.speed.ratios[variant.assessment.backend][plan] for variant in card.variants)
-            ),
-        )
-        for plan, texts in card.speed.torch_texts_per_second.items()
-    ]
-    blocks = next(iter(card.speed.ratios[card.variants[0].assessment.backend].values())).blocks
-    return table(
-        (
-            f"batch plan, {blocks} blocks",
-            "torch, texts per second",
-            *(Markdown("{}, speedup vs torch").format(name) for name in _names(card)),
-        ),
-        rows,
-    )
+    ratios = [card.speed.ratios[variant.assessment.backend] for variant in card.variants]
+    rows = []
+    for plan, texts in card.speed.torch_texts_per_second.items():
+        found = (f"{one[plan].median:.2f} [{one[plan].low:.2f}, {one[plan].high:.2f}]" for one in ratios)
+        rows.append((plan, f"{texts:.1f}", *found))
+    blocks = next(iter(ratios[0].values())).blocks
+    headings = (Markdown("{}, speedup vs torch").format(name) for name in _names(card))
+    return table((f"batch plan, {blocks} blocks", "torch, texts per second", *headings), rows)
 
 
 def bounds_table(card: Card) -> Markdown:
