@@ -47,9 +47,8 @@ def find_sets(model: Path) -> tuple[Path, ...]:
 
 def list_sets(folder: Path) -> tuple[Path, ...]:
     """The sets in a folder, by number."""
-    return tuple(
-        path for _, path in sorted(_numbered(folder.glob(f"{SET_PREFIX}*"), rf"{SET_PREFIX}(\d+)")) if path.is_dir()
-    )
+    found = _numbered(folder.glob(f"{SET_PREFIX}*"), rf"{SET_PREFIX}(\d+)")
+    return tuple(path for _, path in found if path.is_dir())
 
 
 def read_set(folder: Path) -> VectorSet:
@@ -61,7 +60,7 @@ def read_set(folder: Path) -> VectorSet:
     tensors = {}
     for kind in ("input", "output"):
         there = own_files(folder, f"{kind}_*.pb", model_folder=folder.parent)
-        files = sorted(_numbered(there, rf"{kind}_(\d+)\.pb"))
+        files = _numbered(there, rf"{kind}_(\d+)\.pb")
         if not files:
             raise ArtifactError(f"{folder}: expected {kind}_0.pb and so on, found none; fetch or write the set again")
         tensors[kind] = tuple(_read_tensor(path, number) for number, path in files)
@@ -69,7 +68,7 @@ def read_set(folder: Path) -> VectorSet:
 
 
 def _numbered(paths: Iterable[Path], pattern: str) -> list[tuple[int, Path]]:
-    return [(int(found[1]), path) for path in paths if (found := re.fullmatch(pattern, path.name))]
+    return sorted((int(found[1]), path) for path in paths if (found := re.fullmatch(pattern, path.name)))
 
 
 def _read_tensor(path: Path, number: int) -> Tensor:
