@@ -126,16 +126,14 @@ def describe_push(folder: Path, destination: Destination) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = [path.stat().st_size for path in files]
     head = (folder / CARD).read_text(encoding="utf-8").splitlines()[:_CARD_HEAD_LINES]
-    return "\n".join(
-        for_terminal(line)
-        for line in [
-            f"would push {len(files)} files, {sum(sizes) / 1e6:.1f} MB, to {destination.repository}:",
-            *(f"{size:>13,}  {path.relative_to(folder).as_posix()}" for path, size in zip(files, sizes, strict=True)),
-            "",
-            f"{CARD} begins:",
-            *head,
-        ]
-    )
+    lines = [
+        f"would push {len(files)} files, {sum(sizes) / 1e6:.1f} MB, to {destination.repository}:",
+        *(f"{size:>13,}  {path.relative_to(folder).as_posix()}" for path, size in zip(files, sizes, strict=True)),
+        "",
+        f"{CARD} begins:",
+        *head,
+    ]
+    return "\n".join(map(for_terminal, lines))
 
 
 @contextmanager
@@ -143,10 +141,7 @@ def _explained(what: str, advice: str) -> Iterator[None]:
     """What the hub or the network answers, as one message with what to do."""
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # requests' errors are OSErrors; the transfer library's are not
+    except (OSError, ValueError, RuntimeError) as error:
+        # requests' errors are OSErrors; the transfer library's are not
         reason = str(error).strip().partition("\n")[0] or "no reason given"
         raise PushError(f"{what}: {type(error).__name__}: {reason}; {advice}") from error
