@@ -45,11 +45,6 @@ class Closeness:
     max_abs: float
     max_rel: float
 
-    @property
-    def share_beyond(self) -> float:
-        """Of all elements."""
-        return self.beyond / self.elements if self.elements else 0.0
-
 
 def measure_closeness(expected: NDArray[Any], found: NDArray[Any], tolerance: Tolerance) -> Closeness:
     """Compare element by element, in float64; what is no floating-point number must be equal.

@@ -189,7 +189,8 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 def _numbers(closeness: Closeness | None) -> tuple[str, str, str]:
     if closeness is None:
         return "-", "-", "-"
-    share = f"{closeness.beyond}/{closeness.elements} ({closeness.share_beyond:.2%})" if closeness.beyond else "0"
+    beyond, elements = closeness.beyond, closeness.elements
+    share = f"{beyond}/{elements} ({beyond / elements:.2%})" if beyond else "0"
     return f"{closeness.max_abs:.2e}", f"{closeness.max_rel:.2e}", share
 
 
