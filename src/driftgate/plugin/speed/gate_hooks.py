@@ -1,7 +1,6 @@
 """Wiring of the speed gate: `pytest --pyargs driftgate.suites.benchmarks --gate`."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ from driftgate.pull_request.junit import list_cell_properties
 
 if TYPE_CHECKING:  # imported where a gate is wanted: every pytest run of every project imports this module
     from driftgate.gate.verdicts import CellVerdict
-    from driftgate.plugin.speed.speed_gate import SpeedGate
+    from driftgate.plugin.speed.speed_gate import GatedCell, SpeedGate
 
 GATE: "pytest.StashKey[SpeedGate | None]" = pytest.StashKey()
 
@@ -71,42 +70,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if hasattr(item, "callspec") and isinstance(cell := item.callspec.params.get("speed_verdict"), CellSpec)
     }
     with usage_errors(session.config):
-        if gate.options.accept:
-            gate.check_accept()
-        if gate.options.wanted:
-            gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GatedCell:
-    """One cell's verdict."""
-
-    verdict: "CellVerdict"
-    gate: "SpeedGate"
-
-    def require(self) -> None:
-        """Fail on a regression and on added work, and on what could not be measured unless that only warns; skip a new cell."""
-        __tracebackhide__ = True
-        from driftgate.gate.rendering import explain
-        from driftgate.gate.rule import Verdict
-
-        found, cell = self.verdict.verdict, self.verdict.cell
-        said, added = explain(self.verdict), self.gate.added_work(cell)
-        broken = [sentence for sentence in (said if found is Verdict.REGRESSION else "", added) if sentence]
-        self.gate.count_verdict(self.verdict, passed=not broken)
-        if broken:
-            for sentence in broken:
-                self.gate.keep_violation(sentence)
-            pytest.fail("\n".join(broken), pytrace=False)
-        if found is Verdict.NEW:
-            pytest.skip(said)
-        undecided = said if found is Verdict.NOT_MEASURABLE else ""
-        open_questions = [sentence for sentence in (undecided, self.gate.uncounted_work(cell)) if sentence]
-        if open_questions:
-            if not self.gate.options.not_measurable_fails:
-                pytest.skip("; ".join(open_questions))
-            self.gate.state.failed_as_not_measurable += 1
-            pytest.fail("\n".join(open_questions), pytrace=False)
+        gate.check(list(gated.values()), next((item.path.parent for item in gated), session.path))
 
 
 @pytest.fixture(scope="session")
@@ -120,8 +84,10 @@ def speed_verdicts(driftgate: DriftgateSession, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
-def speed_verdict(speed_verdicts: "dict[str, CellVerdict]", request: pytest.FixtureRequest) -> GatedCell:
+def speed_verdict(speed_verdicts: "dict[str, CellVerdict]", request: pytest.FixtureRequest) -> "GatedCell":
     """The verdict on one cell of backend x plan."""
+    from driftgate.plugin.speed.speed_gate import GatedCell
+
     gate = request.config.stash[GATE]
     assert gate is not None  # noqa: S101 - else its fixture has skipped
     found = speed_verdicts[request.param.id]

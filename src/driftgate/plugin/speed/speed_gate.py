@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pytest
 
 from driftgate.errors import BaselineError
 from driftgate.gate.baseline import (
@@ -17,7 +19,7 @@ from driftgate.gate.commit import build_commit, find_commit
 from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
 from driftgate.gate.notes import GateState, draw_seed, make_report
 from driftgate.gate.remote_side import is_gateable
-from driftgate.gate.rendering import write_gate_report
+from driftgate.gate.rendering import explain, write_gate_report
 from driftgate.gate.rule import GateOptions, Verdict
 from driftgate.gate.run_facts import describe_run
 from driftgate.gate.schedule import Clock
@@ -44,38 +46,36 @@ class SpeedGate:
     def __init__(self, session: DriftgateSession, options: GateOptions) -> None:
         self.options = options
         self.state = GateState(options, draw_seed())
-        self._session = session
+        self.session = session
 
     def check(self, cells: Sequence[CellSpec], tests: Path) -> None:
-        """Take the cells to gate and the folder of their tests; refuse what cannot be compared, before anything is built.
+        """Take the cells to gate and the folder of their tests; refuse what could not be kept at the end of the run, and what
+        cannot be compared, before anything is built.
 
         Raises:
-            OptionError, WorkerError, BaselineError: see `require_cells`, `read_gate_baseline` and `prepare_comparison`.
+            OptionError, WorkerError, BaselineError: see `require_baseline_folder`, `require_cells`, `read_gate_baseline` and
+                `prepare_comparison`.
         """
+        if self.options.accept:
+            require_baseline_folder(self.options.baseline)
+        if not self.options.wanted:
+            return
         require_cells(cells)
-        baseline, session = self._read_baseline(tests), self._session
+        baseline, session = self._read_baseline(tests), self.session
         now = describe_run(session.encoder, session.options.settings)
         self.state.comparison = prepare_comparison(cells, baseline, now, self.options)
 
     def _read_baseline(self, tests: Path) -> GateBaseline:
         if not self.options.reference:
             return read_gate_baseline(self.options.baseline)
-        commit = find_commit(self.options.reference, self._session.config.invocation_params.dir)
-        with self._session.announce() as announce:
-            found = read_gate_baseline(build_commit(commit, describe_invocation(self._session, tests), announce))
+        commit = find_commit(self.options.reference, self.session.config.invocation_params.dir)
+        with self.session.announce() as announce:
+            found = read_gate_baseline(build_commit(commit, describe_invocation(self.session, tests), announce))
         return replace(found, about={**found.about, "git": {"reference": commit.reference, "commit": commit.sha}})
-
-    def check_accept(self) -> None:
-        """Refuse what could not be kept at the end of the run.
-
-        Raises:
-            BaselineError: the folder is not a baseline's.
-        """
-        require_baseline_folder(self.options.baseline)
 
     def judge(self) -> dict[str, CellVerdict]:
         """Verdicts by cell id. Builds and times when it is first called."""
-        state, session = self.state, self._session
+        state, session = self.state, self.session
         if state.comparison is None:
             raise BaselineError(
                 "--gate: the baseline is read when tests are collected, and none were; run the suite with pytest"
@@ -98,32 +98,14 @@ class SpeedGate:
         """
         state, options = self.state, self.options
         if state.comparison and state.outcome:
-            left_out = [spec.name for spec in self._session.options.backends if not is_gateable(spec)]
+            left_out = [spec.name for spec in self.session.options.backends if not is_gateable(spec)]
             state.report = make_report(state.comparison, state.outcome, options, seed=state.seed, left_out=left_out)
-            self._session.results.gate = state.report.to_json()
+            self.session.results.gate = state.report.to_json()
             for path in options.reports:
                 write_gate_report(state.report, path)
                 state.said.append(f"report: {path}")
         if options.accept:
             state.said.append(self._accept(code))
-
-    def count_verdict(self, found: CellVerdict, *, passed: bool) -> None:
-        """A new cell counts too: `exit_code` has its own rule for a run of nothing else."""
-        self._session.results.of(found.backend).check(passed=passed)
-
-    def added_work(self, cell: str) -> str:
-        """Why the cell fails `--gate-work`, or ""."""
-        change, limit = self.state.held_work(WorkVerdict.ADDED).get(cell), self.options.work_limit
-        return "" if change is None or limit is None else explain_added(cell, change, limit)
-
-    def uncounted_work(self, cell: str) -> str:
-        """Why the cell cannot be held to `--gate-work`, or ""."""
-        change = self.state.held_work(WorkVerdict.NOT_COUNTED).get(cell)
-        return explain_not_counted(cell, change) if change else ""
-
-    def keep_violation(self, said: str) -> None:
-        """Leave a sentence in the results."""
-        self._session.results.violations.append(said)
 
     def _accept(self, code: int) -> str:
         """Keep the artifacts as the baseline if the run passed whole; what was done, in a sentence."""
@@ -133,7 +115,7 @@ class SpeedGate:
             return "gate baseline not saved: some cells could not be measured"
         if self.state.held_work(WorkVerdict.NOT_COUNTED):
             return "gate baseline not saved: the work of some cells could not be counted"
-        session, cells = self._session, gated_cells(self._session)
+        session, cells = self.session, gated_cells(self.session)
         backends = {
             spec.name: BaselineBackend(artifact, tuple(cell.id for cell in cells if cell.backend == spec))
             for spec in dict.fromkeys(cell.backend for cell in cells)
@@ -144,3 +126,36 @@ class SpeedGate:
         about = describe_run(session.encoder, session.options.settings)
         write_gate_baseline(self.options.baseline, backends, session.encoder.tokenizer_files, about)
         return f"gate baseline saved: {self.options.baseline} ({', '.join(backends)}); later runs compare with it"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatedCell:
+    """One cell's verdict."""
+
+    verdict: CellVerdict
+    gate: SpeedGate
+
+    def require(self) -> None:
+        """Fail on a regression and on added work, and on what could not be measured unless that only warns; skip a new cell."""
+        __tracebackhide__ = True
+        found, options, state, results = self.verdict, self.gate.options, self.gate.state, self.gate.session.results
+        said = explain(found)
+        broken = [said] if found.verdict is Verdict.REGRESSION else []
+        added = state.held_work(WorkVerdict.ADDED).get(found.cell)
+        if added and options.work_limit is not None:
+            broken.append(explain_added(found.cell, added, options.work_limit))
+        # A new cell counts too: `exit_code` has its own rule for a run of nothing else.
+        results.of(found.backend).check(passed=not broken)
+        if broken:
+            results.violations.extend(broken)
+            pytest.fail("\n".join(broken), pytrace=False)
+        if found.verdict is Verdict.NEW:
+            pytest.skip(said)
+        open_questions = [said] if found.verdict is Verdict.NOT_MEASURABLE else []
+        if uncounted := state.held_work(WorkVerdict.NOT_COUNTED).get(found.cell):
+            open_questions.append(explain_not_counted(found.cell, uncounted))
+        if open_questions:
+            if not options.not_measurable_fails:
+                pytest.skip("; ".join(open_questions))
+            state.failed_as_not_measurable += 1
+            pytest.fail("\n".join(open_questions), pytrace=False)
