@@ -41,14 +41,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """On what terms both sides answer: the rows of every cell, threads and device."""
-
-    tokens: TokenizedTexts
-    settings: RunSettings
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What came of it.
 
@@ -108,7 +100,8 @@ def prepare_comparison(
 def compare(
     comparison: Comparison,
     built: Mapping[str, Built],
-    terms: Terms,
+    tokens: TokenizedTexts,
+    settings: RunSettings,
     options: GateOptions,
     *,
     announce: Callable[[str], None],
@@ -118,11 +111,11 @@ def compare(
     """Verdicts on all cells, those of the baseline that are gone included; times what has to be timed, and counts its work.
 
     Args:
-        built: this run's backends, by name. `seed`: of the order of pairs.
+        built: this run's backends, by name. `tokens`: the rows of every cell. `seed`: of the order of pairs.
     """
     found = _settle(comparison, built, measure_identical=options.measure_identical)
-    batches = {cell.id: list(make_batches(terms.tokens, cell.plan)) for cell in comparison.cells}
-    work = compare_work(comparison.cells, comparison.baseline, built, batches, terms.settings, announce)
+    batches = {cell.id: list(make_batches(tokens, cell.plan)) for cell in comparison.cells}
+    work = compare_work(comparison.cells, comparison.baseline, built, batches, settings, announce)
     contested: dict[str, list[CellSpec]] = {}
     for cell in comparison.cells:
         if cell.id not in found:
@@ -130,7 +123,7 @@ def compare(
     timing, samples = None, dict[str, Sample]()
     if contested:
         try:
-            settings = hold_cores(terms.settings)
+            settings = hold_cores(settings)
             # Workers keep to cores by themselves.
             with (
                 stay_on(() if options.baseline_python else settings.cores),

@@ -16,7 +16,7 @@ from driftgate.gate.baseline import (
     write_gate_baseline,
 )
 from driftgate.gate.commit import build_commit, find_commit
-from driftgate.gate.comparison import Terms, compare, prepare_comparison, require_cells
+from driftgate.gate.comparison import compare, prepare_comparison, require_cells
 from driftgate.gate.notes import GateState, draw_seed, make_report
 from driftgate.gate.remote_side import is_gateable
 from driftgate.gate.rendering import explain, write_gate_report
@@ -75,18 +75,17 @@ class SpeedGate:
 
     def judge(self) -> dict[str, CellVerdict]:
         """Verdicts by cell id. Builds and times when it is first called."""
-        state, session = self.state, self.session
-        if state.comparison is None:
+        state, session, comparison = self.state, self.session, self.state.comparison
+        if comparison is None:
             raise BaselineError(
                 "--gate: the baseline is read when tests are collected, and none were; run the suite with pytest"
             )
         if state.outcome is None:
-            cells = state.comparison.cells
-            built = {cell.backend.name: session.built(cell.backend) for cell in cells}
-            terms = Terms(sample_tokens(session, session.options.throughput_corpus), session.options.settings)
+            built = {cell.backend.name: session.built(cell.backend) for cell in comparison.cells}
+            tokens, settings = sample_tokens(session, session.options.throughput_corpus), session.options.settings
             with session.announce() as announce, session.phases.during("speed gate"):
                 state.outcome = compare(
-                    state.comparison, built, terms, self.options, announce=announce, seed=state.seed, clock=CLOCK
+                    comparison, built, tokens, settings, self.options, announce=announce, seed=state.seed, clock=CLOCK
                 )
         return dict(state.outcome.verdicts)
 
