@@ -9,7 +9,6 @@ from driftgate.gate.comparison import Comparison, Outcome
 from driftgate.gate.pairs import Pair, Timing
 from driftgate.gate.rendering import CellTimes, GateReport
 from driftgate.gate.rule import GateOptions, Verdict, exit_code
-from driftgate.gate.run_facts import Facts
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkChange, WorkVerdict, list_work
 
@@ -32,7 +31,7 @@ def make_report(
         timing.seconds if timing else 0.0,
         options.budget_seconds,
         seed,
-        list_notes(outcome, comparison.baseline.about, left_out, describe_changes(comparison, options), options),
+        list_notes(comparison, outcome, options, left_out),
         comparison.now,
         comparison.baseline.about,
     )
@@ -54,40 +53,27 @@ def cell_times(pairs: Sequence[Pair]) -> Mapping[str, CellTimes]:
     }
 
 
-def describe_changes(comparison: Comparison, options: GateOptions) -> str:
-    """What differs between the software of both sides, and what that means for verdicts; "" where nothing does."""
-    if not comparison.software_changes:
-        return ""
-    meaning = (
-        "Each side ran on its own: verdicts say what artifacts and software do together"
-        if options.baseline_python
-        else "Both sides ran on what is installed now: verdicts say what the artifacts do, not what that change does"
-    )
-    return f"{'; '.join(comparison.software_changes)}. {meaning}"
-
-
-def list_notes(
-    outcome: Outcome, then: Facts, left_out: Sequence[str], software_changes: str, options: GateOptions
-) -> list[str]:
-    """Sentences about one gated run.
-
-    Args:
-        then: what the baseline was taken on. `software_changes`: a sentence, or "".
-    """
+def list_notes(comparison: Comparison, outcome: Outcome, options: GateOptions, left_out: Sequence[str]) -> list[str]:
+    """Sentences about one gated run; `left_out` as of `make_report`."""
     notes, verdicts = [], outcome.verdicts.values()
-    if commit := then.get("git"):
+    if commit := comparison.baseline.about.get("git"):
         notes.append(f"baseline: git:{commit['reference']}, built from commit {commit['commit']}")
     if left_out:
         notes.append(f"not gated, because they have no artifact to keep: {', '.join(left_out)}")
-    if not any(found.verdict is not Verdict.NEW for found in verdicts):
+    if all(found.verdict is Verdict.NEW for found in verdicts):
         notes.append("nothing was compared: no cell of this run is in the baseline")
     if outcome.has(Verdict.VANISHED):
         notes.append(
             "a missing cell fails the run: time it too (with more --backends, or without -k), or keep a baseline without it with "
             "--gate-accept and no --gate"
         )
-    if software_changes:
-        notes.append(software_changes)
+    if comparison.software_changes:
+        meaning = (
+            "Each side ran on its own: verdicts say what artifacts and software do together"
+            if options.baseline_python
+            else "Both sides ran on what is installed now: verdicts say what the artifacts do, not what that change does"
+        )
+        notes.append(f"{'; '.join(comparison.software_changes)}. {meaning}")
     if fewer := [
         f"{cell} ({own.rows} of {own.of_rows})" for cell, own in outcome.samples.items() if own.rows < own.of_rows
     ]:
