@@ -77,7 +77,7 @@ def test_a_slice_of_a_cell_is_one_request() -> None:
         def ask(self, request: dict[str, Any]) -> None:
             asked.append(request)
 
-    calls = RemoteCalls(Recorder(), "x-b1", 0, 10)  # type: ignore[arg-type] - stands in for a worker
+    calls = RemoteCalls(Recorder(), "x-b1", 10)  # type: ignore[arg-type] - stands in for a worker
     assert len(calls) == 10
     for call in (*calls[2:5], calls[9], calls[-10]):
         call()

@@ -28,27 +28,25 @@ MODULE = "driftgate.gate.worker"
 class RemoteCalls(Sequence[Callable[[], object]]):
     """A cell's calls in a worker's session; a slice of them is made at one request."""
 
-    def __init__(self, worker: Worker, cell: str, start: int, stop: int) -> None:
-        self._worker, self._cell, self._start, self._stop = worker, cell, start, stop
+    def __init__(self, worker: Worker, cell: str, count: int) -> None:
+        self._worker, self._cell, self._numbers = worker, cell, range(count)
 
     def __len__(self) -> int:
-        return self._stop - self._start
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, at: int) -> Callable[[], object]: ...
     @overload
     def __getitem__(self, at: slice) -> Sequence[Callable[[], object]]: ...
     def __getitem__(self, at: int | slice) -> Callable[[], object] | Sequence[Callable[[], object]]:
-        if isinstance(at, slice):
-            start, stop, _ = at.indices(len(self))
-            return [self._request(start, stop)]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        return self._request(at % len(self), at % len(self) + 1)
+        asked = self._numbers[at]
+        start, stop = (asked, asked + 1) if isinstance(asked, int) else (asked.start, asked.stop)
+        request = {"do": "run", "cell": self._cell, "start": start, "stop": stop}
 
-    def _request(self, start: int, stop: int) -> Callable[[], object]:
-        request = {"do": "run", "cell": self._cell, "start": self._start + start, "stop": self._start + stop}
-        return lambda: self._worker.ask(request)
+        def call() -> object:
+            return self._worker.ask(request)
+
+        return call if isinstance(at, int) else [call]
 
 
 def describe_worker(python: str) -> dict[str, str]:
@@ -122,7 +120,7 @@ def load_remote(
     def load() -> Iterator[Mapping[str, RemoteCalls]]:
         with start_worker(python, name, module=MODULE) as worker:
             worker.ask(request)
-            yield {cell: RemoteCalls(worker, cell, 0, len(of_cell)) for cell, of_cell in batches.items()}
+            yield {cell: RemoteCalls(worker, cell, len(of_cell)) for cell, of_cell in batches.items()}
 
     return load
 
