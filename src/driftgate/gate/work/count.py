@@ -173,23 +173,16 @@ def compare_work(
 
 
 def _compare(baseline: Built, candidate: Built, batches: Batches, settings: RunSettings) -> dict[str, WorkChange]:
-    then, now = (_try_to_count(side, batches, settings) for side in (baseline, candidate))
-    reasons = [f"{side}: {found}" for side, found in (("baseline", then), ("now", now)) if isinstance(found, str)]
-    if isinstance(then, str) or isinstance(now, str):
-        return {
-            cell: WorkChange(
-                None if isinstance(then, str) else then[cell],
-                None if isinstance(now, str) else now[cell],
-                "; ".join(reasons),
-            )
-            for cell in batches
-        }
+    (then, why_then), (now, why_now) = (_try_to_count(side, batches, settings) for side in (baseline, candidate))
+    reason = "; ".join(f"{side}: {why}" for side, why in (("baseline", why_then), ("now", why_now)) if why)
+    if reason:
+        return {cell: WorkChange(then.get(cell), now.get(cell), reason) for cell in batches}
     return {cell: compare_sides(then[cell], now[cell]) for cell in batches}
 
 
-def _try_to_count(built: Built, batches: Batches, settings: RunSettings) -> dict[str, Work] | str:
-    """The work by cell, or why it cannot be counted."""
+def _try_to_count(built: Built, batches: Batches, settings: RunSettings) -> tuple[dict[str, Work], str]:
+    """The work by cell, and why it cannot be counted, "" where it can."""
     try:
-        return count_work(built, batches, settings)
+        return count_work(built, batches, settings), ""
     except DriftgateError as error:
-        return str(error)
+        return {}, str(error)

@@ -198,15 +198,10 @@ def _compared(work: Mapping[str, WorkChange], backend: str, limit: float) -> lis
 
 
 def _describe(change: WorkChange) -> str:
-    then, now = change.baseline, change.candidate
-    parts = [
-        f"multiply-adds {change.multiply_adds:+.1%} {_numbers(then, now, 'multiply_adds')}",
-        f"bytes moved {change.bytes_moved:+.1%} {_numbers(then, now, 'bytes_moved')}",
-    ]
+    parts = []
+    for name, quantity in (("multiply-adds", "multiply_adds"), ("bytes moved", "bytes_moved")):
+        share, then, now = (getattr(of, quantity) for of in (change, change.baseline, change.candidate))
+        parts.append(f"{name} {share:+.1%} ({then:,} to {now:,})")
     if change.nodes:
         parts.append(f"nodes {describe_nodes(change.nodes, '+')}")
     return ", ".join(parts)
-
-
-def _numbers(then: Work | None, now: Work | None, quantity: str) -> str:
-    return f"({getattr(then, quantity):,} to {getattr(now, quantity):,})"
