@@ -20,7 +20,6 @@ independent coins.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, log, log1p
 from statistics import NormalDist
 
@@ -83,17 +82,9 @@ def expected_spread(log_ratios: Sequence[float]) -> float:
     return float((PRIOR_ROUNDS * PRIOR_SPREAD + found) / (PRIOR_ROUNDS + rounds))
 
 
-@dataclass(frozen=True, slots=True)
-class LogInterval:
-    """Bounds of a log ratio, infinite while there are too few rounds to have any."""
-
-    low: float
-    high: float
-
-
-def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float) -> LogInterval:
-    """Bounds of the log ratio around which rounds are symmetric; they hold at every number of rounds at once, each side at
-    `level`: the values that the evidence, for or against, does not refute.
+def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float) -> tuple[float, float]:
+    """Lower and upper bound of the log ratio around which rounds are symmetric; they hold at every number of rounds at once, each
+    side at `level`: the values that the evidence, for or against, does not refute. Infinite while there are too few rounds.
 
     Args:
         effect: as of `sharpness_at`.
@@ -105,21 +96,19 @@ def confidence_sequence(log_ratios: Sequence[float], level: float, effect: float
     if not np.isfinite(values).all():
         raise ValueError(f"expected finite log ratios, found {list(log_ratios)}")
     if len(values) < fewest_rounds(level):
-        return LogInterval(-np.inf, np.inf)
+        return -np.inf, np.inf
     from scipy.optimize import brentq  # slow to import, and every run of pytest imports the rule
 
     sharpness, needed = sharpen(log_ratios, effect), -np.log(level)
     # So far outside that every bet is all but the largest.
     far = 20 / float(sharpness.min())
 
-    def shortfall_of_upper(bound: float) -> float:
-        return float(log_evidence(bound - values, sharpness)[-1] - needed)
-
-    def shortfall_of_lower(bound: float) -> float:
-        return float(log_evidence(values - bound, sharpness)[-1] - needed)
-
     ends = float(values.min()) - far, float(values.max()) + far
-    return LogInterval(float(brentq(shortfall_of_lower, *ends)), float(brentq(shortfall_of_upper, *ends)))
+
+    def find_bound(side: int) -> float:
+        return float(brentq(lambda bound: log_evidence(side * (values - bound), sharpness)[-1] - needed, *ends))
+
+    return find_bound(1), find_bound(-1)
 
 
 def fewest_rounds(level: float) -> int:

@@ -89,10 +89,9 @@ def _contamination(control: Sequence[float], rule: SpeedRule, level: float) -> s
         return "the A/A control has a time that is not positive and finite"
     estimate = float(np.median(control))
     # Certain beyond doubt whatever its size; or as large as a regression, and as certain as a pass.
-    sides = [(level, 0.0), (rule.beta, rule.least_effect)]
-    for certainty, size in sides:
-        bounds = confidence_sequence(control, certainty, rule.log_detect)
-        if not bounds.low <= 0 <= bounds.high and not abs(estimate) < size:
+    for certainty, size in ((level, 0.0), (rule.beta, rule.least_effect)):
+        low, high = confidence_sequence(control, certainty, rule.log_detect)
+        if not low <= 0 <= high and not abs(estimate) < size:
             return f"A/A control failed: biased by {np.expm1(estimate):+.1%}, so something favours one side"
     return ""
 
@@ -103,26 +102,24 @@ def _describe(cell: str, timed: TimedRun, decision: Decision, rule: SpeedRule, c
     if not ratios or not np.isfinite(ratios).all():
         what = "a time is not positive and finite" if ratios else "no round was timed"
         return CellVerdict(cell, backend, Verdict.NOT_MEASURABLE, what, rounds=len(ratios))
-    bounds, spread = confidence_sequence(ratios, rule.beta, rule.log_detect), robust_spread(ratios)
     # Of the cell by itself: others that are slower too make it easier.
     level, power, effect = rule.alpha / len(timed.backends), 1 - rule.beta, rule.log_detect
+    (low, high), spread = confidence_sequence(ratios, rule.beta, effect), robust_spread(ratios)
     beyond = detectable_effect(spread, len(ratios), level, power, effect)
-    needed = None
+    reason, needed = contamination, None
     if contamination:
-        verdict, reason = Verdict.NOT_MEASURABLE, contamination
+        verdict = Verdict.NOT_MEASURABLE
     elif verdict is Verdict.NOT_MEASURABLE:
         needed = rounds_needed(spread, rule.log_detect - rule.log_tolerance, level, power, effect)
         reason = f"undecided after {len(ratios)} round{'s' * (len(ratios) > 1)}"
-    else:
-        reason = ""
     return CellVerdict(
         cell,
         backend,
         verdict,
         reason,
         slowdown=float(np.expm1(np.median(ratios))),
-        low=_finite(np.expm1(bounds.low), -1.0),
-        high=_finite(np.expm1(bounds.high), np.inf),
+        low=_finite(np.expm1(low), -1.0),
+        high=_finite(np.expm1(high), np.inf),
         rounds=len(ratios),
         rounds_needed=needed,
         detectable=_finite(np.expm1(rule.log_tolerance + beyond), np.inf),
