@@ -159,24 +159,15 @@ def _time_round(
     fixed_ns = 0
     for is_control in generator.permutation([False, True]).tolist():
         chosen = {contest.control: contest.cells[contest.control]} if is_control else cells
-        match = _time_match(contest, chosen, number, generator, clock, is_control=is_control)
-        pairs += match.pairs
-        fixed_ns += match.loads_ns
+        timed, loads_ns, cells_ns = _time_match(contest, chosen, number, generator, clock, is_control=is_control)
+        pairs += timed
+        fixed_ns += loads_ns
         if is_control:
-            fixed_ns += sum(match.cells_ns.values())
+            fixed_ns += sum(cells_ns.values())
         else:
-            bill.cells_ns |= match.cells_ns
+            bill.cells_ns |= cells_ns
     bill.fixed_ns[contest.backend] = fixed_ns
     return pairs
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """Pairs of two loads, and nanoseconds that their loads and each cell took."""
-
-    pairs: Sequence[Pair]
-    loads_ns: int
-    cells_ns: Mapping[str, int]
 
 
 def _time_match(
@@ -187,10 +178,13 @@ def _time_match(
     clock: Clock,
     *,
     is_control: bool,
-) -> _Match:
+) -> tuple[list[Pair], int, dict[str, int]]:
     """Load both sides anew and time every cell's pairs.
 
     Sides are told apart only by `names`, which the random draw decides: all else is the same whichever sits where.
+
+    Returns:
+        the pairs, and nanoseconds that the loads and each cell took.
     """
     loads = {"baseline": contest.baseline, "candidate": contest.baseline if is_control else contest.candidate}
     names = ("candidate", "baseline") if toss(generator) else ("baseline", "candidate")
@@ -201,11 +195,12 @@ def _time_match(
         stack.enter_context(_no_collection())
         for planned in plan_pairs(cells, generator):
             began, cell = clock(), planned.cell
-            times = {names[seat]: time_calls(seats[seat][cell][planned.part], clock) for seat in planned.order}
+            order = (planned.first, 1 - planned.first)
+            times = {names[seat]: time_calls(seats[seat][cell][planned.part], clock) for seat in order}
             first = names[planned.first] == "candidate"
             pairs.append(Pair(contest.backend, cell, number, times["baseline"], times["candidate"], first, is_control))
             cells_ns[cell] += clock() - began
-    return _Match(pairs, loads_ns, cells_ns)
+    return pairs, loads_ns, cells_ns
 
 
 @contextmanager

@@ -66,30 +66,22 @@ def time_calls(calls: Calls, clock: Clock) -> int:
     return clock() - started
 
 
-Seat = int
-"""0: loaded first. 1: loaded second."""
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedPair:
     """A turn of each seat, on the same work.
 
     Args:
-        part: of the cell's calls. `first`: the seat whose turn is first.
+        part: of the cell's calls. `first`: the seat whose turn is first, 0 for the one that is loaded first, 1 for the other.
     """
 
     cell: str
     part: slice
-    first: Seat
-
-    @property
-    def order(self) -> tuple[Seat, Seat]:
-        """Both seats, in the order in which they are timed."""
-        return self.first, 1 - self.first
+    first: int
 
 
 def plan_pairs(cells: Mapping[str, Units], generator: np.random.Generator) -> list[PlannedPair]:
-    """The pairs of one match: cells in random order, each cell's pairs in a row, either seat first in half of them.
+    """The pairs of one match: cells in random order, each cell's pairs in a row, either seat first in half of them, in random
+    order; of an odd number, chance gives one seat one more.
 
     In a row, because a turn right after one of the same cell finds the caches as that left them, and no ratio was steadier for
     turns of other cells, or untimed ones, in between.
@@ -97,20 +89,13 @@ def plan_pairs(cells: Mapping[str, Units], generator: np.random.Generator) -> li
     Args:
         cells: how the calls of each are timed, by cell id.
     """
-    names = list(cells)
-    order = [names[place] for place in generator.permutation(len(names)).tolist()]
-    return [
-        PlannedPair(cell, part, first)
-        for cell in order
-        for part, first in _plan_cell(cells[cell].draw(generator), generator)
-    ]
-
-
-def _plan_cell(parts: list[slice], generator: np.random.Generator) -> list[tuple[slice, Seat]]:
-    """Both seats first as often, in random order; of an odd number, chance gives one more."""
-    extra = int(generator.integers(2))
-    firsts = [(place + extra) % 2 for place in generator.permutation(len(parts)).tolist()]
-    return list(zip(parts, firsts, strict=True))
+    names, planned = list(cells), []
+    for index in generator.permutation(len(names)).tolist():
+        parts = cells[names[index]].draw(generator)
+        extra = int(generator.integers(2))
+        firsts = [(place + extra) % 2 for place in generator.permutation(len(parts)).tolist()]
+        planned += [PlannedPair(names[index], part, first) for part, first in zip(parts, firsts, strict=True)]
+    return planned
 
 
 def toss(generator: np.random.Generator) -> bool:
