@@ -38,6 +38,7 @@ from driftgate.plugin.options import SESSION, read_options, spelled_as_pytest, u
 from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
+from driftgate.plugin.speed.gate_hooks import GATE
 from driftgate.plugin.terminal_summary import write_summary
 from driftgate.results.history import keep_history
 from driftgate.results.results_file import write_results
@@ -83,17 +84,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SESSION] = DriftgateSession(config, options)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """A gate that has nothing to compare with is refused before anything is measured."""
-    benchmarks: Any = session.config.pluginmanager.get_plugin("pytest-benchmark")
-    if benchmarks and benchmarks.compare_fail and not benchmarks.compared_mapping:
-        raise pytest.UsageError(
-            f"--benchmark-compare-fail: no saved run to compare with in {benchmarks.storage}; save one first with "
-            "--benchmark-autosave, and pass --benchmark-compare"
-        )
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "driftgate" not in metafunc.fixturenames:  # someone else's fixture or parameter of the same name
         return
@@ -117,13 +107,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the opt-in benchmarks that `-m` does not name, and what needs something that nobody gave or asked for."""
     wanted = config.option.markexpr
-    options = config.stash[SESSION].options
+    options, speed_gate = config.stash[SESSION].options, config.stash[GATE]
     asked = {
         "past": options.accuracy_baseline,
         "ledger": options.ledger,
         "graph_lock": options.graph_lock,
         "pair_tokenizer": options.columns.pair,
         "shipped": any(spec.published for spec in options.backends),
+        "speed_verdicts": speed_gate and speed_gate.options.wanted,
     }
     unasked = {name for name, given in asked.items() if not given}
     left_out = [

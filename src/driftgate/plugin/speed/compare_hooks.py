@@ -21,8 +21,12 @@ from driftgate.plugin.speed.compare import (
 )
 
 
-def find_distortions(config: pytest.Config) -> list[str]:
-    """What is active that times would show, in words; empty where nothing is."""
+def refuse_distortions(config: pytest.Config, gate: str) -> None:
+    """Refuse `gate`, an option's name, while something is active that times would show.
+
+    Raises:
+        pytest.UsageError: names all of it.
+    """
     option = config.option
     active = {
         "pytest-xdist (-n, --dist): workers share the cores": getattr(option, "numprocesses", None)
@@ -38,17 +42,7 @@ def find_distortions(config: pytest.Config) -> list[str]:
         "Python's development mode (-X dev)": sys.flags.dev_mode,
         **{f"{tool} (sys.monitoring)": True for tool in _monitoring_tools()},
     }
-    return [what for what, found in active.items() if found]
-
-
-def refuse_distortions(config: pytest.Config, gate: str) -> None:
-    """Refuse `gate`, an option's name, while something distorts times.
-
-    Raises:
-        pytest.UsageError: names all of it.
-    """
-    found = find_distortions(config)
-    if found:
+    if found := [what for what, is_active in active.items() if is_active]:
         raise pytest.UsageError(f"{gate}: refused together with {'; '.join(found)}; run the gate without")
 
 
@@ -133,9 +127,18 @@ def pytest_benchmark_compare_machine_info(
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse to gate on times that something distorts, or by a bound that pytest-benchmark would not see."""
+    """Refuse to gate with nothing to compare with, on times that something distorts, or by a bound that pytest-benchmark would
+    not see.
+    """
     benchmarks = _benchmark_session(session.config)
-    if not (benchmarks and benchmarks.compare_fail and any(map(cell_of, _saved(benchmarks)))):
+    if not (benchmarks and benchmarks.compare_fail):
+        return
+    if not benchmarks.compared_mapping:
+        raise pytest.UsageError(
+            f"{_FAIL}: no saved run to compare with in {benchmarks.storage}; save one first with --benchmark-autosave, and pass "
+            "--benchmark-compare"
+        )
+    if not any(map(cell_of, _saved(benchmarks))):
         return
     refuse_distortions(session.config, _FAIL)
     if sum(str(argument).partition("=")[0] == _FAIL for argument in session.config.invocation_params.args) > 1:

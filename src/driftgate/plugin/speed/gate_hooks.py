@@ -48,17 +48,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("speed_verdict", cells, ids=[cell.id for cell in cells], indirect=True)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the gated tests where nobody asked for a gate."""
-    gate = config.stash[GATE]
-    if gate is not None and gate.options.wanted:
-        return
-    gated = [item for item in items if "speed_verdicts" in getattr(item, "fixturenames", ())]
-    if gated:
-        config.hook.pytest_deselected(items=gated)
-        items[:] = [item for item in items if item not in gated]
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse a baseline that cannot be compared with, or kept, before anything is built or timed."""
     gate = session.config.stash[GATE]
