@@ -4,6 +4,7 @@ Hypothesis is imported where it is used: every pytest run of every project impor
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,9 +20,9 @@ from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.encoder import Encoder
 from driftgate.inputs.texts import Text
 from driftgate.inputs.tokens import TokenizedTexts, tokenize
-from driftgate.judge.bounds import Bounds, MetricVerdict, Outcome, hold_to_bound
+from driftgate.judge.bounds import Bounds, Outcome, hold_to_bound
 from driftgate.judge.confidence.levels import exact_limits
-from driftgate.judge.metric_types import CHANGES, GENERATED, Metric
+from driftgate.judge.metric_types import CHANGES, GENERATED
 from driftgate.pipeline import Built, bounds_keys
 from driftgate.plugin.options import reported
 from driftgate.plugin.property_answers import Answers, Failure, Searched
@@ -62,8 +63,7 @@ class Hold:
         self._bounds = bounds
         self._keys = bounds_keys(built.spec, session.options.settings, multi_label=session.multi_label)
         self._property = ""
-        self._example = ""
-        self._measured: dict[str, Searched] = {}
+        self._measured: defaultdict[str, Searched] = defaultdict(Searched)
         self._failures: dict[str, Failure] = {}
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class Hold:
         try:
             return self.answer(batch)
         except DriftgateError:
-            self._count_refusal()
+            self._measured[self._property].refusals += 1
             return None
 
     @property
@@ -188,7 +188,7 @@ class Hold:
         if failure and line not in failure.examples and time.monotonic() - failure.since > SHRINK_SECONDS:
             reject()  # small enough: only counterexamples that are known run again, so that they are seen to repeat
         self._property = name
-        measured = self._measured.setdefault(name, Searched())
+        measured = self._measured[name]
         measured.examples += 1
         try:
             yield
@@ -215,36 +215,27 @@ class Hold:
         one, other = (to_probabilities(logits, multi_label=self.multi_label) for logits in (before, after))
         probability = np.abs(one - other).max(initial=0.0)
         changes = float(logit), float(probability)
-        self._measured.setdefault(self._property, Searched()).see(*changes)
+        self._measured[self._property].see(*changes)
         return changes
 
     def _within(self, name: str, changes: tuple[float, float], claim: str) -> None:
         __tracebackhide__ = True
         for metric, change in zip(CHANGES[name], changes, strict=True):
-            verdict = self._held(metric, change)
+            with reported():
+                verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, exact_limits(change))
+            self._session.results.of(self.spec.name).keep_worst(verdict)
             if verdict.verdict is Outcome.FAIL:
                 self._failures.setdefault(self._property, Failure(time.monotonic())).broken = verdict
                 raise AssertionError(f"{self.spec.name}: {claim}: {verdict.bound.describe(verdict.limits)}")
-
-    def _held(self, metric: Metric, change: float) -> MetricVerdict:
-        """The verdict on one example; the worst of all is kept."""
-        __tracebackhide__ = True
-        with reported():
-            verdict = hold_to_bound(self._bounds, self.spec.name, self._keys, metric.name, exact_limits(change))
-        self._session.results.of(self.spec.name).keep_worst(verdict)
-        return verdict
 
     def _refused(self, invariance: Invariance, expected: Answer, found: Answer) -> None:
         __tracebackhide__ = True
         try:
             _ = expected(), found()
         except DriftgateError:
-            self._count_refusal()
+            self._measured[self._property].refusals += 1
             return
         raise AssertionError(
             f"{self.spec.name}: invariance {str(invariance)!r} is declared refused, and the backend answered; "
             "it should raise a DriftgateError"
         )
-
-    def _count_refusal(self) -> None:
-        self._measured.setdefault(self._property, Searched()).refusals += 1
