@@ -136,6 +136,12 @@ def _under(config: pytest.Config, given: str) -> Path | None:
     return config.invocation_params.dir / given if given else None
 
 
+def find_given(config: pytest.Config, given: str) -> Path | None:
+    """A path as seen from where pytest was started, or from the root of the project; None where there is nothing."""
+    paths = (base / given for base in (config.invocation_params.dir, config.rootpath))
+    return next((path for path in paths if path.exists()), None)
+
+
 def _threads(text: str) -> int:
     return available_threads() if text == "0" else core_limit("threads").read(text, "--driftgate-threads")
 

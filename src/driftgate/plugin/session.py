@@ -24,7 +24,7 @@ from driftgate.measure.phases import Phases
 from driftgate.pipeline import Built, OpenBackends, known_keys
 from driftgate.plugin.keeping import describe_header, describe_run
 from driftgate.plugin.lock import HeldLock
-from driftgate.plugin.options import Options
+from driftgate.plugin.options import Options, find_given
 from driftgate.plugin.progress.live_hooks import begin_line, progress
 from driftgate.plugin.run_bounds import RunBounds
 from driftgate.results.accuracy_baseline import AccuracyBaseline, read_baseline, require_comparable
@@ -83,11 +83,8 @@ class DriftgateSession:
         return load_corpus(path, self.encoder, self.options.columns, private=not embedded)
 
     def _resolve(self, given: str) -> str:
-        """A path as seen from where pytest was started, or from the root of the project; else the text itself."""
-        for base in (self.config.invocation_params.dir, self.config.rootpath):
-            if (base / given).exists():
-                return str(base / given)
-        return given
+        """The path that is there, see `find_given`; else the text itself."""
+        return str(find_given(self.config, given) or given)
 
     @cached_property
     def past(self) -> AccuracyBaseline | None:

@@ -7,6 +7,7 @@ import pytest
 from driftgate.gate.commit import Invocation, digest_published
 from driftgate.plugin.option_record import Decides
 from driftgate.plugin.option_table import TABLE
+from driftgate.plugin.options import find_given
 from driftgate.plugin.session import DriftgateSession
 
 
@@ -39,12 +40,6 @@ def list_choices(config: pytest.Config) -> tuple[str, ...]:
 
 def list_files(config: pytest.Config) -> tuple[tuple[str, str, Path | None], ...]:
     """Files that decide what is built: the option, what was given, and where that is, None where it is nowhere."""
-    found = []
-    for option in TABLE:
-        if option.decides is Decides.BUILD and option.is_path:
-            given = config.getoption(option.dest) or config.getini(option.ini)
-            bases = (config.invocation_params.dir, config.rootpath)
-            here = next((base / given for base in bases if given and (base / given).exists()), None)
-            if given:
-                found.append((option.flag, str(given), here))
-    return tuple(found)
+    chosen = (option for option in TABLE if option.decides is Decides.BUILD and option.is_path)
+    given = {option.flag: config.getoption(option.dest) or config.getini(option.ini) for option in chosen}
+    return tuple((flag, str(path), find_given(config, path)) for flag, path in given.items() if path)
