@@ -111,7 +111,7 @@ class GateOptions:
     baseline: Path
     reference: str
     baseline_python: str
-    rule: "SpeedRule"
+    rule: SpeedRule
     budget_seconds: float
     not_measurable_fails: bool
     measure_identical: bool

@@ -1,6 +1,6 @@
 """pytest options, each with an ini twin, read once into a frozen record; and how errors spell them and end a run."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,14 +95,22 @@ def read_options(config: pytest.Config) -> Options:
         token_budget=TOKEN_BUDGET.read(values["token_budget"], "--driftgate-token-budget"),
         sample_rows=SAMPLE_ROWS.read(values["sample_rows"], "--driftgate-sample-rows"),
         precision=read_percentage(values["precision"], "--driftgate-precision"),
-        throughput_corpus=_throughput_corpus(values["throughput_corpus"]),
+        throughput_corpus=read_choice(
+            values["throughput_corpus"], "--driftgate-throughput-corpus", ("normal", "long", "corpus")
+        ),
         corpus_rows=CORPUS_ROWS.read(values["corpus_rows"], "--driftgate-corpus-rows"),
-        columns=_columns(values),
-        max_tokens=_max_tokens(values["max_tokens"]),
+        columns=Columns(
+            text=values["text_column"],
+            label=values["label_column"],
+            label_separator=values["label_separator"],
+            pair=values["pair_column"],
+            group=values["group_column"],
+        ),
+        max_tokens=MAX_TOKENS.read(values["max_tokens"], "--driftgate-max-tokens") if values["max_tokens"] else None,
         problem_type=values["problem_type"] or None,
         revision=values["revision"] or None,
         results=config.invocation_params.dir / values["results"],
-        report=_report(values["report"]),
+        report=read_choice(values["report"], "--driftgate-report", ("all", "none")) == "all",
         history=_under(config, values["history"]),
         rebuild=bool(values["rebuild"]),
         show_texts=bool(values["show_texts"]),
@@ -120,12 +128,8 @@ def read_values(config: pytest.Config, options: Iterable[Option]) -> dict[str, A
 
 
 def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, Any]) -> Any:
-    candidates: tuple[Callable[[], Any], ...] = (
-        lambda: config.getoption(option.dest),
-        lambda: config.getini(option.ini),
-        lambda: hook_defaults.get(option.name),
-    )
-    given = (candidate() for candidate in candidates)
+    sources = ((config.getoption, option.dest), (config.getini, option.ini), (hook_defaults.get, option.name))
+    given = (read(name) for read, name in sources)
     if option.is_switch:
         return any(given)
     return next((str(value) for value in given if value is not False and value not in (None, "")), option.default)
@@ -152,24 +156,14 @@ def _not_shown(text: str) -> NotShown:
     return NotShown(text)
 
 
-def _report(text: str) -> bool:
-    if text not in ("all", "none"):
-        raise OptionError(f"--driftgate-report {text!r}: expected all or none")
-    return text == "all"
+def read_choice(text: str, flag: str, choices: Sequence[str]) -> str:
+    """One of the values that the option `flag` may have, two at least.
 
-
-def _columns(values: dict[str, Any]) -> Columns:
-    names = ("text_column", "label_column", "label_separator", "pair_column", "group_column")
-    return Columns(*(values[name] for name in names))
-
-
-def _max_tokens(text: str) -> int | None:
-    return MAX_TOKENS.read(text, "--driftgate-max-tokens") if text else None
-
-
-def _throughput_corpus(text: str) -> str:
-    if text not in ("normal", "long", "corpus"):
-        raise OptionError(f"--driftgate-throughput-corpus {text!r}: expected normal, long or corpus")
+    Raises:
+        OptionError: none of them.
+    """
+    if text not in choices:
+        raise OptionError(f"{flag} {text!r}: expected {', '.join(choices[:-1])} or {choices[-1]}")
     return text
 
 

@@ -7,12 +7,11 @@ import pytest
 
 from driftgate.edges.limits import read_percentage
 from driftgate.errors import OptionError
-from driftgate.gate.rule import GateOptions
-from driftgate.plugin.options import read_values
+from driftgate.gate.rule import GateOptions, SpeedRule
+from driftgate.plugin.options import read_choice, read_values
 from driftgate.plugin.speed.gate_option_table import GATE_OPTIONS
 
 _GIT = "git:"
-_REPORT_SUFFIXES = (".md", ".json")
 
 
 def read_gate_options(config: pytest.Config) -> GateOptions | None:
@@ -24,15 +23,11 @@ def read_gate_options(config: pytest.Config) -> GateOptions | None:
     values = read_values(config, GATE_OPTIONS)
     if not (values["gate"] or values["gate_accept"]):
         return None
-    from driftgate.gate.rule import SpeedRule  # SciPy's statistics are slow to import
-
-    policy = values["gate_not_measurable"]
-    if policy not in ("fail", "warn"):
-        raise OptionError(f"--gate-not-measurable {policy!r}: expected fail or warn")
+    policy = read_choice(values["gate_not_measurable"], "--gate-not-measurable", ("fail", "warn"))
     base = config.invocation_params.dir
     reports = tuple(base / name.strip() for name in values["gate_report"].split(",") if name.strip())
     for report in reports:
-        if report.suffix not in _REPORT_SUFFIXES:
+        if report.suffix not in (".md", ".json"):
             raise OptionError(f"--gate-report {report.name}: expected a file that ends in .md or .json")
     shares = {
         name: read_percentage(values[f"gate_{name}"], f"--gate-{name}")
