@@ -205,21 +205,16 @@ def _list_rows(run: DriftgateSession) -> list[str]:
     corpus = run.results.header.corpus if run.results.header else None
     if corpus is None:
         return []
-    drawn = (
-        f"corpus: {corpus.rows:,} of {corpus.drawn_from:,} rows, drawn at random with seed 0"
-        if corpus.drawn_from
-        else ""
-    )
-    enough = count_enough(
-        (verdict for entry in run.results.backends.values() for verdict in entry.verdicts), corpus.rows
-    )
-    said = (
-        f"rows: about {enough:,} of these {corpus.rows:,} would have been enough for the same verdicts; "
-        f"--driftgate-corpus-rows {enough} draws as many"
-        if enough
-        else ""
-    )
-    return [line for line in (drawn, said) if line]
+    lines = []
+    if corpus.drawn_from:
+        lines.append(f"corpus: {corpus.rows:,} of {corpus.drawn_from:,} rows, drawn at random with seed 0")
+    verdicts = (verdict for entry in run.results.backends.values() for verdict in entry.verdicts)
+    if enough := count_enough(verdicts, corpus.rows):
+        lines.append(
+            f"rows: about {enough:,} of these {corpus.rows:,} would have been enough for the same verdicts; "
+            f"--driftgate-corpus-rows {enough} draws as many"
+        )
+    return lines
 
 
 def _list_unshown(run: DriftgateSession) -> list[str]:

@@ -43,18 +43,13 @@ class Cell:
     workload: Workload
     session: DriftgateSession
 
-    @property
-    def phase(self) -> str:
-        """What its time is counted for."""
-        return f"cells {self.spec.plan.name}"
-
     def time(self, benchmark: Any) -> None:
         """Time the run alone until its interval is narrow, and require that every run of it gives the same answers.
 
         Fails, and keeps the measurement out of every saved file, where they differ.
         """
         benchmark.group = self.corpus_name
-        with self.session.phases.during(self.phase, needed=True):
+        with self.session.phases.during(f"cells {self.spec.plan.name}", needed=True):
             expected, first = self._run()
             answers = benchmark.pedantic(self.workload.run, rounds=1)
             if benchmark.stats is not None:  # --benchmark-disable runs it once
