@@ -43,10 +43,7 @@ OPTIONS = (
         "drift",
     ),
     Option(
-        "--save-predictions",
-        "Write the logits of every backend to this .npz or .parquet file.",
-        Decides.RUN,
-        "FILE",
+        "--save-predictions", "Write the logits of every backend to this .npz or .parquet file.", Decides.RUN, "FILE"
     ),
     Option(
         "--accuracy-baseline",
@@ -76,11 +73,7 @@ OPTIONS = (
         "Run the file after each build step, and print what each step adds in drift, flips and bytes.",
         Decides.RUN,
     ),
-    Option(
-        "--allow-pickle",
-        "Load pickled weights. Such files can run code when they are loaded.",
-        Decides.BUILD,
-    ),
+    Option("--allow-pickle", "Load pickled weights. Such files can run code when they are loaded.", Decides.BUILD),
     Option("--driftgate-device", "The device to run on: cpu, cuda or cuda:N.", Decides.BUILD, "DEVICE", "cpu"),
     Option(
         "--driftgate-calibration",
@@ -127,13 +120,7 @@ OPTIONS = (
         Decides.BUILD,
         "COLUMN",
     ),
-    Option(
-        "--driftgate-label-separator",
-        "What separates several labels in one field.",
-        Decides.BUILD,
-        "TEXT",
-        ",",
-    ),
+    Option("--driftgate-label-separator", "What separates several labels in one field.", Decides.BUILD, "TEXT", ","),
     Option(
         "--driftgate-problem-type",
         "The problem type of the encoder, if its configuration does not say it: single_label_classification or "
@@ -174,11 +161,7 @@ OPTIONS = (
         Decides.RUN,
         "FILE",
     ),
-    Option(
-        "--driftgate-rebuild",
-        "Build every artifact again instead of taking it from the cache.",
-        Decides.RUN,
-    ),
+    Option("--driftgate-rebuild", "Build every artifact again instead of taking it from the cache.", Decides.RUN),
     Option(
         "--driftgate-show-texts",
         "Print texts of the corpus in failures and show them in report.html. By default rows are named by their ids only.",

@@ -22,11 +22,7 @@ GATE_OPTIONS = (
         Decides.RUN,
         "PYTHON",
     ),
-    Option(
-        "--gate-accept",
-        "Keep the artifacts of this run as the baseline of later runs if it passes.",
-        Decides.RUN,
-    ),
+    Option("--gate-accept", "Keep the artifacts of this run as the baseline of later runs if it passes.", Decides.RUN),
     Option("--gate-detect", "The slowdown that the gate has to find.", Decides.RUN, "PERCENT", "10%"),
     Option(
         "--gate-tolerance",
@@ -64,11 +60,7 @@ GATE_OPTIONS = (
         Decides.RUN,
         "PERCENT",
     ),
-    Option(
-        "--gate-measure-identical",
-        "Time artifacts too that equal the baseline's byte for byte.",
-        Decides.RUN,
-    ),
+    Option("--gate-measure-identical", "Time artifacts too that equal the baseline's byte for byte.", Decides.RUN),
     Option(
         "--gate-report",
         "Write the verdicts to these files, separated by commas. Their names end in .md or .json.",
