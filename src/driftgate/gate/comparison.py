@@ -12,7 +12,7 @@ from driftgate.gate.decisions import Referee, Round
 from driftgate.gate.pairs import Contest, Pair, Timing, controls_of, rounds_of, time_pairs
 from driftgate.gate.remote_side import OpenSide, describe_worker, open_sides
 from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
-from driftgate.gate.run_facts import Facts, list_encoder_changes, list_software_changes
+from driftgate.gate.run_facts import Facts, list_changes
 from driftgate.gate.samples import Batches, Sample, draw_samples, make_contest
 from driftgate.gate.schedule import Clock
 from driftgate.gate.verdicts import CellVerdict, TimedRun, judge_cells
@@ -88,13 +88,13 @@ def prepare_comparison(
     then = baseline.about
     if options.baseline_python:
         then = {**then, "software": describe_worker(options.baseline_python)}
-    changes = list_software_changes(then, now)
-    if differences := list_encoder_changes(then, now):
+    if differences := list_changes(then, now, "encoder", ignored="name"):
         raise BaselineError(
             f"gate baseline {options.reference or options.baseline}: taken on another encoder ({'; '.join(differences)}); both "
             "sides have to answer the same tokens: give that encoder's baseline, or save a new one with --gate-accept"
         )
-    return Comparison(tuple(cells), baseline, now, tuple(changes))
+    # What can change the time of the same bytes.
+    return Comparison(tuple(cells), baseline, now, tuple(list_changes(then, now, "software", "settings")))
 
 
 def compare(

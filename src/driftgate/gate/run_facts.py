@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -51,20 +51,13 @@ def describe_run(encoder: Encoder, settings: RunSettings) -> Facts:
     return as_json
 
 
-def list_software_changes(then: Facts, now: Facts) -> list[str]:
-    """What can change the time of the same bytes and is not as it was."""
-    return _list_changes((then, now), ("software", "settings"))
-
-
-def list_encoder_changes(then: Facts, now: Facts) -> list[str]:
-    """What keeps both sides from answering the same tokens."""
-    return _list_changes((then, now), ("encoder",), ignored=("name",))
-
-
-def _list_changes(sides: tuple[Facts, Facts], parts: Iterable[str], ignored: Sequence[str] = ()) -> list[str]:
-    then, now = ({name: value for part in parts for name, value in side.get(part, {}).items()} for side in sides)
+def list_changes(baseline: Facts, current: Facts, *parts: str, ignored: str = "") -> list[str]:
+    """What in these parts of the facts is not as it was, in words, but for the fact `ignored`."""
+    then, now = (
+        {name: value for part in parts for name, value in side.get(part, {}).items()} for side in (baseline, current)
+    )
     return [
         f"{name}: baseline {then.get(name)}, now {now.get(name)}"
         for name in dict.fromkeys([*then, *now])
-        if then.get(name) != now.get(name) and name not in ignored
+        if then.get(name) != now.get(name) and name != ignored
     ]
