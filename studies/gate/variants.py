@@ -59,7 +59,7 @@ class Family:
         return make_contest(label, named, self._opener(self.built), self._opener(candidate))
 
     def _opener(self, built: Built) -> OpenLoad:
-        return partial(load_here, built, settings=self.settings)
+        return partial(load_here, built, self.settings)
 
     def slow_down(self, columns: int) -> Built:
         """The artifact with an extra product of so many columns in its graph."""

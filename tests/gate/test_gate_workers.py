@@ -123,7 +123,7 @@ def test_real_workers_are_timed_in_pairs(tiny_encoder: Path, warm_cache: Path, t
     encoder, spec = load_encoder(tiny_encoder), REGISTRY["onnx-fp32"]
     built = Built(spec, encoder, build_artifact(encoder, spec))
     batches = {"x-b2": list(make_batches(tokenize(encoder, TEXTS), ArrivalPlan(2)))}
-    load = load_remote(built, batches, RunSettings(1), python=sys.executable, name="a worker", folder=tmp_path)
+    load = load_remote(built, RunSettings(1), batches, python=sys.executable, name="a worker", folder=tmp_path)
     contest = Contest("x", load, load, {"x-b2": Units((slice(0, 1),))}, "x-b2")
     timing = time_pairs([contest], lambda ratios: {}, budget_seconds=1e9)
     assert [pair.is_control for pair in timing.pairs].count(True) == len(timing.pairs) / 2 == PAIRS_A_ROUND

@@ -34,7 +34,7 @@ class Machine:
     def clock(self) -> int:
         return self.now
 
-    def load_here(self, built: Built, batches: Batches, settings: RunSettings) -> Load:
+    def load_here(self, built: Built, settings: RunSettings, batches: Batches) -> Load:
         assert built.artifact is not None
         factor = 1.0 if "artifacts" in built.artifact.model.parts else self.slower
 

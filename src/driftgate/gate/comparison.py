@@ -181,7 +181,7 @@ def _draw_contest(
     """Of one backend; with what of each cell is timed, which is the same on both sides."""
     then = Built(built.spec, built.encoder, baseline.backends[built.spec.name].artifact)
     open_baseline, open_candidate = (
-        partial(open_side, side, settings=settings) for open_side, side in zip(sides, (then, built), strict=True)
+        partial(open_side, side, settings) for open_side, side in zip(sides, (then, built), strict=True)
     )
     samples = draw_samples(batches, open_baseline, clock)
     return make_contest(built.spec.name, samples, open_baseline, open_candidate), samples

@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, overload
+from typing import Any, overload
 from uuid import uuid4
 
 from driftgate.backends import BackendSpec, Runtime
@@ -77,15 +77,7 @@ def _other_protocol(asker: str, name: str, found: object) -> WorkerError:
     )
 
 
-def load_remote(
-    built: Built,
-    batches: Batches,
-    settings: RunSettings,
-    *,
-    python: str,
-    name: str,
-    folder: Path,
-) -> Load:
+def load_remote(built: Built, settings: RunSettings, batches: Batches, *, python: str, name: str, folder: Path) -> Load:
     """Open the artifact in a new process of `python`, ended with the load.
 
     Args:
@@ -125,10 +117,8 @@ def load_remote(
     return load
 
 
-class OpenSide(Protocol):
-    """Gives the function that loads an artifact anew and prepares the cells."""
-
-    def __call__(self, built: Built, batches: Batches, settings: RunSettings) -> Load: ...
+OpenSide = Callable[[Built, RunSettings, Batches], Load]
+"""Gives the function that loads an artifact anew and prepares the cells."""
 
 
 def is_gateable(spec: BackendSpec) -> bool:
@@ -154,7 +144,7 @@ def open_sides(baseline_python: str) -> Iterator[tuple[OpenSide, OpenSide]]:
         )
 
 
-def load_here(built: Built, batches: Batches, settings: RunSettings) -> Load:
+def load_here(built: Built, settings: RunSettings, batches: Batches) -> Load:
     """Open the artifact in a fresh session of this process."""
 
     @contextmanager
