@@ -217,7 +217,7 @@ class Config:
         self.rootpath = folder
 
     def getoption(self, dest: str) -> object:
-        (option,) = (option for option in gate_invocation.TABLE if option.dest == dest)
+        (option,) = (option for option in gate_invocation.TABLE if option.ini == dest)
         return True if option.is_switch else "given"
 
     def getini(self, name: str) -> str:

@@ -29,10 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         # argparse fills in help texts with the % operator; pytest's ini help is plain.
         escaped = shown.replace("%", "%%")
         if option.is_switch:
-            group.addoption(option.flag, action="store_true", default=None, dest=option.dest, help=escaped)
+            group.addoption(option.flag, action="store_true", default=None, dest=option.ini, help=escaped)
             parser.addini(option.ini, option.help, type="bool", default=False)
         else:
-            group.addoption(option.flag, metavar=option.metavar, default=None, dest=option.dest, help=escaped)
+            group.addoption(option.flag, metavar=option.metavar, default=None, dest=option.ini, help=escaped)
             parser.addini(option.ini, option.help, type="string", default="")
 
 
@@ -68,7 +68,7 @@ def _has_to_do_with(config: pytest.Config) -> bool:
     """Whether an option or its ini twin is given, a conftest.py implements a hook, a suite is named, or fixtures are listed."""
     given, hook = config.option, config.hook
     return (
-        any(getattr(given, option.dest) is not None or config.getini(option.ini) for option in TABLE)
+        any(getattr(given, option.ini) is not None or config.getini(option.ini) for option in TABLE)
         or bool(hook.pytest_driftgate_defaults.get_hookimpls() or hook.pytest_driftgate_backends.get_hookimpls())
         or any(names_suite(argument, config.invocation_params.dir) for argument in config.args)
         or any(getattr(given, listing, False) for listing in ("showfixtures", "show_fixtures_per_test", "markers"))

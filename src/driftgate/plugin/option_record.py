@@ -36,12 +36,7 @@ class Option:
 
     @property
     def ini(self) -> str:
-        """The name of its ini twin."""
-        return f"driftgate_{self.name}"
-
-    @property
-    def dest(self) -> str:
-        """Of the command line's value, in pytest's `config.option`."""
+        """The name of its ini twin, and of the command line's value in pytest's `config.option`."""
         return f"driftgate_{self.name}"
 
     @property

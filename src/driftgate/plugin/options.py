@@ -128,7 +128,7 @@ def read_values(config: pytest.Config, options: Iterable[Option]) -> dict[str, A
 
 
 def _value(config: pytest.Config, option: Option, hook_defaults: dict[str, Any]) -> Any:
-    sources = ((config.getoption, option.dest), (config.getini, option.ini), (hook_defaults.get, option.name))
+    sources = ((config.getoption, option.ini), (config.getini, option.ini), (hook_defaults.get, option.name))
     given = (read(name) for read, name in sources)
     if option.is_switch:
         return any(given)
@@ -177,7 +177,7 @@ def spelled_as_pytest(config: pytest.Config) -> AbstractContextManager[None]:
         option = _KNOWN.get(name)
         if option is None:
             return None
-        if config.inipath is not None and config.getini(option.ini) and not config.getoption(option.dest):
+        if config.inipath is not None and config.getini(option.ini) and not config.getoption(option.ini):
             given = "" if value == "" else f" = {'true' if value is True else value}"
             return f"{option.ini}{given} in {config.inipath.name}"
         return spell_flag(option.flag, value)

@@ -34,12 +34,12 @@ def describe_invocation(session: DriftgateSession, tests: Path) -> Invocation:
 def list_choices(config: pytest.Config) -> tuple[str, ...]:
     """What this run's command line chose of the build. What an ini file or a hook chooses is the commit's own affair."""
     chosen = (option for option in TABLE if option.decides is Decides.BUILD and not option.is_path)
-    given = {option.flag: config.getoption(option.dest) for option in chosen}
+    given = {option.flag: config.getoption(option.ini) for option in chosen}
     return tuple(flag if value is True else f"{flag}={value}" for flag, value in given.items() if value)
 
 
 def list_files(config: pytest.Config) -> tuple[tuple[str, str, Path | None], ...]:
     """Files that decide what is built: the option, what was given, and where that is, None where it is nowhere."""
     chosen = (option for option in TABLE if option.decides is Decides.BUILD and option.is_path)
-    given = {option.flag: config.getoption(option.dest) or config.getini(option.ini) for option in chosen}
+    given = {option.flag: config.getoption(option.ini) or config.getini(option.ini) for option in chosen}
     return tuple((flag, str(path), find_given(config, path)) for flag, path in given.items() if path)
