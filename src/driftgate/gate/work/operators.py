@@ -9,6 +9,7 @@ is not counted.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from driftgate.gate.work.kernels import Kernel
 
@@ -45,8 +46,6 @@ COPIED = frozenset(
 )  # fmt: skip
 """Elements in other places. Identity and Dropout may share memory with what they read; that they copy is assumed."""
 
-
-_VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")  # the output is declared an alias of the input: the same memory
 _BYTES = {"bfloat16": 2, "float": 4, "float16": 2, "int32": 4, "int64": 8}
 
 
@@ -105,13 +104,9 @@ def _perhaps_transposed(kernel: Kernel) -> int | None:
     return None if rest or inner not in left.shape or inner not in right.shape else found
 
 
-def _convolution(weight: int) -> Products:
+def _convolution(kernel: Kernel, weight: int = 1) -> int:
     """A weight of (outputs, inputs of a group, *window): each element of the output sums one window over those inputs."""
-
-    def products(kernel: Kernel) -> int:
-        return kernel.outputs[0].elements * math.prod(kernel.inputs[weight].shape[1:])
-
-    return products
+    return kernel.outputs[0].elements * math.prod(kernel.inputs[weight].shape[1:])
 
 
 def _transposed_convolution(kernel: Kernel) -> int:
@@ -220,15 +215,14 @@ FORMULAS: Mapping[str, Formula] = {
     ),
     **dict.fromkeys(("FusedGemm", "Gemm", "GemmFastGelu", "GemmFloat8", "QGemm"), _with_products(_gemm)),
     **dict.fromkeys(("FusedMatMul", "TransposeMatMul"), _with_products(_perhaps_transposed)),
-    **dict.fromkeys(
-        ("Conv", "ConvInteger", "FusedConv", "NhwcConv", "NhwcFusedConv"), _with_products(_convolution(weight=1))
-    ),
-    "QLinearConv": _with_products(_convolution(weight=3)),
+    **dict.fromkeys(("Conv", "ConvInteger", "FusedConv", "NhwcConv", "NhwcFusedConv"), _with_products(_convolution)),
+    "QLinearConv": _with_products(partial(_convolution, weight=3)),
     "ConvTranspose": _with_products(_transposed_convolution),
     **dict.fromkeys(("Attention", "QAttention"), _with_products(_attention)),
     "MultiHeadAttention": _with_products(_multi_head_attention),
     "Einsum": _with_products(_einsum),
-    **dict.fromkeys(_VIEWS, _nothing),
+    # The output is declared an alias of the input: the same memory.
+    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _nothing),
     **dict.fromkeys(("If", "Loop", "Scan"), _nothing),  # their bodies' nodes are counted by themselves
     **dict.fromkeys(("ConstantOfShape", "Shape", "Size"), _written_only),
     **dict.fromkeys(("Gather", "GatherElements", "GatherND", "Slice"), _selection),
