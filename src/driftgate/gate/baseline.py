@@ -9,7 +9,7 @@ at the same time wait for one another; the last one's baseline stays.
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,10 @@ def require_baseline_folder(folder: Path) -> None:
     Raises:
         BaselineError: it has files that are not a baseline's.
     """
-    if folder.exists() and not (folder / FILE_NAME).exists() and any(_foreign(folder)):
+    if not folder.exists() or (folder / FILE_NAME).exists():
+        return
+    ours = {".gitignore", _LOCK, _ARTIFACTS, _TOKENIZER}
+    if any(path.name not in ours and not path.name.endswith(".partial") for path in folder.iterdir()):
         raise BaselineError(
             f"{folder}: has files but no {FILE_NAME}; give a new or empty folder with {option('gate_baseline')}"
         )
@@ -222,8 +225,3 @@ def _prune(folder: Path, named: set[str]) -> None:
     for home in (*(folder / _ARTIFACTS).glob("*"), *(folder / _TOKENIZER).glob("*")):
         if home.name not in named:
             shutil.rmtree(home, ignore_errors=True)
-
-
-def _foreign(folder: Path) -> Iterable[Path]:
-    ours = {".gitignore", _LOCK, _ARTIFACTS, _TOKENIZER}
-    return (path for path in folder.iterdir() if path.name not in ours and not path.name.endswith(".partial"))
