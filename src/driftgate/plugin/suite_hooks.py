@@ -52,8 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else ()
     named = bool(packages) or any(names_suite(name, config.invocation_params.dir) for name in given)
     config.stash[CHOSEN] = Chosen(named)
-    config.stash[_STARTED] = False
-    config.stash[_LACK] = False, ""
     # pytest would search the package's folder, which in an editable install holds no test.
     suites = [f"{PACKAGE}.{suite}" for suite in SUITES]
     config.args = [name for argument in config.args for name in (suites if argument == PACKAGE else [argument])]
@@ -103,7 +101,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     worker_output = getattr(config, "workeroutput", None)
     if worker_output is not None:
         worker_output[_WORKER_KEY] = asdict(config.stash[CHOSEN])
-    elif config.stash[_STARTED] and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+    elif config.stash.get(_STARTED, False) and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
         results, not_shown = config.stash[SESSION].results, config.stash[SESSION].options.not_shown
         if any(entry.judged for entry in results.backends.values()):
             # A broken bound has failed its test, and with it the run, unless someone expects it to fail.
@@ -167,7 +165,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lacking, reason = config.stash[_LACK]
+    lacking, reason = config.stash.get(_LACK, (False, ""))
     if lacking:
         terminalreporter.write_line(f"driftgate: no verdict was reached: {reason}; exit code {UNSHOWN}", red=True)
     elif reason:
