@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(folding_hooks, "driftgate-folding")
     config.pluginmanager.register(compare_hooks, "driftgate-compare")
     config.pluginmanager.register(live_hooks, "driftgate-live")
+    for module in hooks.FIXTURE_MODULES:
+        config.pluginmanager.register(module)
 
 
 def _has_to_do_with(config: pytest.Config) -> bool:
@@ -83,6 +85,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if isinstance(found, pytest.FixtureLookupError) and not item.config.pluginmanager.hasplugin(_HOOKS):
         from driftgate.plugin import hooks
 
-        if found.argname in hooks.__all__:
+        if found.argname in hooks.list_fixtures():
             report.sections.append(("driftgate", _NEEDS_ENCODER.format(name=found.argname)))
     return report

@@ -14,41 +14,17 @@ from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 from driftgate.measure.phases import PROPERTIES
 from driftgate.measure.workload import CellSpec
-from driftgate.plugin import folding_hooks
-from driftgate.plugin.fixtures import (
-    backend,
-    backend_spec,
-    built,
-    corpus,
-    driftgate,
-    encoder,
-    gate,
-    gate_all,
-    gate_part,
-    judgement,
-    ledger,
-    past,
-    predictions,
-    reference,
-    results,
-)
-from driftgate.plugin.graphs import graph_facts, graph_lock, integer_products, shipped
+from driftgate.plugin import fixtures, folding_hooks, graphs, properties
 from driftgate.plugin.keeping import keep_logits, name_worst_rows, report_run
 from driftgate.plugin.options import SESSION, read_options, spelled_as_pytest, usage_errors
-from driftgate.plugin.properties import hold, pair_tokenizer, reference_answers, tokenizer
 from driftgate.plugin.session import DriftgateSession
-from driftgate.plugin.speed.cells import cell, fresh_process, growth, side_by_side
+from driftgate.plugin.speed import cells
 from driftgate.plugin.speed.gate_hooks import GATE
 from driftgate.plugin.terminal_summary import write_summary
 from driftgate.results.history import keep_history
 from driftgate.results.results_file import write_results
 
-# pytest finds fixtures by looking at this module's names.
-__all__ = [
-    "backend", "backend_spec", "built", "cell", "corpus", "driftgate", "encoder", "fresh_process", "gate", "gate_all",
-    "gate_part", "graph_facts", "graph_lock", "growth", "hold", "integer_products", "judgement", "ledger",
-    "pair_tokenizer", "past", "predictions", "reference", "reference_answers", "results", "shipped", "side_by_side", "tokenizer",
-]  # fmt: skip
+FIXTURE_MODULES = (fixtures, graphs, properties, cells)
 
 # Benchmarks that run only where -m names their marker.
 _OPT_IN = {
@@ -57,6 +33,12 @@ _OPT_IN = {
     "memory": "peak memory, in a process of its own",
     "leak": "memory growth over many shapes, in a process of its own",
 }
+
+
+def list_fixtures() -> set[str]:
+    """The names of the fixtures that tests may ask for."""
+    kind = type(fixtures.driftgate)
+    return {name for module in FIXTURE_MODULES for name, found in vars(module).items() if isinstance(found, kind)}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -95,9 +77,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
     if "cell" in metafunc.fixturenames:
         corpora = (options.throughput_corpus, *(["long"] if options.throughput_corpus == "normal" else []))
-        cells = [CellSpec(spec, plan, name) for name in corpora for spec in options.backends for plan in plans]
+        specs = [CellSpec(spec, plan, name) for name in corpora for spec in options.backends for plan in plans]
         marks = {"long": [pytest.mark.long]} if len(corpora) > 1 else {}
-        parameters = [pytest.param(spec, id=spec.id, marks=marks.get(spec.corpus, [])) for spec in cells]
+        parameters = [pytest.param(spec, id=spec.id, marks=marks.get(spec.corpus, [])) for spec in specs]
         metafunc.parametrize("cell", parameters, indirect=True)
     if "side_by_side" in metafunc.fixturenames:
         ends = (plans[0], plans[-1])  # one text at a time, and the fastest way through many
