@@ -1,14 +1,17 @@
 """The speed gate's table on the terminal: the verdict first, and nothing that is empty or does not fit."""
 
+from pathlib import Path
+
 import pytest
 
 from driftgate.gate.rendering import CellTimes, GateReport, render_gate
-from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
 from driftgate.gate.verdicts import CellVerdict
 
 
 def report_of(*verdicts: CellVerdict, times: dict[str, CellTimes] | None = None) -> GateReport:
-    return GateReport(SpeedRule(), verdicts, times or {}, {}, None, 1.0, 60.0, 0, (), {}, {})
+    options = GateOptions(True, False, Path(), "", "", SpeedRule(), 60.0, True, False, ())
+    return GateReport(options, verdicts, times or {}, {}, 1.0, 0, (), {}, {})
 
 
 SLOWER = CellVerdict("onnx-fp32-b1", "onnx-fp32", Verdict.REGRESSION, "slower in 30 of 30 rounds", 0.12, 0.08, 0.2, 30)

@@ -1,6 +1,7 @@
 """Every table that a command prints, of samples with long names and many columns, by what it is of: width to text."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from driftgate.explain.tune import Cost
 from driftgate.explain.tune_words import render_front
 from driftgate.explain.words import list_tables
 from driftgate.gate.rendering import CellTimes, GateReport, render_gate
-from driftgate.gate.rule import SpeedRule, Verdict
+from driftgate.gate.rule import GateOptions, SpeedRule, Verdict
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.judge.bounds import Bound, Outcome
 from driftgate.judge.proposed_bounds import Proposal
@@ -32,13 +33,11 @@ def gate(width: int) -> str:
     cell = f"{BACKEND}-budget-emotions"
     found = CellVerdict(cell, BACKEND, Verdict.REGRESSION, "slower in 30 of 30 rounds", 0.12, 0.08, 0.2, 30)
     report = GateReport(
-        SpeedRule(),
+        GateOptions(True, False, Path(), "", "", SpeedRule(), 60.0, True, False, ()),
         (found,),
         {cell: CellTimes(10.0, 11.2, 900)} if width > 1000 else {},
         {},
-        None,
         1.0,
-        60.0,
         0,
         (),
         {},

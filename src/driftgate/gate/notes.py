@@ -23,13 +23,11 @@ def make_report(
     """
     timing = outcome.timing
     return GateReport(
-        options.rule,
+        options,
         tuple(outcome.verdicts.values()),
         cell_times(timing.pairs if timing else ()),
         outcome.work,
-        options.work_limit,
         timing.seconds if timing else 0.0,
-        options.budget_seconds,
         seed,
         list_notes(comparison, outcome, options, left_out),
         comparison.now,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.edges.escape import for_terminal
-from driftgate.gate.rule import SpeedRule
+from driftgate.gate.rule import GateOptions
 from driftgate.gate.verdicts import CellVerdict
 from driftgate.gate.work.records import WorkChange, show_work
 from driftgate.results.markdown import Markdown, table
@@ -32,19 +32,16 @@ class GateReport:
     Args:
         verdicts: in the order in which cells are shown.
         times: of the cells that were timed, by cell id. `work`: of those that were counted.
-        work_limit: the relative change of work that fails the run beyond it; None where none does.
-        seconds: that timing took. `budget_seconds`: that it might take. `seed`: of the order of pairs.
+        seconds: that timing took. `seed`: of the order of pairs.
         notes: sentences for below the table.
         environment: JSON-ready; of this run. `baseline`: the baseline's `about`.
     """
 
-    rule: SpeedRule
+    options: GateOptions
     verdicts: Sequence[CellVerdict]
     times: Mapping[str, CellTimes]
     work: Mapping[str, WorkChange]
-    work_limit: float | None
     seconds: float
-    budget_seconds: float
     seed: int
     notes: Sequence[str]
     environment: Mapping[str, Any]
@@ -54,11 +51,11 @@ class GateReport:
         """Everything, as JSON has it."""
         return {
             "schema": SCHEMA,
-            "rule": asdict(self.rule),
+            "rule": asdict(self.options.rule),
             "seconds": self.seconds,
-            "budget_seconds": self.budget_seconds,
+            "budget_seconds": self.options.budget_seconds,
             "seed": self.seed,
-            "work_limit": self.work_limit,
+            "work_limit": self.options.work_limit,
             "cells": [self._cell_to_json(found) for found in self.verdicts],
             "notes": list(self.notes),
             "environment": dict(self.environment),
@@ -149,7 +146,7 @@ def _percent(share: float) -> str:
 
 
 def _promise(report: GateReport) -> str:
-    rule = report.rule
+    rule = report.options.rule
     return (
         f"a slowdown of {100 * rule.detect:g}% passes in {100 * rule.beta:g}% of cells at most, one of "
         f"{100 * rule.tolerance:g}% or less fails in {100 * rule.alpha:g}% of runs at most; "
@@ -158,5 +155,7 @@ def _promise(report: GateReport) -> str:
 
 
 def _sentences(report: GateReport) -> list[str]:
-    timed = [f"timed for {report.seconds:.0f} s of at most {report.budget_seconds:.0f} s"] if report.times else []
+    timed = (
+        [f"timed for {report.seconds:.0f} s of at most {report.options.budget_seconds:.0f} s"] if report.times else []
+    )
     return [*report.notes, *timed]
