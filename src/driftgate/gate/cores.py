@@ -24,15 +24,9 @@ def choose_cores(threads: int) -> tuple[int, ...]:
     """
     if not hasattr(os, "sched_getaffinity"):
         return ()
-    usable = sorted(os.sched_getaffinity(0), reverse=True)
-    seen: set[str] = set()
-    first: list[int] = []
-    second: list[int] = []
-    for core in usable:
-        siblings = _siblings(core)
-        (second if siblings in seen else first).append(core)
-        seen.add(siblings)
-    chosen = (first + second)[:threads]
+    usable = sorted(os.sched_getaffinity(0))
+    last_of_each = set({_siblings(core): core for core in usable}.values())
+    chosen = sorted(usable, key=lambda core: (core not in last_of_each, -core))[:threads]
     return tuple(sorted(chosen)) if len(chosen) == threads else ()
 
 
