@@ -67,11 +67,8 @@ def compare_cells(benchmarks: Iterable[Any], saved: Mapping[Any, dict[str, Saved
 
 def hardware_changes(now: Saved, then: Saved) -> list[str]:
     """Fields of pytest-benchmark's `machine_info` that make times incomparable, with both values."""
-    return [
-        f"{'.'.join(path)} {_look_up(then, path)!r} -> {_look_up(now, path)!r}"
-        for path in _HARDWARE
-        if _look_up(then, path) != _look_up(now, path)
-    ]
+    values = [(".".join(path), _look_up(then, path), _look_up(now, path)) for path in _HARDWARE]
+    return [f"{name} {before!r} -> {after!r}" for name, before, after in values if before != after]
 
 
 def _look_up(content: Any, path: Sequence[str]) -> Any:
