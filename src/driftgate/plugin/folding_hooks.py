@@ -97,7 +97,7 @@ def pytest_terminal_summary(
         failures.folded = _choose(failures, config)
     for outcome, reports in kept.items():
         if reports:
-            stats[outcome] = [report for report in reports if all(report is not one for one in failures.folded)]
+            stats[outcome] = [report for report in reports if report not in failures.folded]
     try:
         return (yield)
     finally:
@@ -109,15 +109,11 @@ def _choose(failures: Failures, config: pytest.Config) -> list[pytest.TestReport
     results = config.stash[SESSION].results
     broken = {name for name, entry in results.backends.items() if entry.verdict() is Outcome.FAIL}
     broken &= {name for name, tests in failures.by_backend.items() if tests.names}
-    others = [report for report in failures.reports if not _is_folded_property(report, broken)]
+    properties = {(name, True) for name in broken}
+    others = [report for report in failures.reports if tuple(report.driftgate_backend) not in properties]
     lines = sum(2 + len(report.longreprtext.splitlines()) for report in others)
     kept = others if lines <= MOST_LINES - _AROUND or len(others) == 1 else []
-    return [report for report in failures.reports if all(report is not one for one in kept)]
-
-
-def _is_folded_property(report: pytest.TestReport, broken: set[str]) -> bool:
-    name, is_property = report.driftgate_backend
-    return bool(is_property and name in broken)
+    return [report for report in failures.reports if report not in kept]
 
 
 def diagnose_failures(config: pytest.Config) -> None:
