@@ -153,11 +153,6 @@ def explain_added(cell: str, change: WorkChange, limit: float) -> str:
     return f"{cell}: {WorkVerdict.ADDED}, {_describe(change)}; --gate-work allows {100 * limit:g}%"
 
 
-def explain_not_counted(cell: str, change: WorkChange) -> str:
-    """The same of work that could not be compared."""
-    return f"{cell}: work {WorkVerdict.NOT_COUNTED} ({change.reason})"
-
-
 def list_work(work: Mapping[str, WorkChange], backends: Mapping[str, str], limit: float | None) -> list[str]:
     """Sentences for below the table, for each backend.
 

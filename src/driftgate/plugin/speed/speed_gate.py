@@ -24,7 +24,7 @@ from driftgate.gate.rule import GateOptions, Verdict
 from driftgate.gate.run_facts import describe_run
 from driftgate.gate.schedule import Clock
 from driftgate.gate.verdicts import CellVerdict
-from driftgate.gate.work.records import WorkVerdict, explain_added, explain_not_counted
+from driftgate.gate.work.records import WorkVerdict, explain_added
 from driftgate.measure.workload import CellSpec
 from driftgate.plugin.session import DriftgateSession
 from driftgate.plugin.speed.cells import sample_tokens
@@ -152,7 +152,7 @@ class GatedCell:
             pytest.skip(said)
         open_questions = [said] if found.verdict is Verdict.NOT_MEASURABLE else []
         if uncounted := state.held_work(WorkVerdict.NOT_COUNTED).get(found.cell):
-            open_questions.append(explain_not_counted(found.cell, uncounted))
+            open_questions.append(f"{found.cell}: work {WorkVerdict.NOT_COUNTED} ({uncounted.reason})")
         if open_questions:
             if not options.not_measurable_fails:
                 pytest.skip("; ".join(open_questions))
