@@ -44,12 +44,10 @@ class GateBaseline:
     Args:
         about: JSON-ready: what the run took place in and on. The gate says which of it has to be the same.
         backends: by name.
-        tokenizer_sha256: digest over the names and contents of the tokenizer's files.
     """
 
     about: Mapping[str, Any]
     backends: Mapping[str, BaselineBackend]
-    tokenizer_sha256: str
 
 
 def require_baseline_folder(folder: Path) -> None:
@@ -156,7 +154,7 @@ def read_gate_baseline(folder: Path) -> GateBaseline:
     tokenizer = folder / _TOKENIZER / tokenizer_sha256
     if (found := digest_files(own_files(tokenizer, "*"))) != tokenizer_sha256:
         raise _changed(tokenizer, f"have sha256 {found}, not that of its name")
-    return GateBaseline(about, backends, tokenizer_sha256)
+    return GateBaseline(about, backends)
 
 
 def _open(folder: Path, entry: Mapping[str, Any]) -> Artifact:
