@@ -320,8 +320,8 @@ def test_another_release_of_a_library_is_a_new_artifact(
 ) -> None:
     spec = with_steps("export")
     first = build_artifact(encoder, spec)
-    found = build_module.version
-    monkeypatch.setattr(build_module, "version", lambda name: "99.0" if name == library else found(name))
+    versions = {**build_module.library_versions(), library: "99.0"}
+    monkeypatch.setattr(build_module, "installed_versions", lambda names: versions)
     assert build_artifact(encoder, spec).model != first.model
 
 

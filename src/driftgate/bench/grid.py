@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 
 from driftgate.backends import BackendSpec, Runtime
@@ -12,6 +11,7 @@ from driftgate.builder.artifact import MANIFEST, read_manifest
 from driftgate.builder.build import Announce
 from driftgate.builder.models import Model
 from driftgate.edges.limits import GRID_SHAPES
+from driftgate.edges.packages import installed_versions
 from driftgate.errors import SequenceTooLongError
 from driftgate.inputs.batches import Shape, TokenBatch, random_batch
 from driftgate.measure.visits import Cell, Visit
@@ -151,9 +151,4 @@ def _optimizer(spec: BackendSpec) -> str:
 
 def _engine_version(engine: str) -> str:
     """The installed package's; the GPU build of ONNX Runtime goes by a name of its own. "" for someone else's runtime."""
-    for package in (engine, f"{engine}-gpu"):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return ""
+    return next(iter(installed_versions((engine, f"{engine}-gpu")).values()), "")

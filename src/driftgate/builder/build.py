@@ -4,10 +4,8 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from driftgate.builder.cache import cached
 from driftgate.builder.calibration_texts import Calibration, tokenize_calibration
 from driftgate.builder.runtime_errors import explain, is_onnxruntimes
 from driftgate.builder.steps import digest_code, find_step
+from driftgate.edges.packages import installed_versions
 from driftgate.errors import BuildError, DriftgateError, OptionError, quote_lines
 from driftgate.inputs.corpus import Corpus
 from driftgate.inputs.embedded import throughput_corpus
@@ -194,8 +193,4 @@ def _code(module: str) -> str:
 
 def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that take part in a build."""
-    found = {}
-    for name in _VERSIONED:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return installed_versions(_VERSIONED)

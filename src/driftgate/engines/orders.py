@@ -1,12 +1,11 @@
 """What crosses between a job and its workers on other machines: paths, options and summaries, and never a text."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from driftgate.edges.packages import installed_versions
 from driftgate.engines.proof import Proof
 from driftgate.predict.answerer import open_answerer
 from driftgate.predict.job_identity import bits_depend_on_threads
@@ -46,12 +45,7 @@ class Order:
 
 def read_versions(backend: str) -> dict[str, str]:
     """Versions of the installed packages that the answers of a backend depend on."""
-    names = (*_PACKAGES, *(("torch",) if bits_depend_on_threads(backend) else ()))
-    found = {}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return installed_versions((*_PACKAGES, *(("torch",) if bits_depend_on_threads(backend) else ())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import driftgate.run
 from driftgate.builder.artifact import digest_files
+from driftgate.edges.packages import installed_versions
 from driftgate.inputs.encoder import Encoder
 from driftgate.results.environment import describe_environment
 from driftgate.run.device import RunSettings
@@ -20,13 +20,8 @@ _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "driftgate")
 
 def timed_software() -> dict[str, str]:
     """Versions of what is installed here and takes part in a call, and the digest of our own code around it."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {**found, "driftgate.run": digest_files(Path(driftgate.run.__file__).parent.glob("*.py"))[:12]}
+    own = digest_files(Path(driftgate.run.__file__).parent.glob("*.py"))[:12]
+    return {"python": platform.python_version(), **installed_versions(_PACKAGES), "driftgate.run": own}
 
 
 Facts = Mapping[str, Any]

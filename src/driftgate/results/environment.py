@@ -4,7 +4,8 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+
+from driftgate.edges.packages import installed_versions
 
 _PACKAGES = (
     "driftgate", "torch", "transformers", "tokenizers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu",
@@ -62,17 +63,11 @@ def describe_environment() -> Environment:
     import onnxruntime
 
     processor = read_processor()
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
-        versions=versions,
+        versions=installed_versions(_PACKAGES),
         cpu=processor.cpu,
         instruction_sets=processor.instruction_sets,
         cores=os.cpu_count() or 1,

@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 
 from driftgate.edges.limits import DEVICE_INDEX, Limit
+from driftgate.edges.packages import installed_versions
 from driftgate.edges.spelling import option
-from driftgate.errors import DeviceError, OptionError
+from driftgate.errors import DeviceError, OptionError, RuntimeConflictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +123,7 @@ def refuse_conflicting_runtimes() -> None:
     Raises:
         RuntimeConflictError: with the command that mends it.
     """
-    from importlib.metadata import PackageNotFoundError, version
-
-    from driftgate.errors import RuntimeConflictError
-
-    found = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
+    found = [f"{name} {version}" for name, version in installed_versions(("onnxruntime", "onnxruntime-gpu")).items()]
     if not found:
         raise RuntimeConflictError('no ONNX Runtime is installed; pip install "driftgate[cpu]" (or "driftgate[gpu]")')
     if len(found) > 1:
