@@ -120,31 +120,17 @@ def _require_listener(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The machines of a cluster.
+def read_living(ray: Any) -> dict[str, float]:
+    """How many CPUs Ray counts on each machine that it believes to be there, by its name.
 
-    Args:
-        living: how many CPUs Ray counts on each, by its name.
+    It takes some 15 seconds to notice that one is lost without a word.
     """
-
-    living: Mapping[str, float]
-
-    def slots(self, cpus: int) -> int:
-        """How many workers fit, if nobody else uses the cluster."""
-        return sum(int(found // cpus) for found in self.living.values())
-
-
-def read_nodes(ray: Any) -> Nodes:
-    """Those that Ray believes to be there. It takes some 15 seconds to notice that one is lost without a word."""
-    living = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
-    return Nodes({name: float(node["Resources"].get("CPU", 0)) for name, node in living.items()})
+    return {node["NodeID"]: float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
 
 
 def first_line(error: BaseException) -> str:
     """What an error of Ray says, without the stack that it puts below or above."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 class _WithoutRay(io.TextIOBase):

@@ -8,7 +8,7 @@ from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.engines.orders import Hello, Order
-from driftgate.engines.ray_cluster import Nodes, RaySettings, read_nodes
+from driftgate.engines.ray_cluster import RaySettings, read_living
 from driftgate.engines.shard_queue import DEATHS_BEFORE_GIVING_UP
 from driftgate.engines.shard_worker import ShardWorker
 from driftgate.errors import OptionError, WorkerError
@@ -98,9 +98,9 @@ class RayCrew:
         self._waiting: dict[Any, tuple[str, Worker]] = {}
         self._deaths_at_opening = 0
         self._looked_at = time.monotonic()
-        self.nodes: Nodes = read_nodes(ray)
+        self.living = read_living(ray)
         self.workers: list[Worker] = []
-        most, cpus = max(self.nodes.living.values(), default=0.0), settings.cpus_per_worker
+        most, cpus = max(self.living.values(), default=0.0), settings.cpus_per_worker
         if 0 < most < cpus:
             raise OptionError(
                 f"{option('cpus_per_worker', cpus)}: no machine of the cluster has as many; the largest has {most:g}"
@@ -111,7 +111,7 @@ class RayCrew:
     @property
     def room(self) -> int:
         """How many workers fit, if nobody else uses the cluster."""
-        return self.nodes.slots(self._settings.cpus_per_worker)
+        return sum(int(cpus // self._settings.cpus_per_worker) for cpus in self.living.values())
 
     def hire(self, shards: int) -> None:
         """Ask for workers: as many as the user or the cluster says, and no more than there are shards."""
@@ -126,13 +126,13 @@ class RayCrew:
             )
         wanted = min(self._settings.workers or max(self.room - idle, 1), shards)
         for _ in range(wanted - (len(self.workers) - idle)):
-            worker = Worker(self._actors.remote(self._order), frozenset(self.nodes.living))
+            worker = Worker(self._actors.remote(self._order), frozenset(self.living))
             self.workers.append(worker)
             self._waiting[worker.actor.open.remote()] = "open", worker
 
     def look(self) -> None:
         """Which machines there are now."""
-        self.nodes, self._looked_at = read_nodes(self._ray), time.monotonic()
+        self.living, self._looked_at = read_living(self._ray), time.monotonic()
 
     def give(self, worker: Worker, place: int) -> None:
         """Have a worker score a shard."""
@@ -202,7 +202,7 @@ class RayCrew:
 
     def _count_opening(self, worker: Worker, error: Exception, *, died: bool) -> None:
         """It never had a shard. Ray puts workers on a machine that is gone until it notices, which is no fault of theirs."""
-        if died and worker.nodes <= self.nodes.living.keys():
+        if died and worker.nodes <= self.living.keys():
             self._deaths_at_opening += 1
         if self._deaths_at_opening >= DEATHS_BEFORE_GIVING_UP:
             raise WorkerError(

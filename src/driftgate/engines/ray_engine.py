@@ -158,7 +158,7 @@ class _Run:
             self._progress.say(f"{shard.output}: {done.rows:,} rows, on {hello.host}")
 
     def _lose(self, event: Lost) -> None:
-        worker, living = event.worker, self._crew.nodes.living
+        worker, living = event.worker, self._crew.living
         if worker.place is None or worker.hello is None:
             return
         shard, hello = self._plan.shards[worker.place], worker.hello

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 DEATHS_BEFORE_GIVING_UP = 3
 """Of processes that scored the same shard, while their machines stayed."""
@@ -14,12 +13,6 @@ _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_LOSS_SECONDS = 120.0
 """Where that process may be one of ours that is dying: a file server lets go of a lost machine's locks after 90 s (NFS 4)."""
 _FIRST_DELAY_SECONDS, _LAST_DELAY_SECONDS = 0.25, 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    node: str
-    process_died: bool
 
 
 class ShardQueue:
@@ -34,7 +27,7 @@ class ShardQueue:
         self._ready = deque(places)
         self._later: dict[int, float] = {}
         self._taken: set[int] = set()
-        self._losses: dict[int, list[_Loss]] = {}
+        self._losses: dict[int, list[tuple[str, bool]]] = {}  # on which machine, and whether the process died
         self._held: dict[int, list[float]] = {}
         self.left_alone: list[int] = []
 
@@ -85,15 +78,12 @@ class ShardQueue:
             node: the machine it ran on. `process_died`: False where the machine is gone too, or cannot be reached.
         """
         self._taken.remove(place)
-        self._losses.setdefault(place, []).append(_Loss(node, process_died))
+        self._losses.setdefault(place, []).append((node, process_died))
         self._held.pop(place, None)
         self._ready.appendleft(place)
 
-    def deaths(self, place: int, living: Collection[str]) -> int:
-        """Processes that died while they scored it, on machines that are still there."""
-        return sum(loss.process_died and loss.node in living for loss in self._losses.get(place, ()))
-
     def is_given_up(self, place: int, living: Collection[str]) -> bool:
         """Whether it ended too many workers. A machine that was lost took its shard with it, and not the other way round."""
-        losses = len(self._losses.get(place, ()))
-        return self.deaths(place, living) >= DEATHS_BEFORE_GIVING_UP or losses >= _LOSSES_BEFORE_GIVING_UP
+        losses = self._losses.get(place, ())
+        deaths = sum(process_died and node in living for node, process_died in losses)
+        return deaths >= DEATHS_BEFORE_GIVING_UP or len(losses) >= _LOSSES_BEFORE_GIVING_UP

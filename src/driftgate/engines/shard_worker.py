@@ -14,6 +14,7 @@ from driftgate.errors import OptionError
 from driftgate.predict.answerer import Answerer
 from driftgate.predict.journal import differences
 from driftgate.predict.prediction_job import PredictionJob
+from driftgate.predict.progress import Silent
 from driftgate.predict.shards.machines import describe_machine, kind_of_machine
 from driftgate.predict.shards.plan import Plan, read_plan
 from driftgate.predict.shards.score import ShardsDone, score_shards
@@ -86,7 +87,7 @@ class ShardWorker:
         return plan, job, answerer
 
 
-class _Progress:
+class _Progress(Silent):
     """Keeps the number of rows until somebody asks."""
 
     def __init__(self) -> None:
@@ -94,9 +95,6 @@ class _Progress:
 
     def update(self, rows: int, rows_per_second: float, fraction: float | None, seconds_left: float | None) -> None:  # noqa: ARG002
         self.rows = rows
-
-    def say(self, message: str) -> None:
-        pass
 
 
 def _describe(error: Exception) -> dict[str, Any]:
