@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from driftgate.edges.stores import WEB, find_store, naming_store, scheme_of
+from driftgate.edges.stores import WEB, naming_store, opened_store, scheme_of
 from driftgate.errors import CorpusError, OutputError
 
 _BLOCK_BYTES = 8 << 20
@@ -30,9 +30,7 @@ def look(url: str) -> RemoteVersion:
     Raises:
         CorpusError: nothing, or it cannot be reached.
     """
-    with naming_store(url, CorpusError):
-        system, path = find_store(url)
-        system.invalidate_cache()
+    with opened_store(url, CorpusError) as (system, path):
         about = system.info(path)
         if about["type"] != "file":
             raise CorpusError(f"{url}: expected a file, found a folder")
@@ -46,9 +44,7 @@ def find_files(pattern: str) -> list[str]:
     Raises:
         CorpusError: the store cannot be reached.
     """
-    with naming_store(pattern, CorpusError):
-        system, path = find_store(pattern)
-        system.invalidate_cache()
+    with opened_store(pattern, CorpusError) as (system, path):
         marks = "*" if scheme_of(pattern) in WEB else "*?["  # a question mark begins a query there
         if not any(mark in path for mark in marks):
             return [pattern]
@@ -67,9 +63,7 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, url: str, *, random: bool = False) -> None:
         self._url = url
-        with naming_store(url, CorpusError):
-            system, path = find_store(url)
-            system.invalidate_cache()
+        with opened_store(url, CorpusError) as (system, path):
             how = {"cache_type": "none"} if random else {"cache_type": "readahead", "block_size": _BLOCK_BYTES}
             self._file = system.open(path, "rb", **how)
             self._gives_pieces = random or scheme_of(url) not in WEB or _gives_pieces(self._file)
@@ -123,8 +117,7 @@ def read_whole(url: str) -> bytes | None:
     Raises:
         OutputError: it cannot be reached.
     """
-    with naming_store(url, OutputError):
-        system, path = find_store(url)
+    with opened_store(url, OutputError) as (system, path):
         try:
             content: bytes = system.cat_file(path)
         except FileNotFoundError:
@@ -138,9 +131,7 @@ def exists(url: str) -> bool:
     Raises:
         OutputError: nobody can say.
     """
-    with naming_store(url, OutputError):
-        system, path = find_store(url)
-        system.invalidate_cache()
+    with opened_store(url, OutputError) as (system, path):
         try:
             system.info(path)
         except FileNotFoundError:

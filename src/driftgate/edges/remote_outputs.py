@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from driftgate.edges.remote_files import RemoteVersion, look
-from driftgate.edges.stores import find_store, naming_store, scheme_of
+from driftgate.edges.stores import opened_store, scheme_of
 from driftgate.errors import OutputError
 
 _COPY_BYTES = 1 << 20
@@ -21,8 +21,7 @@ def write_unless_there(url: str, content: bytes) -> bool:
     Raises:
         OutputError: it cannot be written.
     """
-    with naming_store(url, OutputError):
-        system, path = find_store(url)
+    with opened_store(url, OutputError) as (system, path):
         try:
             system.pipe_file(path, content, mode="create")
         except FileExistsError:
@@ -60,8 +59,7 @@ def write_whole(url: str, content: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with naming_store(url, OutputError):
-        system, path = find_store(url)
+    with opened_store(url, OutputError) as (system, path):
         system.pipe_file(path, content)
 
 
@@ -84,8 +82,7 @@ def replacing_file(url: str) -> Iterator[BinaryIO]:
     Raises:
         OutputError: it cannot be written.
     """
-    with naming_store(url, OutputError):
-        system, path = find_store(url)
+    with opened_store(url, OutputError) as (system, path):
         file = system.open(path, "wb", autocommit=False)
         try:
             yield cast("BinaryIO", file)
@@ -96,7 +93,6 @@ def replacing_file(url: str) -> Iterator[BinaryIO]:
                 file.closed = True  # or it would be sent when it is forgotten
             raise
         file.commit()
-        system.invalidate_cache()
 
 
 def remove(url: str) -> None:
@@ -105,7 +101,5 @@ def remove(url: str) -> None:
     Raises:
         OutputError: it cannot be removed.
     """
-    with naming_store(url, OutputError), suppress(FileNotFoundError):
-        system, path = find_store(url)
+    with opened_store(url, OutputError) as (system, path), suppress(FileNotFoundError):
         system.rm_file(path)
-        system.invalidate_cache()

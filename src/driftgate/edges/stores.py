@@ -7,7 +7,7 @@ machine. Whatever goes wrong there is said in one line.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from driftgate.errors import DriftgateError
 
@@ -38,17 +38,21 @@ def scheme_of(url: str) -> str:
     return url.partition("://")[0]
 
 
-def find_store(url: str) -> tuple[Any, str]:
-    """The client of a URL's store (`fsspec.AbstractFileSystem`), and what the URL names there.
+@contextmanager
+def opened_store(url: str, kind: type[DriftgateError]) -> Iterator[tuple[Any, str]]:
+    """The client of a URL's store (`fsspec.AbstractFileSystem`), without what it remembers, and what the URL names there.
 
     Raises:
-        ImportError, ValueError: there is no client.
+        DriftgateError: of this kind, see `naming_store`: also for the ImportError or ValueError where there is no client.
     """
-    import fsspec
+    with naming_store(url, kind):
+        import fsspec
 
-    if "::" in url:
-        raise ValueError("one URL within another is not supported; expected scheme://name")
-    return cast("tuple[Any, str]", fsspec.core.url_to_fs(url))
+        if "::" in url:
+            raise ValueError("one URL within another is not supported; expected scheme://name")
+        system, path = fsspec.core.url_to_fs(url)
+        system.invalidate_cache()
+        yield system, path
 
 
 @contextmanager
