@@ -1,6 +1,6 @@
 """The protocol every backend keeps, and prediction over a whole corpus, also in other batches and with more padding."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,9 +71,7 @@ def predict(backend: Backend, tokens: TokenizedTexts, plan: BatchPlan) -> Logits
     Raises:
         NonFiniteLogitsError: NaN or infinity, with the rows.
     """
-    return gather_rows(
-        backend.spec.name, ((batch.rows, backend.prepare(batch)()) for batch in make_batches(tokens, plan))
-    )
+    return _answer(backend, make_batches(tokens, plan))
 
 
 def gather_rows(backend_name: str, answers: Iterable[tuple[tuple[int, ...], Logits]]) -> Logits:
@@ -92,7 +90,7 @@ def gather_rows(backend_name: str, answers: Iterable[tuple[tuple[int, ...], Logi
     logits[rows] = values
     bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if bad.size:
-        shown = ", ".join(str(row) for row in bad[:10].tolist())
+        shown = ", ".join(map(str, bad[:10].tolist()))
         raise NonFiniteLogitsError(
             f"backend {backend_name}: {bad.size} of {len(logits)} rows have NaN or infinite logits (rows {shown}); "
             "look for float16 overflow or a damaged artifact"
@@ -111,7 +109,7 @@ def answer_in_random_batches(backend: Backend, tokens: TokenizedTexts, seed: int
     for size in BATCH_SIZES:
         order = generator.permutation(len(tokens)).tolist()
         batches = [pad_rows(tokens, order[start : start + size]) for start in range(0, len(order), size)]
-        answers.append(_gather(backend, batches))
+        answers.append(_answer(backend, batches))
     return answers
 
 
@@ -120,10 +118,10 @@ def answer_with_padding(backend: Backend, tokens: TokenizedTexts, max_tokens: in
     widths = [[min(length + extra, max_tokens) for length in tokens.lengths.tolist()] for extra in PADDING]
     widths.append([max_tokens] * len(tokens))
     return [
-        _gather(backend, [pad_rows(tokens, [row], width=width) for row, width in enumerate(of_rows)])
+        _answer(backend, [pad_rows(tokens, [row], width=width) for row, width in enumerate(of_rows)])
         for of_rows in widths
     ]
 
 
-def _gather(backend: Backend, batches: Sequence[TokenBatch]) -> Logits:
+def _answer(backend: Backend, batches: Iterable[TokenBatch]) -> Logits:
     return gather_rows(backend.spec.name, ((batch.rows, backend.prepare(batch)()) for batch in batches))
