@@ -26,12 +26,11 @@ _Calls = Mapping[str, Sequence[Callable[[], Logits]]]
 
 def write_batches(path: Path, batches: Mapping[str, Sequence[TokenBatch]]) -> None:
     """Write the batches of each cell, by cell id, for `"load"` to read."""
-    arrays = {
-        f"{cell}/{index}/{name}": getattr(batch, name)
+    arrays: dict[str, Any] = {
+        f"{cell}/{index}/{name}": array
         for cell, of_cell in batches.items()
         for index, batch in enumerate(of_cell)
-        for name in _ARRAYS
-        if getattr(batch, name) is not None
+        for name, array in batch.arrays.items()
     }
     np.savez(path, **arrays)
 

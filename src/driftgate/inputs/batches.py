@@ -1,7 +1,7 @@
 """Which rows go together, and how they are padded; and batches of random tokens, of any shape."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,10 +61,7 @@ class TokenBatch:
     token_type_ids: IntArray | None
 
     def __post_init__(self) -> None:
-        for name in ("input_ids", "attention_mask", "token_type_ids"):
-            array = getattr(self, name)
-            if array is None and name == "token_type_ids":
-                continue
+        for name, array in self.arrays.items():
             if array.dtype.kind not in "iub":
                 raise TypeError(f"{name}: expected integers, found {array.dtype}; tokenize gives int64")
             if array.shape != (len(self.rows), *self.input_ids.shape[1:]) or array.ndim != 2:  # noqa: PLR2004 - rows and tokens
@@ -74,12 +71,17 @@ class TokenBatch:
                 )
             object.__setattr__(self, name, np.require(array, np.int64, ("C", "W")))
 
+    @property
+    def arrays(self) -> dict[str, IntArray]:
+        """Its arrays by name, without segments that it does not have."""
+        arrays = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        return arrays if self.token_type_ids is None else {**arrays, "token_type_ids": self.token_type_ids}
+
     def take(self, places: Sequence[int]) -> "TokenBatch":
         """The rows at these places of the batch, in the order given, padded as they were."""
         chosen = list(places)
-        types = None if self.token_type_ids is None else self.token_type_ids[chosen]
         rows = tuple(self.rows[place] for place in chosen)
-        return TokenBatch(rows, self.input_ids[chosen], self.attention_mask[chosen], types)
+        return replace(self, rows=rows, **{name: array[chosen] for name, array in self.arrays.items()})
 
     @property
     def real_tokens(self) -> int:

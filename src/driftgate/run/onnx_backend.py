@@ -1,6 +1,7 @@
 """ONNX Runtime sessions: explicit threads, no spinning between calls, and a provider that is read back."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from driftgate.arrays import Logits
 from driftgate.backends import BackendSpec, Precision
 from driftgate.builder.artifact import Artifact
+from driftgate.builder.calibration_texts import full_feed
 from driftgate.builder.runtime_errors import explain
 from driftgate.errors import ArtifactError, DeviceError
 from driftgate.inputs.batches import TokenBatch
@@ -89,10 +91,7 @@ class OnnxBackend:
 
     def feed(self, batch: TokenBatch) -> dict[str, Any]:
         """An array for each of the graph's inputs, int64, (batch, sequence), by name."""
-        arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if "token_type_ids" in self._inputs:
-            types = batch.token_type_ids
-            arrays["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
+        arrays = full_feed(batch)
         return {name: arrays[name] for name in self._inputs}
 
     def bind(self, batch: TokenBatch) -> BoundRun:
@@ -115,31 +114,30 @@ class OnnxBackend:
     def prepare(self, batch: TokenBatch) -> Prepared:
         require_positions(batch, self._max_tokens)
         feed = self.feed(batch)
+        expected = (len(batch.rows), self._labels)
+        ask = partial(self._session.run, [self._output], feed)
         if self._settings.device.kind == "cuda":
-            return self._prepare_bound(feed, batch)
+            # Inputs are on the device before the clock starts; outputs come back inside it.
+            binding = self._bind_inputs(feed)
+            binding.bind_output(self._output, "cuda", self._settings.device.index)
+            ask = partial(self._run_bound, binding)
 
         def run() -> Logits:
             try:
-                answers = self._session.run([self._output], feed)
+                (logits,) = ask()
             except Exception as error:
                 raise explain(error, self._model, "run") from error
-            return self._checked(answers[0], batch)
+            if logits.shape != expected:
+                raise ArtifactError(
+                    f"backend {self._spec.name}: expected logits of shape {expected}, found {logits.shape}"
+                )
+            return Logits(logits.astype(np.float32, copy=False))
 
         return run
 
-    def _prepare_bound(self, feed: dict[str, Any], batch: TokenBatch) -> Prepared:
-        """Inputs are on the device before the clock starts; outputs come back inside it."""
-        binding = self._bind_inputs(feed)
-        binding.bind_output(self._output, "cuda", self._settings.device.index)
-
-        def run() -> Logits:
-            try:
-                self._session.run_with_iobinding(binding)
-            except Exception as error:
-                raise explain(error, self._model, "run") from error
-            return self._checked(binding.copy_outputs_to_cpu()[0], batch)
-
-        return run
+    def _run_bound(self, binding: Any) -> Any:
+        self._session.run_with_iobinding(binding)
+        return binding.copy_outputs_to_cpu()
 
     def _bind_inputs(self, feed: dict[str, Any]) -> Any:
         """A binding whose inputs are on the device already."""
@@ -150,13 +148,6 @@ class OnnxBackend:
         for name, array in feed.items():
             binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array, device.kind, device.index))
         return binding
-
-    def _checked(self, logits: Any, batch: TokenBatch) -> Logits:
-        if logits.shape != (len(batch.rows), self._labels):
-            raise ArtifactError(
-                f"backend {self._spec.name}: expected logits of shape {(len(batch.rows), self._labels)}, found {logits.shape}"
-            )
-        return Logits(logits.astype(np.float32, copy=False))
 
 
 def open_onnx(encoder: Encoder, spec: BackendSpec, artifact: Artifact, settings: RunSettings) -> OnnxBackend:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.arrays import FloatArray, IntArray, Logits
+from driftgate.arrays import FloatArray, Logits
 from driftgate.backends import REFERENCE, BackendSpec, Precision, Runtime
 from driftgate.edges.cache_folder import cache_folder
 from driftgate.errors import BackendUnavailableError
@@ -56,7 +56,7 @@ class TorchBackend:
 
         return {
             name: torch.from_numpy(array).to(self._device)
-            for name, array in _named_arrays(batch).items()
+            for name, array in batch.arrays.items()
             if name in self._inputs  # DistilBERT takes no segments, whatever its tokenizer gives
         }
 
@@ -72,11 +72,6 @@ class TorchBackend:
             return Logits(np.asarray(logits.float().cpu().numpy(), dtype=np.float32))
 
         return run
-
-
-def _named_arrays(batch: TokenBatch) -> dict[str, IntArray]:
-    arrays = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return arrays if batch.token_type_ids is None else {**arrays, "token_type_ids": batch.token_type_ids}
 
 
 def open_reference(encoder: Encoder, settings: RunSettings) -> TorchBackend:
@@ -96,7 +91,7 @@ def predict_exact(encoder: Encoder, tokens: TokenizedTexts, plan: BatchPlan) -> 
     logits = np.empty((len(tokens), len(encoder.labels)))
     with torch.inference_mode():
         for batch in make_batches(tokens, plan):
-            feed = {name: torch.from_numpy(array) for name, array in _named_arrays(batch).items() if name in inputs}
+            feed = {name: torch.from_numpy(array) for name, array in batch.arrays.items() if name in inputs}
             logits[list(batch.rows)] = module(**feed).logits.numpy()
     return logits
 
