@@ -9,7 +9,7 @@ the copy with the tokenizers library alone. Tokenizers written in Python are not
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
@@ -42,15 +42,17 @@ _PROBES: tuple[str, ...] = (
 _PROBE_LIMIT = 12
 
 
-@dataclass(frozen=True, slots=True)
-class TokenizerFacts:
-    """What transformers adds to the tokenizers library's own state.
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedTokenizer:
+    """Answers as the transformers tokenizer that it was recorded from, as far as `driftgate.inputs.tokens` asks.
 
     Args:
+        backend: `tokenizers.Tokenizer`. What follows is what transformers adds to its state.
         segments: whether the model takes token_type_ids.
         splits_special_tokens: whether a special token's spelling in a text is taken as text.
     """
 
+    backend: Any
     pad_token_id: int
     pad_token_type_id: int
     padding_side: str
@@ -58,22 +60,9 @@ class TokenizerFacts:
     segments: bool
     splits_special_tokens: bool
 
-
-class RecordedTokenizer:
-    """Answers as the transformers tokenizer that it was recorded from, as far as `driftgate.inputs.tokens` asks.
-
-    Args:
-        backend: `tokenizers.Tokenizer`.
-    """
-
-    def __init__(self, backend: Any, facts: TokenizerFacts) -> None:
-        self._backend, self._facts = backend, facts
-        self.pad_token_id = facts.pad_token_id
-        self.pad_token_type_id = facts.pad_token_type_id
-        self.padding_side = facts.padding_side
-        self.truncation_side = facts.truncation_side
-        backend.no_padding()
-        backend.encode_special_tokens = facts.splits_special_tokens
+    def __post_init__(self) -> None:
+        self.backend.no_padding()
+        self.backend.encode_special_tokens = self.splits_special_tokens
 
     def __call__(
         self,
@@ -85,20 +74,20 @@ class RecordedTokenizer:
     ) -> Mapping[str, list[list[int]]]:
         """Token ids, and segments where the model takes them; special tokens added, nothing padded."""
         if truncation:
-            self._backend.enable_truncation(
-                max_length, stride=0, strategy="longest_first", direction=self._facts.truncation_side
+            self.backend.enable_truncation(
+                max_length, stride=0, strategy="longest_first", direction=self.truncation_side
             )
         else:
-            self._backend.no_truncation()
-        encoded = self._backend.encode_batch_fast(list(texts), add_special_tokens=True)
+            self.backend.no_truncation()
+        encoded = self.backend.encode_batch_fast(list(texts), add_special_tokens=True)
         found = {"input_ids": [one.ids for one in encoded]}
-        if self._facts.segments:
+        if self.segments:
             found["token_type_ids"] = [one.type_ids for one in encoded]
         return found
 
     def num_special_tokens_to_add(self, *, pair: bool) -> int:
         """As transformers has it."""
-        return int(self._backend.num_special_tokens_to_add(pair))
+        return int(self.backend.num_special_tokens_to_add(pair))
 
 
 def open_tokenizer(encoder: Encoder) -> Any:
@@ -146,7 +135,7 @@ def _read(path: Path) -> RecordedTokenizer | None:
         state = content["tokenizer"]
         if hashlib.sha256(state.encode()).hexdigest() != content["sha256"]:
             return None
-        return RecordedTokenizer(Tokenizer.from_str(state), TokenizerFacts(**content["facts"]))
+        return RecordedTokenizer(Tokenizer.from_str(state), **content["facts"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -156,19 +145,19 @@ def _record(loaded: Any, path: Path) -> None:
     state = _state(loaded)
     if state is None:
         return
-    facts = TokenizerFacts(
-        loaded.pad_token_id,
-        loaded.pad_token_type_id,
-        loaded.padding_side,
-        loaded.truncation_side,
-        "token_type_ids" in loaded.model_input_names,
-        bool(loaded.split_special_tokens),
-    )
     from tokenizers import Tokenizer
 
-    if not answers_alike(loaded, RecordedTokenizer(Tokenizer.from_str(state), facts)):
+    facts = {
+        "pad_token_id": loaded.pad_token_id,
+        "pad_token_type_id": loaded.pad_token_type_id,
+        "padding_side": loaded.padding_side,
+        "truncation_side": loaded.truncation_side,
+        "segments": "token_type_ids" in loaded.model_input_names,
+        "splits_special_tokens": bool(loaded.split_special_tokens),
+    }
+    if not answers_alike(loaded, RecordedTokenizer(Tokenizer.from_str(state), **facts)):
         return
-    record = {"sha256": hashlib.sha256(state.encode()).hexdigest(), "facts": asdict(facts), "tokenizer": state}
+    record = {"sha256": hashlib.sha256(state.encode()).hexdigest(), "facts": facts, "tokenizer": state}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(record))
@@ -188,12 +177,11 @@ def _state(loaded: Any) -> str | None:
 
 def answers_alike(one: Any, other: Any) -> bool:
     """Whether two tokenizers give the same ids and segments on hostile texts and pairs of them, whole and cut."""
-    pairs = list(pairwise(_PROBES))
-    for texts in (list(_PROBES), pairs):
-        for options in ({"truncation": False}, {"truncation": True, "max_length": _PROBE_LIMIT}):
-            if _answer(one, texts, options) != _answer(other, texts, options):
-                return False
+    probes: tuple[Sequence[Text], ...] = (_PROBES, list(pairwise(_PROBES)))
+    ways: tuple[dict[str, Any], ...] = ({"truncation": False}, {"truncation": True, "max_length": _PROBE_LIMIT})
     return all(
+        _answer(one, texts, options) == _answer(other, texts, options) for texts in probes for options in ways
+    ) and all(
         one.num_special_tokens_to_add(pair=pair) == other.num_special_tokens_to_add(pair=pair) for pair in (False, True)
     )
 
@@ -201,7 +189,7 @@ def answers_alike(one: Any, other: Any) -> bool:
 def _answer(tokenizer: Any, texts: Sequence[Text], options: Mapping[str, Any]) -> Any:
     """Its ids and segments, or that it cannot."""
     try:
-        answer = tokenizer(texts, padding=False, verbose=False, **options)
+        answer = tokenizer(list(texts), padding=False, verbose=False, **options)
     except Exception as error:  # noqa: BLE001 - a template that takes no pairs, for one
         return type(error).__name__
     return [[list(ids) for ids in answer[name]] for name in ("input_ids", "token_type_ids") if name in answer]
