@@ -51,13 +51,11 @@ class TokenizedTexts:
     def take(self, rows: Sequence[int]) -> "TokenizedTexts":
         """The given rows, in the order given."""
         types = self.token_type_ids
-        return TokenizedTexts(
-            tuple(self.input_ids[row] for row in rows),
-            None if types is None else tuple(types[row] for row in rows),
-            tuple(self.truncated[row] for row in rows),
-            self.pad_token_id,
-            self.pad_token_type_id,
-            self.padding_side,
+        return replace(
+            self,
+            input_ids=tuple(self.input_ids[row] for row in rows),
+            token_type_ids=None if types is None else tuple(types[row] for row in rows),
+            truncated=tuple(self.truncated[row] for row in rows),
         )
 
 
@@ -80,21 +78,18 @@ def tokenize(encoder: Encoder, texts: Sequence[Text], tokenizer: Any = None) -> 
         encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False, padding=False, verbose=False)
         long_rows = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) > encoder.max_tokens]
         long_texts = [texts[row] for row in long_rows]
-        cut = (
-            tokenizer(long_texts, truncation=True, max_length=encoder.max_tokens, padding=False) if long_rows else None
-        )
-    input_ids = list(encoded["input_ids"])
-    token_type_ids = list(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
-    if cut is not None:
-        for position, row in enumerate(long_rows):
-            input_ids[row] = cut["input_ids"][position]
-            if token_type_ids is not None:
-                token_type_ids[row] = cut["token_type_ids"][position]
+        cut = tokenizer(long_texts, truncation=True, max_length=encoder.max_tokens, padding=False) if long_rows else {}
+    found = {}
+    for name in {"input_ids", "token_type_ids"} & encoded.keys():
+        kept = [np.asarray(ids, dtype=np.int64) for ids in encoded[name]]
+        for row, ids in zip(long_rows, cut.get(name, ()), strict=True):
+            kept[row] = np.asarray(ids, dtype=np.int64)
+        found[name] = tuple(kept)
     too_long = set(long_rows)
     return TokenizedTexts(
-        tuple(np.asarray(ids, dtype=np.int64) for ids in input_ids),
-        None if token_type_ids is None else tuple(np.asarray(ids, dtype=np.int64) for ids in token_type_ids),
-        tuple(row in too_long for row in range(len(input_ids))),
+        found["input_ids"],
+        found.get("token_type_ids"),
+        tuple(row in too_long for row in range(len(texts))),
         tokenizer.pad_token_id,
         tokenizer.pad_token_type_id,
         tokenizer.padding_side,
