@@ -1,6 +1,7 @@
 """What comes with driftgate: the labelled comments, and the throughput corpora made from them."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import numpy as np
 
 from driftgate.errors import CorpusError
 from driftgate.inputs.corpus import Corpus, load_corpus
+from driftgate.inputs.corpus_files import Columns, read_rows
 from driftgate.inputs.encoder import Encoder, ProblemType
 from driftgate.inputs.texts import Text, pair_with_next
 
 THROUGHPUT_CORPORA = ("normal", "long")
 THROUGHPUT_ROWS = 2000
 _SEED = 20261121
+_COMMENTS = "emotions.jsonl"
 
 
 def corpora_folder() -> Path:
@@ -28,17 +31,14 @@ def embedded_comments(encoder: Encoder) -> Corpus:
 
     Each with the next one for an encoder that takes pairs.
     """
-    path = corpora_folder() / "emotions.jsonl"
-    with path.open(encoding="utf-8") as lines:
-        comments = [json.loads(line) for line in lines]
-    rows = tuple(f"line {number}" for number in range(1, len(comments) + 1))
-    texts = tuple(comment["text"] for comment in comments)
+    path = corpora_folder() / _COMMENTS
+    comments, _ = read_rows(path, Columns())
+    known = {label for comment in comments for label in comment.labels} <= set(encoder.labels)
+    labelled = known and encoder.problem_type is ProblemType.MULTI_LABEL and not encoder.takes_pairs
+    corpus = load_corpus(path, encoder, private=False, labelled=labelled)
     if encoder.takes_pairs:
-        return Corpus("emotions-pairs", pair_with_next(texts), rows, labels=None, private=False)
-    known = {label for comment in comments for label in comment["labels"]} <= set(encoder.labels)
-    if known and encoder.problem_type is ProblemType.MULTI_LABEL:
-        return load_corpus(path, encoder, private=False)
-    return Corpus("emotions", texts, rows, labels=None, private=False)
+        return replace(corpus, name="emotions-pairs", texts=pair_with_next(comment.text for comment in comments))
+    return corpus
 
 
 @cache
@@ -61,8 +61,7 @@ def throughput_corpus(name: str, *, pairs: bool = False) -> Corpus:
     quantiles = json.loads((folder / "length_quantiles.json").read_text(encoding="utf-8"))[name]["char_quantiles"]
     generator = np.random.default_rng([_SEED, THROUGHPUT_CORPORA.index(name)])
     lengths = _lengths(quantiles, generator)
-    with (folder / "emotions.jsonl").open(encoding="utf-8") as lines:
-        comments = [json.loads(line)["text"] for line in lines]
+    comments = [comment.text for comment in read_rows(folder / _COMMENTS, Columns())[0]]
     alone = tuple(_text_of_length(int(length), comments, generator) for length in lengths)
     rows = tuple(f"{name} {row}" for row in range(len(alone)))
     texts: tuple[Text, ...] = pair_with_next(alone) if pairs else alone
