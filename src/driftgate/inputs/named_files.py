@@ -102,7 +102,8 @@ def name_tokenizer_files(folder: Path) -> dict[str, Path]:
     for path in own_files(folder, *_TOKENIZER_CONFIGS):
         content = read_json(path)
         ignored = {*_LEFT_OVER, *_NAMES_FILES_BESIDE_IT}
-        if path.name == _TOKENIZER_CONFIG and not _has_fast_tokenizer(folder, content):
+        is_fast = (folder / "tokenizer.json").exists() or "fast_tokenizer_files" in content
+        if path.name == _TOKENIZER_CONFIG and not is_fast:
             ignored.add("tokenizer_file")  # left over as well: both releases drop it there
         for key, name in content.items():
             if _NAMES_A_FILE.fullmatch(key) and key not in ignored and isinstance(name, str) and name:
@@ -134,10 +135,6 @@ def _require_readable(path: Path) -> None:
             f"{path}: expected a configuration or a vocabulary, found {size:,} bytes, and all would be read; the limit is "
             f"{MOST_BYTES:,} bytes. Fetch the file again, or take it out of the encoder's folder"
         )
-
-
-def _has_fast_tokenizer(folder: Path, content: dict[str, Any]) -> bool:
-    return (folder / "tokenizer.json").exists() or "fast_tokenizer_files" in content
 
 
 def _check_names(path: Path, key: str, names: Any) -> None:
