@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -76,8 +76,8 @@ class Scorer:
             ArtifactError: the model does not answer its golden vectors as it should. DriftgateError: it cannot be loaded.
             NonFiniteLogitsError: NaN or infinity, with the rows of the batch.
         """
-        loaded = _load(self)
-        scores = self._score(loaded, [_column(batch, name) for name in self._text_columns])
+        text_columns = [self.text_column, *([self.pair_column] if self.pair_column else [])]
+        scores = self._score(*_load(self), [_column(batch, name) for name in text_columns])
         doubled = sorted(set(batch) & set(scores))
         if doubled:
             raise OptionError(f"column {doubled[0]!r}: a column of the scores has that name; rename the batch's own")
@@ -94,11 +94,7 @@ class Scorer:
         """
         yield from map(self, batches)
 
-    @property
-    def _text_columns(self) -> list[str]:
-        return [self.text_column, *([self.pair_column] if self.pair_column else [])]
-
-    def _score(self, loaded: "_Loaded", columns: list[Sequence[Any]]) -> dict[str, Any]:
+    def _score(self, answerer: Any, layout: Layout, columns: list[Sequence[Any]]) -> dict[str, Any]:
         """Columns of scores, of as many rows as the batch has."""
         from driftgate.predict.answerer import answer_rows
         from driftgate.predict.reading.rows import Row, find_fault
@@ -116,19 +112,13 @@ class Scorer:
                 f"rows {name_rows([str(number) for number in bad])} of the batch, counted from 0, cannot be scored "
                 f"({reasons[bad[0]]}); Scorer(..., reject=True) marks such rows in the column {_REASON!r} instead"
             )
-        layout, budget = loaded.layout, BudgetPlan(self.token_budget)
-        answered = answer_rows(rows, loaded.answerer, budget, len(layout.labels))
+        answered = answer_rows(rows, answerer, BudgetPlan(self.token_budget), len(layout.labels))
         found = _spread(layout, answered.numbers, answered.logits, len(reasons))
         return found | ({_REASON: np.array(reasons, dtype=object)} if self.reject else {})
 
 
-class _Loaded(NamedTuple):
-    answerer: Any
-    layout: Layout
-
-
 @lru_cache(maxsize=1)
-def _load(scorer: Scorer) -> _Loaded:
+def _load(scorer: Scorer) -> tuple[Any, Layout]:
     """Once a process, whichever copy of the scorer asks."""
     from driftgate.builder.models import find_model
     from driftgate.pipeline import choose_backends, prepare_backend
@@ -139,8 +129,7 @@ def _load(scorer: Scorer) -> _Loaded:
     (spec,) = choose_backends(found.backend, device=settings.device.kind)
     artifact = prepare_backend(found.encoder, spec).artifact
     _check_golden_vectors(scorer, artifact.model if artifact else None, settings)
-    answerer = open_answerer(found.encoder, found.backend, settings)
-    return _Loaded(answerer, _lay_out(scorer, found.encoder))
+    return open_answerer(found.encoder, found.backend, settings), _lay_out(scorer, found.encoder)
 
 
 def _check_golden_vectors(scorer: Scorer, file: Any, settings: RunSettings) -> None:
