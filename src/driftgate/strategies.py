@@ -92,24 +92,21 @@ def _changed(text: str, change: str) -> str:
     name, _, number = change.partition(" ")
     if name in ("upper", "lower", "title") and not number:
         return str(getattr(text, name)())
-    if not number.isdecimal():
-        raise ValueError(
-            f"change {change!r}: expected one that corpus_text's docstring names, such as 'upper' or 'drop 2'"
-        )
-    words, count = text.split(" "), int(number)
-    at = count % len(words)
-    if name == "drop":
-        return " ".join(words[:at] + words[at + 1 :])
-    if name == "duplicate":
-        return " ".join([*words[: at + 1], *words[at:]])
-    if name == "swap":
-        after = (at + 1) % len(words)
-        words[at], words[after] = words[after], words[at]
-        return " ".join(words)
-    if name == "emoji":
-        return " ".join([*words[:at], EMOJI[count % len(EMOJI)], *words[at:]])
-    if name == "repeat":
-        return " ".join([text] * count)
+    if number.isdecimal():
+        words, count = text.split(" "), int(number)
+        at = count % len(words)
+        if name == "drop":
+            return " ".join(words[:at] + words[at + 1 :])
+        if name == "duplicate":
+            return " ".join([*words[: at + 1], *words[at:]])
+        if name == "swap":
+            after = (at + 1) % len(words)
+            words[at], words[after] = words[after], words[at]
+            return " ".join(words)
+        if name == "emoji":
+            return " ".join([*words[:at], EMOJI[count % len(EMOJI)], *words[at:]])
+        if name == "repeat":
+            return " ".join([text] * count)
     raise ValueError(f"change {change!r}: expected one that corpus_text's docstring names, such as 'upper' or 'drop 2'")
 
 
