@@ -14,7 +14,7 @@ from driftgate.errors import CorpusError, OptionError
 from driftgate.files import parse_json
 
 USUAL_TEXT_COLUMN = "text"
-_USUAL_LABEL_COLUMNS = ("labels", "label")
+_USUAL_COLUMNS = {"text": (USUAL_TEXT_COLUMN,), "label": ("labels", "label")}
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _MAX_FIELD_CHARS = 1 << 27
@@ -45,6 +45,11 @@ class Columns:
         if not self.label_separator:
             raise OptionError("label separator '': expected at least one character, such as ','")
         require_other_column(self.text, self.pair)
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """The column of "text", "pair", "label" and "group", as given."""
+        return {"text": self.text, "pair": self.pair, "label": self.label, "group": self.group}
 
 
 def require_other_column(text: str, pair: str) -> None:
@@ -160,7 +165,7 @@ def _read_delimited(path: Path, content: str, columns: Columns) -> tuple[list[Ra
 
 def _read_positions(path: Path, columns: Columns) -> dict[str, int]:
     """Where each column is, by what it holds, in a file without header."""
-    given = {"text": columns.text, "pair": columns.pair, "label": columns.label, "group": columns.group}
+    given = columns.by_role
     named = [repr(name) for name in given.values() if name and not name.isdecimal()]
     if named:
         raise CorpusError(
@@ -219,19 +224,13 @@ def choose_columns(path: str | Path, names: Sequence[str], columns: Columns) -> 
     Raises:
         CorpusError: a column is not there, with those that are.
     """
-    asked = {
-        "text": (columns.text,) if columns.text else (USUAL_TEXT_COLUMN,),
-        "pair": (columns.pair,) if columns.pair else (),
-        "label": (columns.label,) if columns.label else _USUAL_LABEL_COLUMNS,
-        "group": (columns.group,) if columns.group else (),
-    }
-    needed = {"text", *(role for role in ("pair", "label", "group") if getattr(columns, role))}
     found = {}
-    for role, candidates in asked.items():
+    for role, given in columns.by_role.items():
+        candidates = (given,) if given else _USUAL_COLUMNS.get(role, ())
         name = next((name for name in candidates if name in names), None)
         if name is not None:
             found[role] = name
-        elif role in needed:
+        elif given or role == "text":
             spelled = option(f"{role}_column", argument=f"Columns({role}=...)")
             raise CorpusError(
                 f"corpus {path}: expected a column {' or '.join(map(repr, candidates))}, "
