@@ -81,8 +81,7 @@ class _Run:
         self._rows_in_all = sum(plan.shards[place].part.rows for place in places)
         self._done = ShardsDone(0, 0, 0, 0)
         self._rows_before = 0
-        self._workers: set[tuple[str, int]] = set()
-        self._hosts: set[str] = set()
+        self._workers: dict[tuple[str, int], str] = {}  # hosts by machine and process
         self._spoke_at = time.monotonic()
         self._started_at: float | None = None
         self._kind = self._find_kind()
@@ -100,7 +99,7 @@ class _Run:
             replace(self._done, held=len(self._queue.left_alone)),
             self._queue.losses,
             len(self._workers),
-            tuple(sorted(self._hosts)),
+            tuple(sorted(set(self._workers.values()))),
             self._seconds,
         )
 
@@ -153,8 +152,7 @@ class _Run:
         if done.whole:
             self._rows_before += shard.part.rows
         elif hello:
-            self._workers.add((hello.node, hello.process))
-            self._hosts.add(hello.host)
+            self._workers[hello.node, hello.process] = hello.host
             self._progress.say(f"{shard.output}: {done.rows:,} rows, on {hello.host}")
 
     def _lose(self, event: Lost) -> None:

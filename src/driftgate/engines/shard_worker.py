@@ -46,7 +46,11 @@ class ShardWorker:
         except Exception as error:  # noqa: BLE001 - said by the job
             return _describe(error)
         seconds = time.monotonic() - started
-        return Hello(node or _node(), socket.gethostname(), os.getpid(), describe_machine(), seconds)
+        if not node:
+            import ray
+
+            node = str(ray.get_runtime_context().get_node_id())
+        return Hello(node, socket.gethostname(), os.getpid(), describe_machine(), seconds)
 
     def score(self, place: int) -> ShardsDone | dict[str, Any]:
         """Score one shard of the plan, unless it is whole."""
@@ -99,9 +103,3 @@ class _Progress(Silent):
 
 def _describe(error: Exception) -> dict[str, Any]:
     return {**describe_error(error), "host": socket.gethostname()}
-
-
-def _node() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
