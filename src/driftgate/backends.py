@@ -36,8 +36,6 @@ class Precision(StrEnum):
 
 _NAME = re.compile("[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-DEVICE_KINDS = ("cpu", "cuda")
-
 DEFAULT_OPSET = 18
 """The version of ONNX's operators that files are written in."""
 
@@ -61,7 +59,7 @@ def keys_for_head(keys: tuple[str, ...], *, multi_label: bool) -> tuple[str, ...
 CLASS_KEYS = frozenset(
     key
     for precision in Precision
-    for device in DEVICE_KINDS
+    for device in ("cpu", "cuda")
     for key in keys_for_head(class_keys(precision, device), multi_label=False)
 )
 """No backend is called like one of them: its name would give it the bounds of that class."""

@@ -20,7 +20,7 @@ def read_score_type(folder: Path, config: dict[str, Any]) -> str | None:
     Raises:
         EncoderError: another activation than the identity and the sigmoid.
     """
-    if _outputs(config) != 1:
+    if (len(config.get("id2label") or ()) or int(config.get("num_labels", 2))) != 1:
         return None
     path, named = _find_activation(folder, config)
     if named is None:
@@ -42,7 +42,3 @@ def _find_activation(folder: Path, config: dict[str, Any]) -> tuple[Path, Any]:
     section = config.get("sentence_transformers")
     named = section.get("activation_fn") if isinstance(section, dict) else None
     return folder / CONFIG, named or config.get("sbert_ce_default_activation_function")
-
-
-def _outputs(config: dict[str, Any]) -> int:
-    return len(config.get("id2label") or ()) or int(config.get("num_labels", 2))

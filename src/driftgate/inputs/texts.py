@@ -9,8 +9,6 @@ Pair = tuple[str, str]
 Text = str | Pair
 """As the tokenizers of transformers take them, in one list."""
 
-_BETWEEN = " | "
-
 
 def is_pair(text: Text) -> TypeGuard[Pair]:
     """Whether the encoder is asked about two texts at once."""
@@ -45,7 +43,7 @@ def pair_with_next(texts: Iterable[str]) -> tuple[Pair, ...]:
 
 def on_one_line(text: Text) -> str:
     """For people: the texts of a pair with a bar between them."""
-    return _BETWEEN.join(parts_of(text))
+    return " | ".join(parts_of(text))
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

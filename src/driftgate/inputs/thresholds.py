@@ -95,7 +95,8 @@ def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:
         return encoder
     MAX_TOKENS.require(max_tokens)
     own = read_max_tokens(encoder.path)
-    least = least_tokens(encoder)
+    special: int = open_tokenizer(encoder).num_special_tokens_to_add(pair=encoder.takes_pairs)
+    least = special + (2 if encoder.takes_pairs else 1)
     if not least <= max_tokens <= own:
         texts = "a token of each text of a pair" if encoder.takes_pairs else "one token of a text"
         raise OptionError(
@@ -103,9 +104,3 @@ def limit_tokens(encoder: Encoder, max_tokens: int | None) -> Encoder:
             f"tokens, and {own} is the longest input of the encoder {encoder.name}"
         )
     return replace(encoder, max_tokens=max_tokens)
-
-
-def least_tokens(encoder: Encoder) -> int:
-    """Tokens of the shortest input of which something is left: the special ones, and one of each text."""
-    special: int = open_tokenizer(encoder).num_special_tokens_to_add(pair=encoder.takes_pairs)
-    return special + (2 if encoder.takes_pairs else 1)
