@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from driftgate.errors import WorkerError
 
@@ -154,21 +154,13 @@ def git_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
-def run_git(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Finished:
-    """Run git in `folder`; standard error is within standard output.
+def run_git(folder: Path, *arguments: str) -> Finished:
+    """Run git in `folder`, in `git_environment`; standard error is within standard output.
 
     Raises:
         FileNotFoundError: found no program git on PATH.
     """
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    return _run(["git", "-C", str(folder), *arguments], env=git_environment())
 
 
 @contextmanager
@@ -206,21 +198,25 @@ def _command(python: str | Path, module: str) -> list[str]:
     return [str(python), "-P", "-m", module]
 
 
+def _run(command: list[str], **options: Any) -> Finished:
+    """Run a program to its end; standard error is within standard output."""
+    return subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        **options,
+    )
+
+
 @cache
 def _require_safe_path(python: str, asker: str) -> None:
     """Refuse a Python older than 3.11: it does not know -P, and ignores PYTHONSAFEPATH."""
     try:
         # -I, which every Python 3 knows, leaves the current folder out of this question.
-        done = subprocess.run(
-            [python, "-I", "-P", "-c", ""],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
+        done = _run([python, "-I", "-P", "-c", ""], stdin=subprocess.DEVNULL, timeout=_PROBE_SECONDS)
         if not done.returncode:
             return
         why = done.stdout.strip().partition("\n")[0] or f"it ended with exit code {done.returncode}"

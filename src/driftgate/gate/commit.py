@@ -195,7 +195,7 @@ def _counterpart(path: Path, commit: Commit, tree: Path) -> Path:
 def _git(folder: Path, *arguments: str) -> tuple[int, str]:
     """git's exit code, and what it printed."""
     try:
-        done = run_git(folder, *arguments, environment=git_environment())
+        done = run_git(folder, *arguments)
     except FileNotFoundError as error:
         raise BaselineError(
             "--gate-baseline git:REF: found no program git on PATH; install git, or give a folder"

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from threading import Lock
 from typing import Any
 
-from driftgate.edges.processes import Process, git_environment, run_git, run_python
+from driftgate.edges.processes import Process, run_git, run_python
 from driftgate.measure.remote import serve
 
 _PATIENCE_SECONDS = 60.0
@@ -38,7 +38,7 @@ class _Build:
             tree = self.scratch / "tree"
             # The user's hooks are not for this: a post-checkout hook may do anything.
             arguments = ("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(tree), sha)
-            done = run_git(top, *arguments, environment=git_environment())
+            done = run_git(top, *arguments)
         return {
             "code": done.returncode,
             "output": done.stdout,
@@ -64,7 +64,7 @@ class _Build:
             self.process.wait()
         if self.scratch is not None and self.top is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
-            run_git(self.top, "worktree", "prune", environment=git_environment())
+            run_git(self.top, "worktree", "prune")
 
 
 def _answer(request: Mapping[str, Any], build: _Build) -> object:

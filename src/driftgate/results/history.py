@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from driftgate.edges.processes import git_environment, run_git
+from driftgate.edges.processes import run_git
 from driftgate.edges.spelling import option
 from driftgate.errors import DriftgateError, ResultsError
 from driftgate.files import locked, parse_json, write_whole
@@ -75,7 +75,7 @@ def keep_history(path: Path | None, results: Path, project: Path) -> list[str]:
 def _find_commit(folder: Path) -> str | None:
     """What is checked out there; None outside of a repository, without git, or before its first commit."""
     try:
-        found = run_git(folder, "rev-parse", "HEAD", environment=git_environment())
+        found = run_git(folder, "rev-parse", "HEAD")
     except OSError:
         return None
     return None if found.returncode else found.stdout.strip()
