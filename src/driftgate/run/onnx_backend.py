@@ -57,7 +57,7 @@ class OnnxBackend:
     def __init__(
         self, spec: BackendSpec, encoder: Encoder, model: Path, session: Any, settings: RunSettings, arithmetic: str
     ) -> None:
-        self._spec = spec
+        self.spec = spec
         self._model = model
         self._arithmetic = arithmetic
         self._session = session
@@ -73,11 +73,6 @@ class OnnxBackend:
             )
         self._output = session.get_outputs()[0].name
         self._output_type = _OUTPUT_TYPES.get(session.get_outputs()[0].type, np.float32)
-
-    @property
-    def spec(self) -> BackendSpec:
-        """As the protocol has it."""
-        return self._spec
 
     @property
     def in_force(self) -> InForce:
@@ -129,7 +124,7 @@ class OnnxBackend:
                 raise explain(error, self._model, "run") from error
             if logits.shape != expected:
                 raise ArtifactError(
-                    f"backend {self._spec.name}: expected logits of shape {expected}, found {logits.shape}"
+                    f"backend {self.spec.name}: expected logits of shape {expected}, found {logits.shape}"
                 )
             return Logits(logits.astype(np.float32, copy=False))
 

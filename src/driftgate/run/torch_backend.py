@@ -36,12 +36,8 @@ class TorchBackend:
         self._inputs = frozenset(inspect.signature(module.forward).parameters)
         self.module = torch.compile(module, dynamic=True, fullgraph=True) if compiled else module
         self._device = torch.device(str(settings.device))
-        self._spec = spec
+        self.spec = spec
         self._max_tokens = encoder.max_tokens
-
-    @property
-    def spec(self) -> BackendSpec:
-        return self._spec
 
     @property
     def in_force(self) -> InForce:
