@@ -100,15 +100,14 @@ def read_rows(path: Path, columns: Columns) -> tuple[list[RawRow], bool]:
         raise CorpusError(
             f"corpus {path}: no such file; give a .csv, .tsv, .jsonl or .parquet file, or a data set of the hub as hub:NAME"
         )
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    kind = (suffixes[:-1] if compressed else suffixes)[-1:] or [""]
-    if kind[0] == ".parquet":
+    name = path.name.lower()
+    kind = Path(name.removesuffix(".gz")).suffix
+    if kind == ".parquet":
         return _read_parquet(path, columns)
-    reader = {".csv": _read_delimited, ".tsv": _read_delimited, ".jsonl": _read_jsonl}.get(kind[0])
+    reader = {".csv": _read_delimited, ".tsv": _read_delimited, ".jsonl": _read_jsonl}.get(kind)
     if reader is None:
         raise CorpusError(f"corpus {path}: unknown suffix; expected .csv, .tsv or .jsonl (each also .gz), or .parquet")
-    return reader(path, _decode(path, compressed=compressed), columns)
+    return reader(path, _decode(path, compressed=name.endswith(".gz")), columns)
 
 
 def _decode(path: Path, *, compressed: bool) -> str:
