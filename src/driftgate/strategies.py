@@ -7,6 +7,7 @@ pairs of texts, a reference stands for a pair, and both its texts are changed; g
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from hypothesis import strategies as st
 
@@ -125,43 +126,33 @@ def corpus_texts() -> st.SearchStrategy[CorpusText]:
 def long_corpus_texts() -> st.SearchStrategy[CorpusText]:
     """Rows written over and over: most are longer than an encoder's limit."""
     repeated = st.builds("repeat {}".format, st.integers(40, 80))
-    return st.builds(lambda row, change: CorpusText(row, (change,)), st.integers(0, _ROWS), repeated)
+    return st.builds(CorpusText, st.integers(0, _ROWS), st.tuples(repeated))
 
 
 def unicode_texts(max_fragments: int = 6) -> st.SearchStrategy[str]:
     """Any Unicode that an encoding can carry, dense in what breaks tokenizers: emoji, bidi marks, controls, runs."""
-    runs = st.builds(
-        lambda character, count: character * count, st.characters(exclude_categories=["Cs"]), st.integers(2, 60)
-    )
+    runs = st.builds(mul, st.characters(exclude_categories=["Cs"]), st.integers(2, 60))
     pieces = st.sampled_from(FRAGMENTS) | st.text(max_size=12) | st.sampled_from(_WORDS) | runs
     return st.lists(pieces, max_size=max_fragments).map("".join) | st.sampled_from(EDGE_TEXTS)
 
 
 def lone_surrogate_texts() -> st.SearchStrategy[str]:
     """Texts with half of a surrogate pair, which no encoding can carry."""
-    halves = st.characters(categories=["Cs"])
-    return st.builds(
-        lambda before, half, after: before + half + after, st.text(max_size=5), halves, st.text(max_size=5)
-    )
+    return st.tuples(st.text(max_size=5), st.characters(categories=["Cs"]), st.text(max_size=5)).map("".join)
 
 
 def whitespace_texts() -> st.SearchStrategy[str]:
     """Words with every kind of space around them."""
-    pairs = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(_WORDS)), min_size=1, max_size=8)
-    return st.builds(
-        lambda written, last: "".join(space + word for space, word in written) + last, pairs, st.sampled_from(SPACES)
-    )
+    spaced = st.tuples(st.sampled_from(SPACES), st.sampled_from(_WORDS)).map("".join)
+    written = st.lists(spaced, min_size=1, max_size=8).map("".join)
+    return st.tuples(written, st.sampled_from(SPACES)).map("".join)
 
 
 def special_token_texts() -> st.SearchStrategy[str]:
     """Words with literal special tokens between them."""
     pieces = st.sampled_from(SPECIAL_TOKENS) | st.sampled_from(_WORDS) | st.sampled_from(SPACES)
-    return st.builds(
-        lambda before, token, after: "".join((*before, token, *after)),
-        st.lists(pieces, max_size=4),
-        st.sampled_from(SPECIAL_TOKENS),
-        st.lists(pieces, max_size=4),
-    )
+    around = st.lists(pieces, max_size=4).map("".join)
+    return st.tuples(around, st.sampled_from(SPECIAL_TOKENS), around).map("".join)
 
 
 def wordy_texts(min_words: int, max_words: int) -> st.SearchStrategy[str]:
