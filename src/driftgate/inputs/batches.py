@@ -102,21 +102,15 @@ def plan_rows(lengths: IntArray, plan: BatchPlan) -> list[tuple[int, ...]]:
         plan: how many rows go together.
     """
     if isinstance(plan, ArrivalPlan):
-        return [
-            tuple(range(start, min(start + plan.batch_size, len(lengths))))
-            for start in range(0, len(lengths), plan.batch_size)
-        ]
-    batches: list[tuple[int, ...]] = []
-    current: list[int] = []
+        rows = range(len(lengths))
+        return [tuple(rows[start : start + plan.batch_size]) for start in rows[:: plan.batch_size]]
+    batches: list[list[int]] = []
     for row in np.argsort(lengths, kind="stable").tolist():
         # Rows come shortest first, so this row's length is the batch's padded length.
-        if current and (len(current) + 1) * int(lengths[row]) > plan.max_tokens:
-            batches.append(tuple(current))
-            current = []
-        current.append(row)
-    if current:
-        batches.append(tuple(current))
-    return batches
+        if not batches or (len(batches[-1]) + 1) * int(lengths[row]) > plan.max_tokens:
+            batches.append([])
+        batches[-1].append(row)
+    return [tuple(batch) for batch in batches]
 
 
 def pad_rows(tokens: TokenizedTexts, rows: Sequence[int], width: int | None = None) -> TokenBatch:
@@ -129,11 +123,10 @@ def pad_rows(tokens: TokenizedTexts, rows: Sequence[int], width: int | None = No
     width = longest if width is None else width
     if width < longest:
         raise ValueError(f"expected a width of at least {longest} tokens, the longest of the rows, found {width}")
-    input_ids = np.full((len(rows), width), tokens.pad_token_id, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    types = (
-        None if tokens.token_type_ids is None else np.full((len(rows), width), tokens.pad_token_type_id, dtype=np.int64)
-    )
+    shape = (len(rows), width)
+    input_ids = np.full(shape, tokens.pad_token_id, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    types = None if tokens.token_type_ids is None else np.full(shape, tokens.pad_token_type_id, dtype=np.int64)
     for position, row in enumerate(rows):
         ids = tokens.input_ids[row]
         columns = slice(width - len(ids), width) if tokens.padding_side == "left" else slice(0, len(ids))
