@@ -194,6 +194,6 @@ def _fetch(repository: str, backend: str | None, revision: str | None, *, allow_
     if not listed or (weights and not _named(listed, backend or "")):
         return folder
     model = _choose(repository, listed, backend, _built(folder))
-    folder = download_files(repository, folder, [glob.escape(model)])
+    folder = download_files(repository, folder.name, [glob.escape(model)])
     data = [str(PurePosixPath(model).with_name(name)) for name in external_names(folder / model)]
-    return download_files(repository, folder, [glob.escape(name) for name in data]) if data else folder
+    return download_files(repository, folder.name, [glob.escape(name) for name in data]) if data else folder

@@ -1,7 +1,6 @@
 """Fetch an encoder from the Hugging Face hub, and only the files that are needed."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from driftgate.errors import EncoderError
@@ -21,16 +20,7 @@ def download_encoder(repository: str, revision: str | None, *, allow_pickle: boo
             f"encoder {repository!r}: no such folder here; expected a folder with config.json, or a hub id such as OWNER/NAME"
         )
     patterns = [*_PATTERNS, "pytorch_model*.bin", "*.py"] if allow_pickle else [*_PATTERNS, "*.py"]
-    return _snapshot(repository, revision, patterns)
-
-
-def download_files(repository: str, snapshot: Path, patterns: Sequence[str]) -> Path:
-    """More files of the commit that `snapshot` holds.
-
-    Raises:
-        EncoderError: the hub does not give them.
-    """
-    return _snapshot(repository, snapshot.name, list(patterns))
+    return download_files(repository, revision, patterns)
 
 
 def snapshot_commit(folder: Path) -> str | None:
@@ -49,7 +39,12 @@ def list_files(repository: str, snapshot: Path) -> list[str]:
         return sorted(path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file())
 
 
-def _snapshot(repository: str, revision: str | None, patterns: list[str]) -> Path:
+def download_files(repository: str, revision: str | None, patterns: list[str]) -> Path:
+    """The local snapshot of a revision, with the files that match one of the glob patterns besides those that it has already.
+
+    Raises:
+        EncoderError: the hub does not give them.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
