@@ -1,8 +1,9 @@
 """Where outputs of shards and their seals are: a folder of this machine or one that machines share, or an object store."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from driftgate import files
 from driftgate.builder.artifact import file_sha256
@@ -10,39 +11,21 @@ from driftgate.edges import remote_files, remote_outputs
 from driftgate.edges.stores import is_url, join, local_name
 from driftgate.errors import OutputError
 from driftgate.predict.outputs import naming
-from driftgate.predict.shards.sealed_file import SealedFile
 
 
-class Folder(Protocol):
-    """Holds the plan, outputs and seals."""
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """A file that a seal vouches for, as it was when it was sealed.
 
-    def path(self, name: str) -> str:
-        """A file in it, as messages name it."""
-        ...
+    Args:
+        name: in the folder of the plan.
+        tag: what an object store calls this content; empty in a folder of files.
+    """
 
-    def read(self, name: str) -> bytes | None:
-        """A small file; None where there is none."""
-        ...
-
-    def write(self, name: str, content: bytes) -> bool:
-        """Write a small file whole; in an object store False, and nothing is written, where there is one."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if there is one."""
-        ...
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a file."""
-        ...
-
-    def has_sealed(self, sealed: SealedFile) -> bool:
-        """Whether a file is there as it was sealed."""
-        ...
-
-    def open(self, name: str) -> BinaryIO:
-        """A file to read, from any place."""
-        ...
+    name: str
+    bytes: int
+    sha256: str
+    tag: str = ""
 
 
 class LocalFolder:
@@ -52,36 +35,43 @@ class LocalFolder:
         self.folder = folder
 
     def path(self, name: str) -> str:
+        """A file in it, as messages name it."""
         return str(self.folder / name)
 
     def read(self, name: str) -> bytes | None:
+        """A small file; None where there is none."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, content: bytes) -> bool:
+        """Write a small file whole; in an object store False, and nothing is written, where there is one."""
         with naming(self.folder / name):
             self.folder.mkdir(parents=True, exist_ok=True)
             files.write_whole(self.folder / name, content.decode())
         return True
 
     def remove(self, name: str) -> None:
+        """Remove a file, if there is one."""
         (self.folder / name).unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
+        """Whether there is such a file."""
         return (self.folder / name).exists()
 
     def has_sealed(self, sealed: SealedFile) -> bool:
+        """Whether a file is there as it was sealed."""
         path = self.folder / sealed.name
         return path.is_file() and path.stat().st_size == sealed.bytes and file_sha256(path) == sealed.sha256
 
     def open(self, name: str) -> BinaryIO:
+        """A file to read, from any place."""
         return (self.folder / name).open("rb")
 
 
 class ObjectFolder:
-    """Names in an object store that begin alike.
+    """Names in an object store that begin alike, used as `LocalFolder` is.
 
     There are no names to change there and no locks. An object appears whole when it has been sent, and what decides between
     two workers is the seal, which the store writes only where there is none. What they send has names of its own, made of its

@@ -17,11 +17,10 @@ from driftgate.predict.outputs import naming
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format
-from driftgate.predict.shards.folders import LocalFolder
+from driftgate.predict.shards.folders import LocalFolder, SealedFile
 from driftgate.predict.shards.machines import describe_machine
 from driftgate.predict.shards.plan import Plan
 from driftgate.predict.shards.seal import Seal, ShardFiles, files_of, write_seal
-from driftgate.predict.shards.sealed_file import SealedFile
 from driftgate.predict.shards.send import send, workplace_of
 from driftgate.predict.shards.shard_state import find_state
 from driftgate.predict.shards.unchanged import require_same_file, require_unchanged

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from driftgate.files import parse_json
-from driftgate.predict.shards.folders import LocalFolder, ObjectFolder, folder_of
+from driftgate.predict.shards.folders import LocalFolder, ObjectFolder, SealedFile, folder_of
 from driftgate.predict.shards.plan import Plan, Shard
-from driftgate.predict.shards.sealed_file import SealedFile
 
 SCHEMA = 2
 

@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 from driftgate.errors import DriftgateError
 from driftgate.predict.progress import Pace, Watcher
 from driftgate.predict.reading.parquet_input import require_pyarrow
-from driftgate.predict.shards.folders import LocalFolder
+from driftgate.predict.shards.folders import LocalFolder, SealedFile
 from driftgate.predict.shards.seal import Seal, ShardFiles
-from driftgate.predict.shards.sealed_file import SealedFile
 
 _PIECE_BYTES = 1 << 20
 _CHANGED = "gone, or changed since it was written"
