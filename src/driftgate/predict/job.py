@@ -18,7 +18,7 @@ from driftgate.inputs.encoder import ProblemType
 from driftgate.predict.answerer import AnsweredWindow, open_answerer
 from driftgate.predict.job_identity import identify, require_planned
 from driftgate.predict.journal import Counts, Journal, require_same, require_unchanged
-from driftgate.predict.outputs import FileOutput, Output, StreamOutput, publish
+from driftgate.predict.outputs import FileOutput, StreamOutput, publish
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Pace, Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
@@ -113,7 +113,11 @@ def _score(
     if job.paths is not None and journal.finished:
         publish(job.paths, writer)
         return _sum_up(job, journal.counts, journal.counts, started, identity, len(writer.head()))
-    output = _open_output(job, writer, journal)
+    output: FileOutput | StreamOutput
+    if job.paths is None:
+        output = StreamOutput(job.output, Path(job.rejects).resolve() if job.rejects else None, writer)
+    else:
+        output = FileOutput(job.paths, writer, journal, job.commit_seconds)
     before = counts = journal.counts
     pace = Pace(before.rows, source.total)
     try:
@@ -135,7 +139,7 @@ def _score(
     return _sum_up(job, before, counts, started, identity, len(writer.head()))
 
 
-def _say_what_is_kept(job: PredictionJob, output: Output, progress: Watcher) -> None:
+def _say_what_is_kept(job: PredictionJob, output: FileOutput | StreamOutput, progress: Watcher) -> None:
     kept = False
     with contextlib.suppress(DriftgateError, OSError):  # a full disk stays full: what was kept before is still there
         kept = output.keep()
@@ -191,9 +195,3 @@ def _open_writer(job: PredictionJob, source: Source) -> Writer:
     )
     form = find_format(job.output, job.output_format, "output_format", output=True)
     return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type, csv_safe=job.csv_safe)
-
-
-def _open_output(job: PredictionJob, writer: Writer, journal: Journal) -> Output:
-    if job.paths is None:
-        return StreamOutput(job.output, Path(job.rejects).resolve() if job.rejects else None, writer)
-    return FileOutput(job.paths, writer, journal, job.commit_seconds)

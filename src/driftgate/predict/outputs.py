@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from driftgate.edges.spelling import option
 from driftgate.errors import OutputError
@@ -17,29 +17,6 @@ from driftgate.predict.journal import Counts, Journal, write_journal
 from driftgate.predict.output_paths import Paths
 from driftgate.predict.reading.formats import PIPE
 from driftgate.predict.writers import Writer
-
-
-class Output(Protocol):
-    """Takes rows, window by window."""
-
-    def begin(self) -> None:
-        """Write what stands before the first row, unless it is there."""
-        ...
-
-    def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:
-        """Write a window; `counts` are those of the whole job behind it."""
-        ...
-
-    def keep(self) -> bool:
-        """Make what was appended survive a crash; False where nothing can be kept."""
-        ...
-
-    def finish(self) -> None:
-        """Give the output its name."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the files, finished or not."""
 
 
 class FileOutput:
@@ -64,10 +41,12 @@ class FileOutput:
                 raise
 
     def begin(self) -> None:
+        """Write what stands before the first row, unless it is there."""
         if not self._journal.output_bytes:
             self.append(self._writer.head(), b"", self._journal.counts)
 
     def append(self, rows: bytes, rejected: bytes, counts: Counts) -> None:
+        """Write a window; `counts` are those of the whole job behind it."""
         with naming(self._paths.output):
             write_all(self._rows, rows)
             write_all(self._rejected, rejected)
@@ -81,12 +60,14 @@ class FileOutput:
                 self._commit()
 
     def keep(self) -> bool:
+        """Make what was appended survive a crash; False where nothing can be kept."""
         with naming(self._paths.output):
             if self._journal.counts.rows > self._kept.counts.rows:
                 self._commit()
         return self._kept.counts.rows > 0
 
     def finish(self) -> None:
+        """Give the output its name."""
         with naming(self._paths.output):
             self._journal = replace(self._journal, finished=True)
             self._commit()
@@ -94,6 +75,7 @@ class FileOutput:
             publish(self._paths, self._writer)
 
     def close(self) -> None:
+        """Let go of the files, finished or not."""
         self._rows.close()
         self._rejected.close()
         if not self._kept.counts.rows and not self._kept.finished:  # nothing to go back to
@@ -108,7 +90,10 @@ class FileOutput:
 
 
 class StreamOutput:
-    """A pipe: what is written there is gone, so nothing can be resumed. Rejected rows go to a file if one is named."""
+    """A pipe, used as `FileOutput` is: what is written there is gone, so nothing can be resumed.
+
+    Rejected rows go to a file if one is named.
+    """
 
     def __init__(self, name: str, rejects: Path | None, writer: Writer) -> None:
         self._name = name
