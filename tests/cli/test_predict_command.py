@@ -301,7 +301,8 @@ def test_every_option_of_a_file_reaches_the_job(
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "the summary\n")
     assert jobs == [
         PredictionJob(
-            load_encoder(tiny_encoder), "onnx-int8", "in", "out", RunSettings(1), "csv", "tsv", "body", "id", "cp1252", "bad",
+            load_encoder(tiny_encoder), "onnx-int8", "in", "out", RunSettings(1), input_format="csv", output_format="tsv",
+            text_column="body", id_column="id", encoding="cp1252", rejects="bad",
             rejects_with_texts=True, resume=True, overwrite=True, token_budget=7, top=2, logits=True,
             thresholds=(0.25, 0.25, 0.25, 0.25),
         )

@@ -22,7 +22,6 @@ from driftgate.predict.outputs import FileOutput, StreamOutput, publish
 from driftgate.predict.prediction_job import PredictionJob
 from driftgate.predict.progress import Pace, Silent, Summary, Watcher
 from driftgate.predict.reading.formats import Format, find_format, is_gzip_name, is_pipe
-from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.reading.rows import Window, make_windows
 from driftgate.predict.reading.source import Source, open_source, take_part
 from driftgate.predict.score_layout import Layout
@@ -58,17 +57,8 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
             f"{option('pair_column', job.pair_column)}: a file of one text a line has no second texts; give CSV, TSV, JSONL or "
             "Parquet"
         )
-    options = ReadOptions(
-        job.input,
-        job.text_column,
-        job.id_column,
-        job.encoding,
-        job.rejects_with_texts,
-        job.pair_column,
-        job.full_digest,
-    )
-    source = take_part(open_source(job.input, source_format, options, job.part), job.part)
-    try:
+    options = job.of_input(job.input, full_digest=job.full_digest)
+    with closing(take_part(open_source(job.input, source_format, options, job.part), job.part)) as source:
         if job.paths is None:
             if job.rejects and not job.overwrite:
                 require_free(Path(job.rejects))
@@ -76,8 +66,6 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
         with locked(job.paths):
             journal = find_journal(job.paths, resume=job.resume, overwrite=job.overwrite)
             return _run(job, source, journal, progress, open_model)
-    finally:
-        source.close()
 
 
 def _run(

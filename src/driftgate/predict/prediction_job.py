@@ -21,6 +21,7 @@ from driftgate.inputs.encoder import Encoder
 from driftgate.predict.output_paths import Paths
 from driftgate.predict.reading.formats import is_pipe
 from driftgate.predict.reading.part import Part
+from driftgate.predict.reading.readers import ReadOptions
 from driftgate.run.device import RunSettings, available_threads, core_limit
 
 _MIN_WINDOW_ROWS, _MAX_WINDOW_ROWS = 512, 32_768
@@ -31,25 +32,49 @@ def choose_window_rows(token_budget: int) -> int:
     return min(max(2 * token_budget, _MIN_WINDOW_ROWS), _MAX_WINDOW_ROWS)
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionJob:
-    """What to score, with which model, and where to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How rows are read and cut into windows, by one job or by all jobs of a plan.
 
     Args:
-        encoder, backend: the model, as `driftgate.builder.models.Model` has them.
-        input, output: files, or "-" for standard input and output. Neither may be the other.
-        settings: threads of each worker, and device; None for the CPU, and all of its cores among the workers.
         input_format: csv, tsv, jsonl, parquet or txt (--format); empty: by the name, jsonl for pipes.
         output_format: csv, tsv, jsonl or parquet (--output-format); likewise.
         text_column, id_column: a name, or a position from 0 where a CSV or TSV file has no header (--text-column,
             --id-column); empty: "text", and no ids.
         pair_column: of the second texts, likewise (--pair-column); empty: rows are single texts.
         encoding: of the input, but for Parquet (--encoding).
+        rejects_with_texts: whether the file of rejected rows shows what was read of them.
+        csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
+        token_budget: padded tokens of a batch.
+    """
+
+    input_format: str = ""
+    output_format: str = ""
+    text_column: str = ""
+    pair_column: str = ""
+    id_column: str = ""
+    encoding: str = "utf-8"
+    rejects_with_texts: bool = False
+    csv_safe: bool = False
+    token_budget: int = SCORING_TOKEN_BUDGET
+
+    def of_input(self, name: str, *, full_digest: bool = False) -> ReadOptions:
+        """How the rows of this input are read."""
+        kept, pairs = self.rejects_with_texts, self.pair_column
+        return ReadOptions(name, self.text_column, self.id_column, self.encoding, kept, pairs, full_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionJob(Reading):
+    """What to score, with which model, and where to.
+
+    Args:
+        encoder, backend: the model, as `driftgate.builder.models.Model` has them.
+        input, output: files, or "-" for standard input and output. Neither may be the other.
+        settings: threads of each worker, and device; None for the CPU, and all of its cores among the workers.
         rejects: file for the rows that cannot be scored (--rejects); empty: OUTPUT.rejects.jsonl, none for a pipe.
-        rejects_with_texts: whether it shows what was read of them.
         resume: continue an interrupted run, or start where there is none (--resume).
         overwrite: replace what is there, interrupted runs included (--overwrite).
-        token_budget: padded tokens of a batch.
         top: write the most probable labels only; 0 writes all, a column each.
         logits: write them beside the probabilities.
         thresholds: of each label, for decisions; None for the encoder's own, else 0.5.
@@ -58,7 +83,6 @@ class PredictionJob:
         workers: processes that answer windows at the same time (--workers); 1 for this process alone, 0 for as many as turn out
             to be worth it. What is written is the same for any number of them.
         full_digest: tell the input from another by all of its bytes, and not by parts (--full-digest); it is read twice more.
-        csv_safe: put an apostrophe before ids and labels that a spreadsheet would take for formulas (--csv-safe).
         part: the rows of the input to score; None for all of them.
         machine: instruction sets that the answers depend on; a run is resumed with the same only. Empty: with any.
         precision: the backend's class of arithmetic, which seals of shards name; empty where nobody knows it.
@@ -71,25 +95,16 @@ class PredictionJob:
     input: str
     output: str
     settings: RunSettings | None = None
-    input_format: str = ""
-    output_format: str = ""
-    text_column: str = ""
-    id_column: str = ""
-    encoding: str = "utf-8"
     rejects: str = ""
-    rejects_with_texts: bool = False
     resume: bool = False
     overwrite: bool = False
-    token_budget: int = SCORING_TOKEN_BUDGET
     top: int = 0
     logits: bool = False
     thresholds: tuple[float, ...] | None = None
     window_rows: int = 0
     commit_seconds: float = 1.0
-    pair_column: str = ""
     workers: int = 1
     full_digest: bool = False
-    csv_safe: bool = False
     part: Part | None = None
     machine: str = ""
     precision: str = ""

@@ -3,18 +3,16 @@
 from bisect import bisect_left
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from heapq import heapify, heapreplace
 from itertools import pairwise
 from typing import Any
 
-from driftgate.edges.limits import SCORING_TOKEN_BUDGET
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError
-from driftgate.predict.prediction_job import choose_window_rows
+from driftgate.predict.prediction_job import Reading, choose_window_rows
 from driftgate.predict.progress import Pace, Silent, Watcher
 from driftgate.predict.reading.formats import Format, find_format
-from driftgate.predict.reading.readers import ReadOptions
 from driftgate.predict.shards.borders import Border
 from driftgate.predict.shards.find_inputs import find_inputs
 from driftgate.predict.shards.input_windows import InputWindows, read_windows
@@ -27,33 +25,24 @@ DEFAULT_ROWS = 20_480
 
 
 @dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """How inputs are read and cut; the same words as in `PredictionJob`.
+class PlanOptions(Reading):
+    """How inputs are read and cut, and what outputs are like.
 
     Args:
         rows: a shard has at least so many, but for the last of each file: it ends where a window does.
         shards: cut into so many, of about equal numbers of rows, instead.
-        output_format: csv, tsv, jsonl or parquet. `gzipped`: whether outputs are compressed.
+        gzipped: whether outputs are compressed.
     """
 
     rows: int = DEFAULT_ROWS
     shards: int = 0
-    input_format: str = ""
-    output_format: str = "csv"
     gzipped: bool = False
-    text_column: str = ""
-    pair_column: str = ""
-    id_column: str = ""
-    encoding: str = "utf-8"
-    rejects_with_texts: bool = False
-    csv_safe: bool = False
-    token_budget: int = SCORING_TOKEN_BUDGET
+    output_format: str = field(default="csv", kw_only=True)
 
     @property
     def reading(self) -> dict[str, Any]:
         """Arguments of `PredictionJob` that every shard has."""
-        own = ("rows", "shards", "gzipped")
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
+        return {shared.name: getattr(self, shared.name) for shared in fields(Reading)}
 
 
 def make_plan(inputs: Sequence[str], options: PlanOptions, progress: Watcher | None = None) -> tuple[Plan, list[str]]:
@@ -91,14 +80,7 @@ def _read_all(files: Sequence[Input], options: PlanOptions, progress: Watcher) -
     found = []
     for file in files:
         form = find_format(file.name, options.input_format, "input_format", output=False)
-        read = ReadOptions(
-            file.name,
-            options.text_column,
-            options.id_column,
-            options.encoding,
-            options.rejects_with_texts,
-            options.pair_column,
-        )
+        read = options.of_input(file.name)
 
         def tell(border: Border, position: int, rows: int = rows, done: int = done) -> None:
             progress.update(rows + border.rows, *pace.at(rows + border.rows, done + position))
