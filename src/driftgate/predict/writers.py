@@ -22,18 +22,18 @@ class Writer(Protocol):
 
     def head(self) -> bytes:
         """What stands before the first row."""
-        ...
+        return b""
 
     def rows(self, window: AnsweredWindow) -> bytes:
         """A window's rows."""
         ...
 
-    def convert(self, partial: Path, target: Path) -> bool:
+    def convert(self, partial: Path, target: Path) -> bool:  # noqa: ARG002
         """Turn what was appended into the final file at `target`; False where it is final as it is."""
-        ...
+        return False
 
 
-class DelimitedWriter:
+class DelimitedWriter(Writer):
     """CSV or TSV with a header, quoted where needed, lines ending in a newline."""
 
     def __init__(self, layout: Layout, *, tabs: bool, safe: bool) -> None:
@@ -47,9 +47,6 @@ class DelimitedWriter:
     def rows(self, window: AnsweredWindow) -> bytes:
         scores = self._layout.scores(window.numbers, window.ids, window.logits)
         return self._encode([self._fields(row) for row in scores])
-
-    def convert(self, partial: Path, target: Path) -> bool:  # noqa: ARG002
-        return False
 
     def _fields(self, row: Scores) -> list[Any]:
         ids = [text_id(row.id) or ""] if self._layout.has_ids else []
@@ -72,21 +69,15 @@ class DelimitedWriter:
         return text.getvalue().encode()
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(Writer):
     """One object a row: row, id, labels, probabilities by label, logits by label."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def head(self) -> bytes:
-        return b""
-
     def rows(self, window: AnsweredWindow) -> bytes:
         scores = self._layout.scores(window.numbers, window.ids, window.logits)
         return "".join(f"{json.dumps(self._record(row), ensure_ascii=False)}\n" for row in scores).encode()
-
-    def convert(self, partial: Path, target: Path) -> bool:  # noqa: ARG002
-        return False
 
     def _record(self, row: Scores) -> dict[str, Any]:
         record: dict[str, Any] = {"row": row.row}
@@ -101,7 +92,7 @@ class JsonLinesWriter:
         return record
 
 
-class GzipWriter:
+class GzipWriter(Writer):
     """Another writer's bytes, a gzip member for each window: cutting the file behind any of them leaves a whole file."""
 
     def __init__(self, inner: Writer) -> None:
@@ -112,9 +103,6 @@ class GzipWriter:
 
     def rows(self, window: AnsweredWindow) -> bytes:
         return _compress(self._inner.rows(window))
-
-    def convert(self, partial: Path, target: Path) -> bool:
-        return self._inner.convert(partial, target)
 
 
 def _compress(content: bytes) -> bytes:
