@@ -10,8 +10,8 @@ from driftgate.files import parse_json
 from driftgate.inputs.corpus_files import USUAL_TEXT_COLUMN
 from driftgate.predict.reading.formats import choose_column
 from driftgate.predict.reading.rows import Reason, Rejected, Row, find_fault, find_undecodable
-from driftgate.predict.reading.text_files import RowTooLargeError
-from driftgate.predict.reading.text_records import NumberedLines, each_line, split_records
+from driftgate.predict.reading.text_files import Lines, RowTooLargeError
+from driftgate.predict.reading.text_records import each_line, split_records
 
 _OF_A_PAIR = ("the first text", "the second text")
 _ROWS_TO_FIND_TEXT = 1000
@@ -84,7 +84,7 @@ class ReadOptions:
         return Rejected(number, *fault, line, last_line, *kept)
 
 
-def read_plain(lines: NumberedLines, options: ReadOptions) -> Iterator[Row | Rejected]:
+def read_plain(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
     """One text a line; an empty line is an empty text."""
     for number, line in enumerate(each_line(lines)):
         at = lines.number
@@ -94,7 +94,7 @@ def read_plain(lines: NumberedLines, options: ReadOptions) -> Iterator[Row | Rej
             yield options.judge(number, [line.rstrip("\r\n")], None, at, at)
 
 
-def read_jsonl(lines: NumberedLines, options: ReadOptions) -> Iterator[Row | Rejected]:
+def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
     """One JSON object a line; blank lines are passed over.
 
     Raises:
@@ -159,7 +159,7 @@ class _Columns:
     id: int | None
 
 
-def read_delimited(lines: NumberedLines, options: ReadOptions, *, tabs: bool) -> Iterator[Row | Rejected]:
+def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterator[Row | Rejected]:
     """CSV with quotes as RFC 4180 has them; TSV without, as IANA's text/tab-separated-values. Blank lines are passed over.
 
     Raises:

@@ -2,22 +2,12 @@
 
 import csv
 from collections.abc import Iterator
-from typing import Protocol
 
 from driftgate.predict.reading.rows import MAX_ROW_CHARS, Reason
-from driftgate.predict.reading.text_files import RowTooLargeError
+from driftgate.predict.reading.text_files import Lines, RowTooLargeError
 
 
-class NumberedLines(Protocol):
-    """Lines of a text with the number of the last one that was read, from 1."""
-
-    number: int
-
-    def __iter__(self) -> Iterator[str]: ...
-    def __next__(self) -> str: ...
-
-
-def split_records(lines: NumberedLines, *, tabs: bool) -> Iterator[tuple[int, list[str], tuple[Reason, str] | None]]:
+def split_records(lines: Lines, *, tabs: bool) -> Iterator[tuple[int, list[str], tuple[Reason, str] | None]]:
     """The first line of each record, its fields, and what is wrong with it. After an error the reader starts afresh."""
     csv.field_size_limit(MAX_ROW_CHARS)
     reader = csv.reader(
@@ -42,7 +32,7 @@ def split_records(lines: NumberedLines, *, tabs: bool) -> Iterator[tuple[int, li
                 yield first, fields, None
 
 
-def each_line(lines: NumberedLines) -> Iterator[str | RowTooLargeError]:
+def each_line(lines: Lines) -> Iterator[str | RowTooLargeError]:
     """Every line, or that it was too large."""
     while True:
         try:
