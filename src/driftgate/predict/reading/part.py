@@ -1,9 +1,8 @@
 """A range of the rows of a file, read from where it begins."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from driftgate.predict.reading.rows import MAX_ROW_CHARS, Rejected, Row
+from driftgate.predict.reading.rows import MAX_ROW_CHARS
 from driftgate.predict.reading.text_files import Lines
 
 
@@ -122,18 +121,3 @@ class PartLines(Lines):
     def _open(self) -> CountedLines:
         part = self._part
         return CountedLines(self._file, newline=self._newline, first_byte=part.first_byte, first_line=part.first_line)
-
-
-class PartRows(Iterator[Row | Rejected]):
-    """The rows of a part, numbered as it says; `read` of them are done."""
-
-    def __init__(self, rows: Iterator[Row | Rejected], part: Part) -> None:
-        self._rows, self._part = rows, part
-        self.read = 0
-
-    def __next__(self) -> Row | Rejected:
-        if self.read == self._part.rows:
-            raise StopIteration
-        row = next(self._rows)
-        self.read += 1
-        return replace(row, number=row.number + self._part.first_row)

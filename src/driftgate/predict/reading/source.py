@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from driftgate.errors import CorpusError
 from driftgate.predict.reading.formats import PIPE, Format, is_pipe
 from driftgate.predict.reading.input_identity import identify, identify_remote
 from driftgate.predict.reading.parquet_input import ParquetRows
-from driftgate.predict.reading.part import Part, PartLines, PartRows
+from driftgate.predict.reading.part import Part, PartLines
 from driftgate.predict.reading.readers import ReadOptions, read_delimited, read_jsonl, read_plain
 from driftgate.predict.reading.rows import Rejected, Row
 from driftgate.predict.reading.text_files import Lines
@@ -49,20 +51,9 @@ def open_source(name: str, form: Format, options: ReadOptions, part: Part | None
     if local and Path(name).is_dir():
         raise CorpusError(f"{name}: expected a file, found a folder")
     if form is Format.PARQUET:
-        parquet_rows = ParquetRows(name, options, part)
-
-        def identity() -> Mapping[str, Any]:
-            return _identify(name, parquet_rows, options)
-
-        return Source(
-            parquet_rows,
-            parquet_rows.total,
-            lambda: parquet_rows.read,
-            identity(),
-            identity,
-            parquet_rows.close,
-            parquet_rows.id_type,
-        )
+        found = ParquetRows(name, options, part)
+        identity = partial(_identify, name, found, options)
+        return Source(found, found.total, lambda: found.read, identity(), identity, found.close, found.id_type)
     delimited = form in (Format.CSV, Format.TSV)
     newline = "" if delimited else "\n"
     cut = part is not None and not part.is_whole_file
@@ -74,16 +65,13 @@ def open_source(name: str, form: Format, options: ReadOptions, part: Part | None
         rows = read_delimited(lines, options, tabs=form is Format.TSV)
     else:
         rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, options)
-
-    def identity_of_lines() -> Mapping[str, Any]:
-        return {"pipe": name} if is_pipe(name) else _identify(name, lines, options)
-
-    return Source(
-        rows, lines.total_bytes, lambda: lines.bytes_read, identity_of_lines(), identity_of_lines, lines.close
-    )
+    identity = partial(_identify, name, lines, options)
+    return Source(rows, lines.total_bytes, lambda: lines.bytes_read, identity(), identity, lines.close)
 
 
 def _identify(name: str, opened: Lines | ParquetRows, options: ReadOptions) -> Mapping[str, Any]:
+    if is_pipe(name):
+        return {"pipe": name}
     return identify_remote(name) if is_url(name) else identify(opened.descriptor, whole=options.full_digest)
 
 
@@ -91,5 +79,12 @@ def take_part(source: Source, part: Part | None) -> Source:
     """The rows of the part alone, numbered as it says; all of them for None."""
     if part is None:
         return source
-    rows = PartRows(source.rows, part)
-    return replace(source, rows=rows, total=part.rows, position=lambda: rows.read)
+    read = 0
+
+    def numbered() -> Iterator[Row | Rejected]:
+        nonlocal read
+        for row in islice(source.rows, part.rows):
+            read += 1
+            yield replace(row, number=row.number + part.first_row)
+
+    return replace(source, rows=numbered(), total=part.rows, position=lambda: read)
