@@ -42,10 +42,7 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
     """
     progress = progress or Silent()
     source_format = find_format(job.input, job.input_format, "input_format", output=False)
-    if (
-        find_format(job.output, job.output_format, "output_format", output=True) not in (Format.CSV, Format.TSV)
-        and job.csv_safe
-    ):
+    if not find_format(job.output, job.output_format, "output_format", output=True).is_delimited and job.csv_safe:
         raise OptionError(f"{option('csv_safe', True)}: {job.output} is neither CSV nor TSV; leave it out")
     if job.resume and (is_pipe(job.input) or is_pipe(job.output)):
         raise OptionError(

@@ -21,6 +21,16 @@ class Format(StrEnum):
     TXT = "txt"
     """One text a line; input only."""
 
+    @property
+    def is_delimited(self) -> bool:
+        """Whether it has fields and a header."""
+        return self in (Format.CSV, Format.TSV)
+
+    @property
+    def newline(self) -> str:
+        """As `io.open` takes it: a quoted field of CSV has the line ends that were written."""
+        return "" if self.is_delimited else "\n"
+
 
 _BY_SUFFIX = {f".{form}": form for form in Format} | {".ndjson": Format.JSONL}
 _OF_PIPES = Format.JSONL

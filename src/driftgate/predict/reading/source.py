@@ -54,14 +54,13 @@ def open_source(name: str, form: Format, options: ReadOptions, part: Part | None
         found = ParquetRows(name, options, part)
         identity = partial(_identify, name, found, options)
         return Source(found, found.total, lambda: found.read, identity(), identity, found.close, found.id_type)
-    delimited = form in (Format.CSV, Format.TSV)
-    newline = "" if delimited else "\n"
-    cut = part is not None and not part.is_whole_file
-    lines = (
-        PartLines(name, newline=newline, part=part) if cut and part else Lines(name, options.encoding, newline=newline)
-    )
-    options = replace(options, columns_are_known=cut, begins_with_columns=bool(part and part.header_bytes))
-    if delimited:
+    lines: Lines
+    if part is None or part.is_whole_file:
+        lines = Lines(name, options.encoding, newline=form.newline)
+    else:
+        lines = PartLines(name, newline=form.newline, part=part)
+        options = replace(options, columns_are_known=True, begins_with_columns=bool(part.header_bytes))
+    if form.is_delimited:
         rows = read_delimited(lines, options, tabs=form is Format.TSV)
     else:
         rows = (read_jsonl if form is Format.JSONL else read_plain)(lines, options)

@@ -113,33 +113,23 @@ def _why_whole(name: str, form: Format, encoding: str) -> str:
 
 
 def _count(name: str, form: Format, read: ReadOptions) -> Border:
-    source = open_source(name, form, read)
-    try:
+    with closing(open_source(name, form, read)) as source:
         return Border(sum(1 for _ in source.rows))
-    finally:
-        source.close()
 
 
 def _read_text(
     file: Input, form: Format, read: ReadOptions, window_rows: int, tell: Callable[[Border, int], None]
 ) -> InputWindows:
-    source = open_source(file.name, form, read)
-    try:
+    with closing(open_source(file.name, form, read)) as source:
         for _ in islice(source.rows, _ROWS_TO_LOOK_AT + 1):
             pass
-    finally:
-        source.close()
-    delimited = form in (Format.CSV, Format.TSV)
-    lines = CountedLines(file.name, newline="" if delimited else "\n")
-    try:
+    with closing(CountedLines(file.name, newline=form.newline)) as lines:
         start, header = Border(0, lines.offset), 0
-        if delimited:
+        if form.is_delimited:
             next(split_records(lines, tabs=form is Format.TSV), None)
             header = lines.offset
             if not read.text_column.isdecimal():
                 start = Border(0, lines.offset, lines.number)
-    finally:
-        lines.close()
     borders = []
     for border in scan_text(file.name, form, read, start, header, window_rows):
         borders.append(border)
@@ -150,8 +140,7 @@ def _read_text(
 def _read_parquet(
     file: Input, read: ReadOptions, window_rows: int, tell: Callable[[Border, int], None]
 ) -> InputWindows:
-    rows = ParquetRows(file.name, read)
-    try:
+    with closing(ParquetRows(file.name, read)) as rows:
         about = [rows.metadata.row_group(at) for at in range(rows.metadata.num_row_groups)]
         groups = _RowGroups([0, *accumulate(group.num_rows for group in about)], [_bytes_of(group) for group in about])
         borders = []
@@ -159,8 +148,6 @@ def _read_parquet(
             borders.append(border)
             tell(border, file.bytes * border.rows // max(rows.total, 1))
         return InputWindows(file, Border(0), borders, groups=groups, id_type=rows.id_type)
-    finally:
-        rows.close()
 
 
 def _bytes_of(group: Any) -> tuple[int, int]:

@@ -36,11 +36,8 @@ class _TextScan:
         byte, line = self._counted
         self._counted = self._at
         part = Part(0, records, byte, self._at[0], line, self._header_bytes)
-        source = open_source(self._name, self._form, self._read, part)
-        try:
+        with closing(open_source(self._name, self._form, self._read, part)) as source:
             return sum(map(count_chars, islice(source.rows, records)))
-        finally:
-            source.close()
 
     def border(self, rows: int) -> Border:
         self._counted = self._at
@@ -127,7 +124,7 @@ class RecordScan(_TextScan):
             before = self._lines.offset
 
     def _records(self) -> Iterator[object]:
-        if self._form in (Format.CSV, Format.TSV):
+        if self._form.is_delimited:
             for _, _, fault in split_records(self._lines, tabs=self._form is Format.TSV):
                 if fault and fault[0] is Reason.TOO_LARGE:
                     self._lines.refuse_bytes()
