@@ -1,7 +1,7 @@
 """Records of text files that are not compressed, found by bytes as long as these tell where a record ends."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,7 @@ from driftgate.predict.reading.rows import MAX_ROW_CHARS, WINDOW_CHARS, Reason, 
 from driftgate.predict.reading.source import open_source
 from driftgate.predict.reading.text_files import open_bytes
 from driftgate.predict.reading.text_records import each_line, split_records
-from driftgate.predict.shards.borders import Border, Scan, find_borders
+from driftgate.predict.shards.borders import Border, find_borders
 
 _BLOCK_BYTES = 1 << 22
 _NEWLINE, _BRACE = b"\n{"
@@ -51,18 +51,13 @@ class LineScan(_TextScan):
         LineTooLongError: whether a line is too large depends on its characters.
     """
 
-    def __init__(self, name: str, form: Format, read: ReadOptions, start: Border, header_bytes: int) -> None:
-        super().__init__(name, form, read, start, header_bytes)
-        self._before = (start.byte, start.line)
-        self._ends: list[int] = []
-        self._index = 0
-
     @property
     def _at(self) -> tuple[int, int]:
         byte, line = self._before
         return byte + self._ends[self._index], line + self._index + 1
 
     def __iter__(self) -> Iterator[int]:
+        self._before = self._counted
         with closing(open_bytes(self._name)) as file:
             file.seek(self._before[0])
             rest = b""
@@ -105,23 +100,22 @@ class LineScan(_TextScan):
 
 
 class RecordScan(_TextScan):
-    """Where lines have to be read to know where a record ends, as bytes or as text."""
+    """Where lines have to be read to know where a record ends, as text."""
 
-    def __init__(
-        self, name: str, form: Format, read: ReadOptions, start: Border, header_bytes: int, lines: CountedLines
-    ) -> None:
-        super().__init__(name, form, read, start, header_bytes)
-        self._lines = lines
+    _kind: type[CountedLines] = CountedLines
 
     @property
     def _at(self) -> tuple[int, int]:
         return self._lines.offset, self._lines.number
 
     def __iter__(self) -> Iterator[int]:
-        before = self._lines.offset
-        for _ in self._records():
-            yield self._lines.offset - before
-            before = self._lines.offset
+        byte, line = self._counted
+        lines = self._kind(self._name, newline=self._form.newline, first_byte=byte, first_line=line)
+        with closing(lines) as self._lines:
+            before = lines.offset
+            for _ in self._records():
+                yield lines.offset - before
+                before = lines.offset
 
     def _records(self) -> Iterator[object]:
         if self._form.is_delimited:
@@ -135,6 +129,16 @@ class RecordScan(_TextScan):
                 yield line
 
 
+class ByteRecordScan(RecordScan):
+    """As bytes.
+
+    Raises:
+        LineTooLongError: whether a line or record is too large depends on its characters.
+    """
+
+    _kind = ByteLines
+
+
 def scan_text(
     name: str,
     form: Format,
@@ -146,28 +150,12 @@ def scan_text(
 ) -> Iterator[Border]:
     """The windows of a text file, by its bytes as long as they tell where a record ends."""
     last = start
-    for by_bytes in (True, False):
-        with _open_scan(name, form, read, last, header_bytes, by_bytes=by_bytes) as scan:
-            try:
-                for border in find_borders(scan, window_rows, last.rows, max_chars):
-                    last = border
-                    yield border
-            except LineTooLongError:
-                continue
+    for scan in (ByteRecordScan if form.is_delimited else LineScan, RecordScan):
+        records = scan(name, form, read, last, header_bytes)
+        try:
+            for border in find_borders(records, window_rows, last.rows, max_chars):
+                last = border
+                yield border
+        except LineTooLongError:
+            continue
         return
-
-
-@contextmanager
-def _open_scan(
-    name: str, form: Format, read: ReadOptions, start: Border, header_bytes: int, *, by_bytes: bool
-) -> Iterator[Scan]:
-    delimited = form in (Format.CSV, Format.TSV)
-    if by_bytes and not delimited:
-        yield LineScan(name, form, read, start, header_bytes)
-        return
-    kind = ByteLines if by_bytes else CountedLines
-    lines = kind(name, newline="" if delimited else "\n", first_byte=start.byte, first_line=start.line)
-    try:
-        yield RecordScan(name, form, read, start, header_bytes, lines)
-    finally:
-        lines.close()
