@@ -1,10 +1,11 @@
 """Read inputs once, and write down where each shard begins."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
-from heapq import heapify, heapreplace
+from heapq import nsmallest
 from itertools import pairwise
 from typing import Any
 
@@ -90,14 +91,12 @@ def _read_all(files: Sequence[Input], options: PlanOptions, progress: Watcher) -
     return found
 
 
-def _choose(found: Sequence[InputWindows], options: PlanOptions) -> Iterator[list[Border]]:
+def _choose(found: Sequence[InputWindows], options: PlanOptions) -> list[list[Border]]:
     """For each file, where its shards end."""
     if not options.shards:
-        for windows in found:
-            yield list(_cut_behind(windows.borders, options.rows))
-        return
-    for windows, shards in zip(found, _share_out(found, options.shards), strict=True):
-        yield _cut_evenly(windows.borders, shards)
+        return [list(_cut_behind(windows.borders, options.rows)) for windows in found]
+    shares = _share_out(found, options.shards)
+    return [_cut_evenly(windows.borders, shards) for windows, shards in zip(found, shares, strict=True)]
 
 
 def _cut_behind(borders: Sequence[Border], rows: int) -> Iterator[Border]:
@@ -125,19 +124,11 @@ def _cut_evenly(borders: Sequence[Border], parts: int) -> list[Border]:
 
 def _share_out(found: Sequence[InputWindows], shards: int) -> list[int]:
     """How many shards each file has: one more for the file whose shards are the largest, until all are given (D'Hondt)."""
-    given = [1] * len(found)
-    waiting = [(-windows.rows / 2, at) for at, windows in enumerate(found) if len(windows.borders) > 1]
-    heapify(waiting)
-    for _ in range(shards - len(found)):
-        if not waiting:
-            break
-        _, at = waiting[0]
-        given[at] += 1
-        full = given[at] == len(found[at].borders)
-        heapreplace(waiting, (0.0 if full else -found[at].rows / (given[at] + 1), at))
-        if not waiting[0][0]:
-            break
-    return given
+    more = (
+        (-windows.rows / given, at) for at, windows in enumerate(found) for given in range(2, len(windows.borders) + 1)
+    )
+    chosen = Counter(at for _, at in nsmallest(shards - len(found), more))
+    return [1 + chosen[at] for at in range(len(found))]
 
 
 def _digest(shards: Sequence[Shard], tagged: Container[str]) -> list[Shard]:
