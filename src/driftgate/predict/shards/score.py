@@ -9,8 +9,7 @@ from pathlib import Path
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, OutputError
 from driftgate.files import locked
-from driftgate.inputs.encoder import Encoder
-from driftgate.predict.answerer import Answerer, open_answerer
+from driftgate.predict.answerer import open_answerer
 from driftgate.predict.job import run_job
 from driftgate.predict.journal import read_journal
 from driftgate.predict.outputs import naming
@@ -26,7 +25,6 @@ from driftgate.predict.shards.shard_state import find_state
 from driftgate.predict.shards.unchanged import require_same_file, require_unchanged
 from driftgate.predict.shards.written_rows import check_rows
 from driftgate.predict.team import OpenModel
-from driftgate.run.device import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,8 @@ def score_shards(
     """
     progress = progress or Silent()
     scored = whole = held = rows = 0
-    opened = _opening_once(open_model) if job.workers == 1 else open_model
+    if job.workers == 1:
+        open_model = lru_cache(maxsize=1)(open_model)  # loaded for the first shard only
     job = replace(job, **plan.reading, required_identity=plan.identity)
     for place in places:
         files = files_of(plan_path, plan.shards[place])
@@ -97,26 +96,19 @@ def score_shards(
                 whole += 1
                 continue
             if work is files:
-                found = _score_shard(plan, place, work, job, progress, opened, start_over=overwrite)
+                _score_shard(plan, place, work, job, progress, open_model, start_over=overwrite)
             else:
-                found = _score_shard_elsewhere(plan, place, work, job, progress, opened)
+                # Nobody else writes there: what is whole has not been sent, and anything else may be replaced.
+                here = find_state(work, plan, place, job)
+                if not here.whole:
+                    _score_shard(plan, place, work, job, progress, open_model, start_over=bool(here.in_the_way))
                 if not send(work, files, plan, place, state):
                     whole += 1
                     progress.say(f"{files}: another worker was done first, and its output stays")
                     continue
             scored += 1
-            rows += found
+            rows += plan.shards[place].part.rows
     return ShardsDone(scored, whole, held, rows)
-
-
-def _score_shard_elsewhere(
-    plan: Plan, place: int, work: ShardFiles, job: PredictionJob, progress: Watcher, open_model: OpenModel
-) -> int:
-    """As `_score_shard`, where nobody else writes: what is whole there has not been sent, and anything else may be replaced."""
-    state = find_state(work, plan, place, job)
-    if state.whole:
-        return plan.shards[place].part.rows
-    return _score_shard(plan, place, work, job, progress, open_model, start_over=bool(state.in_the_way))
 
 
 def _score_shard(
@@ -128,8 +120,7 @@ def _score_shard(
     open_model: OpenModel,
     *,
     start_over: bool,
-) -> int:
-    """Its rows."""
+) -> None:
     shard = plan.shards[place]
     looked_at = require_unchanged(plan, place)
     write_seal(files, Seal(plan.sha256, place))
@@ -142,7 +133,6 @@ def _score_shard(
     require_same_file(shard.input, looked_at, summary.identity["input"])
     _seal(plan, place, files, own, summary)
     progress.say(f"{files}: {summary.counts.rows:,} rows, {summary.rows_per_second:,.0f} rows/s")
-    return summary.counts.rows
 
 
 def _is_of_another_machine(job: PredictionJob) -> bool:
@@ -178,13 +168,3 @@ def _held(files: ShardFiles) -> Iterator[bool]:
             except BlockingIOError:
                 is_ours = False
         yield is_ours
-
-
-def _opening_once(open_model: OpenModel) -> OpenModel:
-    """The model is loaded for the first shard only."""
-
-    @lru_cache(maxsize=1)
-    def opened(encoder: Encoder, backend: str, settings: RunSettings) -> Answerer:
-        return open_model(encoder, backend, settings)
-
-    return opened
