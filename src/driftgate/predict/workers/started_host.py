@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
 
@@ -100,17 +100,7 @@ class Host:
         self._process = start_python_with_socket(_HOST, "workers", theirs.fileno(), environment)
         theirs.close()
         self._ready = False
-        opening = self._opening
-        send(
-            self._control,
-            {
-                "encoder": encode_encoder(opening.encoder),
-                "backend": opening.backend,
-                "opener": opening.opener,
-                "threads": opening.threads,
-                "token_budget": opening.token_budget,
-            },
-        )
+        send(self._control, {**asdict(self._opening), "encoder": encode_encoder(self._opening.encoder)})
 
     def _await_ready(self) -> None:
         if self._ready:
