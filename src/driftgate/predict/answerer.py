@@ -79,11 +79,11 @@ def _digest(built: Built) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenizedWindow:
-    """A window whose texts are token ids: `numbers` and `ids` of its rows, in order; `tokens` is None without rows."""
+    """A window whose texts are token ids: `numbers` and `ids` of its rows, in order."""
 
     numbers: tuple[int, ...]
     ids: tuple[Any, ...]
-    tokens: TokenizedTexts | None
+    tokens: TokenizedTexts
     rejected: tuple[Rejected, ...]
     position: int
 
@@ -109,13 +109,15 @@ class AnsweredWindow:
 def tokenize_windows(windows: Iterable[Window], answerer: Answerer) -> Generator[TokenizedWindow]:
     """Token ids of each window."""
     for window in windows:
-        tokens = _tokenize(window.rows, answerer) if window.rows else None
+        tokens = _tokenize(window.rows, answerer)
         numbers, ids = tuple(row.number for row in window.rows), tuple(row.id for row in window.rows)
         yield TokenizedWindow(numbers, ids, tokens, window.rejected, window.position)
 
 
 def _tokenize(rows: Sequence[Row], answerer: Answerer) -> TokenizedTexts:
     """In chunks: a tokenizer holds far more for each token than its id until the call is over."""
+    if not rows:
+        return TokenizedTexts((), None, (), pad_token_id=0)
     texts = [_cut(row.text, answerer) for row in rows]
     done: list[TokenizedTexts] = []
     start, chars = 0, 0
@@ -172,7 +174,7 @@ def answer_windows(
         for window in windows:
             tokens = window.tokens
             logits = np.empty((len(window.numbers), labels), dtype=np.float32)
-            for batch in make_batches(tokens, plan) if tokens else ():
+            for batch in make_batches(tokens, plan):
                 if stop.is_set():
                     return
                 logits[list(batch.rows)] = answerer.answer(batch)
@@ -182,8 +184,8 @@ def answer_windows(
                 window.ids,
                 Logits(logits),
                 window.rejected,
-                int(tokens.lengths.sum()) if tokens else 0,
-                sum(tokens.truncated) if tokens else 0,
+                int(tokens.lengths.sum()),
+                sum(tokens.truncated),
                 window.position,
             )
 
@@ -221,14 +223,11 @@ def answer_share(
     Raises:
         NonFiniteLogitsError: NaN or infinity, with the rows.
     """
-    (window,) = tokenize_windows([Window(tuple(rows), (), 0)], answerer)
-    tokens = window.tokens
-    if tokens is None:
-        return AnsweredShare([], Logits(np.empty((0, labels), dtype=np.float32)), 0, 0)
+    tokens = _tokenize(rows, answerer)
     batches = list(islice(make_batches(tokens, plan), number, None, of))
     places = [row for batch in batches for row in batch.rows]
     logits = np.concatenate([np.empty((0, labels), dtype=np.float32), *map(answerer.answer, batches)])
-    _require_finite(logits, [window.numbers[place] for place in places])
+    _require_finite(logits, [rows[place].number for place in places])
     return AnsweredShare(places, Logits(logits), int(tokens.lengths.sum()), sum(tokens.truncated))
 
 
