@@ -68,14 +68,12 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
 def _run(
     job: PredictionJob, source: Source, journal: Journal | None, progress: Watcher, open_model: OpenModel
 ) -> Summary:
-    windows = make_windows(_skip(source, journal), source.position, job.rows_at_once)
+    done = journal.counts.rows if journal else 0
+    windows = make_windows(islice(source.rows, done, None), source.position, job.rows_at_once)
     # What is wrong with the input is said before minutes of building.
     waiting = _peek(windows, job) if journal is None else windows
-    team = open_team(job, open_model, source.total, progress.say)
-    try:
+    with closing(open_team(job, open_model, source.total, progress.say)) as team:
         return _score(job, source, journal, progress, waiting, team)
-    finally:
-        team.close()
 
 
 def _score(
@@ -145,19 +143,13 @@ def _sum_up(
 
 
 def _count(counts: Counts, window: AnsweredWindow) -> Counts:
-    rejected = Counter(counts.rejected)
-    rejected.update(str(row.reason) for row in window.rejected)
+    rejected = Counter(counts.rejected) + Counter(str(row.reason) for row in window.rejected)
     return Counts(
         counts.rows + len(window.numbers) + len(window.rejected),
         dict(rejected),
         counts.tokens + window.tokens,
         counts.truncated + window.truncated,
     )
-
-
-def _skip(source: Source, journal: Journal | None) -> Iterator[Any]:
-    """Rows behind those that an interrupted run has done."""
-    return islice(source.rows, journal.counts.rows if journal else 0, None)
 
 
 def _peek(windows: Iterator[Window], job: PredictionJob) -> Iterator[Window]:

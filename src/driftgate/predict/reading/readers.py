@@ -101,9 +101,8 @@ def read_jsonl(lines: Lines, options: ReadOptions) -> Iterator[Row | Rejected]:
         CorpusError: the text column, or that of second texts, is in none of the first rows.
     """
     text_names, id_name = list(options.text_columns.values()), options.id_column
-    names: dict[str, None] | None = (
-        None if options.columns_are_known else {}
-    )  # of the rows so far, until one has the text columns
+    # Of the rows so far, until one has the text columns.
+    names: dict[str, None] | None = None if options.columns_are_known else {}
     number = 0
     for line in each_line(lines):
         at = lines.number
@@ -167,24 +166,20 @@ def read_delimited(lines: Lines, options: ReadOptions, *, tabs: bool) -> Iterato
     """
     columns: _Columns | None = None
     number = 0
-    for first, fields, fault in split_records(lines, tabs=tabs):
+    for first, fields, broken in split_records(lines, tabs=tabs):
         if columns is None:
-            columns = _find_columns(fields, fault, options)
+            columns = _find_columns(fields, broken, options)
             if options.begins_with_columns or not options.text_column.isdecimal():
                 continue
-        wrong = fault or _miscounted(fields, columns)
-        if wrong:
-            yield options.reject(number, wrong, first, lines.number, ",".join(fields) or None)
+        fault = broken
+        if fault is None and len(fields) != columns.fields:
+            fault = Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}"
+        if fault:
+            yield options.reject(number, fault, first, lines.number, ",".join(fields) or None)
         else:
             row_id = None if columns.id is None else fields[columns.id]
             yield options.judge(number, [fields[at] for at in columns.texts], row_id, first, lines.number)
         number += 1
-
-
-def _miscounted(fields: list[str], columns: _Columns) -> tuple[Reason, str] | None:
-    if len(fields) == columns.fields:
-        return None
-    return Reason.WRONG_FIELDS, f"expected {columns.fields}, found {len(fields)}"
 
 
 def _find_columns(fields: list[str], fault: tuple[Reason, str] | None, options: ReadOptions) -> _Columns:
