@@ -30,8 +30,7 @@ class ParquetWriter:
         if layout.one_score:
             fields.append(pa.field(SCORE, pa.float32()))
         elif layout.top:
-            parts = [("label", pa.string()), ("probability", pa.float32())]
-            scores = pa.struct([*parts, ("logit", pa.float32())] if layout.logits else parts)
+            scores = pa.struct([(part, pa.string() if part == "label" else pa.float32()) for part in layout.parts])
             fields.append(pa.field("top", _list(pa, scores)))
         else:
             fields += [pa.field(name, pa.float32()) for name in (*layout.probability_columns, *layout.logit_columns)]
@@ -52,20 +51,12 @@ class ParquetWriter:
         if self._layout.one_score:
             columns[SCORE] = [row.score for row in scores]
         elif self._layout.top:
-            parts = ("label", "probability", "logit")
-            columns["top"] = [
-                [
-                    dict(zip(parts, ranked, strict=False))
-                    for ranked in zip(row.shown, row.probabilities, *([row.logits] if row.logits else []), strict=True)
-                ]
-                for row in scores
-            ]
+            parts = self._layout.parts
+            columns["top"] = [[dict(zip(parts, ranked, strict=True)) for ranked in row.ranked] for row in scores]
         else:
-            for names, values in (
-                (self._layout.probability_columns, [row.probabilities for row in scores]),
-                (self._layout.logit_columns, [row.logits or [] for row in scores]),
-            ):
-                columns |= dict(zip(names, zip(*values, strict=True), strict=True))
+            names = (*self._layout.probability_columns, *self._layout.logit_columns)
+            values = [(*row.probabilities, *(row.logits or ())) for row in scores]
+            columns |= zip(names, zip(*values, strict=True), strict=True)
         arrays = [pa.array(columns[field.name], type=field.type) for field in self._schema]
         content: bytes = pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()
         return content

@@ -35,6 +35,11 @@ class Scores:
     decided: list[str]
     score: float | None = None
 
+    @property
+    def ranked(self) -> Iterator[tuple[Any, ...]]:
+        """`Layout.parts` of each label shown."""
+        return zip(self.shown, self.probabilities, *([self.logits] if self.logits else []), strict=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -67,9 +72,9 @@ class Layout:
         return [f"logit:{label}" for label in self.labels] if self.logits else []
 
     @property
-    def ranks(self) -> range:
-        """Of the labels shown with `top`, from 1."""
-        return range(1, min(self.top, len(self.labels)) + 1)
+    def parts(self) -> list[str]:
+        """Of each label shown with `top`."""
+        return ["label", "probability", *(["logit"] if self.logits else [])]
 
     @property
     def separator(self) -> str:
@@ -81,8 +86,8 @@ class Layout:
         if self.one_score:
             return ["row", *(["id"] if self.has_ids else []), SCORE]
         if self.top:
-            parts = ("label", "probability", "logit") if self.logits else ("label", "probability")
-            scores = [f"{part}_{rank}" for rank in self.ranks for part in parts]
+            ranks = range(1, min(self.top, len(self.labels)) + 1)
+            scores = [f"{part}_{rank}" for rank in ranks for part in self.parts]
         else:
             scores = [*self.probability_columns, *self.logit_columns]
         return ["row", *(["id"] if self.has_ids else []), "labels", *scores]

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,11 +53,7 @@ class DelimitedWriter(Writer):
         ids = [text_id(row.id) or ""] if self._layout.has_ids else []
         if row.score is not None:
             return [row.row, *ids, row.score]
-        if not self._layout.top:
-            values: list[Any] = [*row.probabilities, *(row.logits or ())]
-        else:
-            beside = (row.shown, row.probabilities, *([row.logits] if row.logits else []))
-            values = [value for ranked in zip(*beside, strict=True) for value in ranked]
+        values = chain(*row.ranked) if self._layout.top else (*row.probabilities, *(row.logits or ()))
         return [row.row, *ids, self._layout.separator.join(row.decided), *values]
 
     def _encode(self, records: list[list[Any]]) -> bytes:
