@@ -1,6 +1,6 @@
 """Scores of single texts: one backend's with its decisions, or several backends' side by side."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -106,14 +106,13 @@ def describe(text: str, scores: Scores, row: int, top: int, *, logits: bool) -> 
 
 def describe_side_by_side(text: str, scores: tuple[Scores, ...], row: int, top: int, *, logits: bool) -> dict[str, Any]:
     """Text `row` as JSON has it: each backend's scores and decisions, and where they differ most."""
-    largest = largest_difference(scores, row, logits=logits)
     return {
         "text": text,
         "logits" if logits else "probabilities": {
             one.backend: _by_label(one, one.logits if logits else one.probabilities, row, top) for one in scores
         },
         "decisions": {one.backend: _decided(one, row) for one in scores},
-        "largest_difference": {"label": largest.label, "backend": largest.backend, "value": largest.value},
+        "largest_difference": asdict(largest_difference(scores, row, logits=logits)),
     }
 
 

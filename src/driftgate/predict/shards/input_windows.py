@@ -61,7 +61,9 @@ class InputWindows:
             return Part(0, rows)
         if self.groups is None:
             return Part(0, rows, before.byte, behind.byte, before.line, self.header_bytes)
-        first, end = _groups_of(self.groups.rows, before.rows, behind.rows)
+        starts = self.groups.rows
+        touched = [at for at, (a, b) in enumerate(pairwise(starts)) if a < behind.rows and b > before.rows]
+        first, end = touched[0], touched[-1] + 1
         reached = self.groups.bytes[first:end]
         return Part(
             0,
@@ -70,7 +72,7 @@ class InputWindows:
             max(stop for _, stop in reached),
             first_group=first,
             end_group=end,
-            skipped_rows=before.rows - self.groups.rows[first],
+            skipped_rows=before.rows - starts[first],
         )
 
 
@@ -88,7 +90,8 @@ def read_windows(
     name = file.name
     why = _why_whole(name, form, read.encoding)
     if why:
-        found = InputWindows(file, Border(0), [_count(name, form, read)], why_whole=why)
+        with closing(open_source(name, form, read)) as source:
+            found = InputWindows(file, Border(0), [Border(sum(1 for _ in source.rows))], why_whole=why)
     elif form is Format.PARQUET:
         found = _read_parquet(file, read, window_rows, tell)
     else:
@@ -110,11 +113,6 @@ def _why_whole(name: str, form: Format, encoding: str) -> str:
     if encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "ascii"):
         return f"only UTF-8 can be read from the middle, and its encoding is {encoding}"
     return ""
-
-
-def _count(name: str, form: Format, read: ReadOptions) -> Border:
-    with closing(open_source(name, form, read)) as source:
-        return Border(sum(1 for _ in source.rows))
 
 
 def _read_text(
@@ -158,9 +156,3 @@ def _bytes_of(group: Any) -> tuple[int, int]:
         for column in columns
     ]
     return min(starts), max(start + column.total_compressed_size for start, column in zip(starts, columns, strict=True))
-
-
-def _groups_of(rows_before: list[int], first_row: int, end_row: int) -> tuple[int, int]:
-    """The groups that hold rows from `first_row` up to `end_row`: the first, and the one behind the last."""
-    touched = [at for at, (start, stop) in enumerate(pairwise(rows_before)) if start < end_row and stop > first_row]
-    return touched[0], touched[-1] + 1

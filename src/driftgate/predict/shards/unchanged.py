@@ -33,7 +33,7 @@ def require_unchanged(plan: Plan, place: int) -> Mapping[str, Any]:
     if (now["bytes"] or 0, now.get("tag", "")) != (made_of.bytes, made_of.tag) or (
         shard.sha256 and digest_part(shard.input, shard.part) != shard.sha256
     ):
-        raise changed(shard.input)
+        raise _changed(shard.input)
     return now
 
 
@@ -44,11 +44,10 @@ def require_same_file(name: str, before: Mapping[str, Any], scored: Mapping[str,
         CorpusError: it was replaced in between.
     """
     if any(scored[key] != value for key, value in before.items()):
-        raise changed(name)
+        raise _changed(name)
 
 
-def changed(name: str) -> CorpusError:
-    """That it is not what the plan was made of."""
+def _changed(name: str) -> CorpusError:
     return CorpusError(f"{name}: it has changed since the plan was made; make the plan again with `driftgate shard`")
 
 
