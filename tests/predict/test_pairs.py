@@ -33,7 +33,7 @@ PAIRS = [("a dog runs", "an animal moves"), ("it, rains", 'the "sun"\nshines'), 
 
 
 def read(path: Path, *, text: str = "premise", pair: str = "hypothesis", **options: Any) -> list[Row | Rejected]:
-    form = find_format(str(path), "", "input_format", output=False)
+    form = find_format(str(path), "", output=False)
     read_options = ReadOptions(str(path), text_column=text, pair_column=pair, **options)
     source = open_source(str(path), form, read_options)
     try:

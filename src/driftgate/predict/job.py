@@ -41,8 +41,8 @@ def run_job(job: PredictionJob, *, progress: Watcher | None = None, open_model: 
         KeyboardInterrupt: after what is done was made safe.
     """
     progress = progress or Silent()
-    source_format = find_format(job.input, job.input_format, "input_format", output=False)
-    if not find_format(job.output, job.output_format, "output_format", output=True).is_delimited and job.csv_safe:
+    source_format = find_format(job.input, job.input_format, output=False)
+    if not find_format(job.output, job.output_format, output=True).is_delimited and job.csv_safe:
         raise OptionError(f"{option('csv_safe', True)}: {job.output} is neither CSV nor TSV; leave it out")
     if job.resume and (is_pipe(job.input) or is_pipe(job.output)):
         raise OptionError(
@@ -170,5 +170,5 @@ def _open_writer(job: PredictionJob, source: Source) -> Writer:
         job.logits,
         encoder.gives_score,
     )
-    form = find_format(job.output, job.output_format, "output_format", output=True)
+    form = find_format(job.output, job.output_format, output=True)
     return open_writer(form, layout, gzipped=is_gzip_name(job.output), id_type=source.id_type, csv_safe=job.csv_safe)

@@ -21,7 +21,7 @@ HARD = 'a "quoted", and\nbroken text\r\nof three lines'
 
 
 def read(path: Path, form: str = "", **options: Any) -> list[Row | Rejected]:
-    found = find_format(str(path), form, "input_format", output=False)
+    found = find_format(str(path), form, output=False)
     source = open_source(str(path), found, ReadOptions(str(path), **options))
     try:
         return list(source.rows)
@@ -241,13 +241,13 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
 )
 def test_formats_that_do_not_fit_are_refused(name: str, given: str, output: bool, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        find_format(name, given, "input_format", output=output)
+        find_format(name, given, output=output)
 
 
 def test_pipes_are_json_lines_unless_told_otherwise() -> None:
-    assert find_format("-", "", "input_format", output=False) is Format.JSONL
-    assert find_format("-", "txt", "input_format", output=False) is Format.TXT
-    assert find_format("/dev/null", "", "input_format", output=True) is Format.JSONL
+    assert find_format("-", "", output=False) is Format.JSONL
+    assert find_format("-", "txt", output=False) is Format.TXT
+    assert find_format("/dev/null", "", output=True) is Format.JSONL
 
 
 # Windows

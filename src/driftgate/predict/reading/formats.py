@@ -47,15 +47,13 @@ def is_gzip_name(name: str) -> bool:
     return name.lower().endswith(".gz")
 
 
-def find_format(name: str, given: str, argument: str, *, output: bool) -> Format:
+def find_format(name: str, given: str, *, output: bool) -> Format:
     """The format `given`, else the one that the suffix says; pipes are JSONL unless told otherwise.
-
-    Args:
-        argument: what sets it, for messages.
 
     Raises:
         OptionError: an unknown format or suffix, or one that does not fit a pipe, gzip or an output.
     """
+    argument = "output_format" if output else "input_format"
     known = [form.value for form in Format if not (output and form is Format.TXT)]
     suffixes = Path(name.lower().removesuffix(".gz")).suffixes
     if given:

@@ -53,7 +53,7 @@ def make_plan(inputs: Sequence[str], options: PlanOptions, progress: Watcher | N
         CorpusError: a file that cannot be read, or has no rows. OptionError: see `find_inputs` and `find_format`; fewer shards
             than files; ids of several types for Parquet.
     """
-    form = find_format("", options.output_format, "output_format", output=True)
+    form = find_format("", options.output_format, output=True)
     if form is Format.PARQUET and options.gzipped:
         raise OptionError(f"{option('gzipped', True)}: Parquet compresses its own columns; leave it out")
     files = find_inputs(inputs)
@@ -80,7 +80,7 @@ def _read_all(files: Sequence[Input], options: PlanOptions, progress: Watcher) -
     rows, done, pace = 0, 0, Pace(0, sum(file.bytes for file in files))
     found = []
     for file in files:
-        form = find_format(file.name, options.input_format, "input_format", output=False)
+        form = find_format(file.name, options.input_format, output=False)
         read = options.of_input(file.name)
 
         def tell(border: Border, position: int, rows: int = rows, done: int = done) -> None:
