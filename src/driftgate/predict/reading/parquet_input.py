@@ -18,8 +18,8 @@ _BATCH_BYTES = 1 << 23
 _MAX_BATCH_ROWS = 2048
 
 
-class ParquetRows(Iterator[Row | Rejected]):
-    """The rows of a Parquet file, or of a part of it; `read` of `total` are done. Only the columns asked for are read.
+class ParquetRows:
+    """`rows` of a Parquet file, or of a part of it; `read` of `total` are done. Only the columns asked for are read.
 
     Raises:
         OptionError: pyarrow is not installed. CorpusError: a damaged file, missing columns.
@@ -32,12 +32,7 @@ class ParquetRows(Iterator[Row | Rejected]):
         self._opened: Any = RemoteFile(name, random=True) if is_url(name) else Path(name).open("rb")  # noqa: SIM115
         try:
             self._file = pa.parquet.ParquetFile(self._opened)
-        except (ValueError, *self._damage) as error:
-            self._opened.close()
-            raise CorpusError(f"{name}: not a readable Parquet file ({error})") from error
-        names = self._file.schema_arrow.names
-        self._options = options
-        try:
+            names = self._file.schema_arrow.names
             self._texts = [
                 choose_column(options.source, names, name, argument) for argument, name in options.text_columns.items()
             ]
@@ -47,13 +42,17 @@ class ParquetRows(Iterator[Row | Rejected]):
         except DriftgateError:
             self._opened.close()
             raise
+        except (ValueError, *self._damage) as error:
+            self._opened.close()
+            raise CorpusError(f"{name}: not a readable Parquet file ({error})") from error
+        self._options = options
         self.metadata: Any = self._file.metadata
         self.total: int = self.metadata.num_rows
         cut = part is not None and part.end_group > 0
         self._groups = range(part.first_group, part.end_group) if part and cut else range(self.metadata.num_row_groups)
         self._skipped_rows = part.skipped_rows if part else 0
         self.read = 0
-        self._rows = self._read_rows()
+        self.rows = self._read_rows()
 
     @property
     def id_type(self) -> Any:
@@ -69,14 +68,9 @@ class ParquetRows(Iterator[Row | Rejected]):
 
     def close(self) -> None:
         """Let go of the file."""
-        self._rows.close()
+        self.rows.close()
         self._file.close()
         self._opened.close()
-
-    def __next__(self) -> Row | Rejected:
-        row = next(self._rows)
-        self.read += 1
-        return row
 
     def read_batches(self) -> Generator[Any]:
         """Arrow's batches of the columns asked for, without the rows that are passed over.
@@ -119,13 +113,14 @@ class ParquetRows(Iterator[Row | Rejected]):
         return found.tolist()
 
     def _read_rows(self) -> Generator[Row | Rejected]:
-        number = 0
         for batch in self.read_batches():
+            number = self.read
             try:
-                yield from self.judge(batch, number)
+                for row in self.judge(batch, number):
+                    self.read += 1
+                    yield row
             except self._damage as error:
                 raise self._damaged(number, error) from error
-            number += len(batch)
 
     def _damaged(self, number: int, error: Exception) -> CorpusError:
         return CorpusError(f"{self._options.source}: damaged Parquet data behind row {number} ({error})")

@@ -53,7 +53,7 @@ def open_source(name: str, form: Format, options: ReadOptions, part: Part | None
     if form is Format.PARQUET:
         found = ParquetRows(name, options, part)
         identity = partial(_identify, name, found, options)
-        return Source(found, found.total, lambda: found.read, identity(), identity, found.close, found.id_type)
+        return Source(found.rows, found.total, lambda: found.read, identity(), identity, found.close, found.id_type)
     lines: Lines
     if part is None or part.is_whole_file:
         lines = Lines(name, options.encoding, newline=form.newline)
