@@ -80,12 +80,11 @@ class Trial:
         if share and seconds * len(pieces) / share < WORTH_A_TRIAL * turns:
             return
         for workers, threads in self._crews:
-            ratio = self._try(workers, threads, pieces, seconds)
-            if ratio is None or ratio < WORTH_A_CREW:
+            if not self._try(workers, threads, pieces, seconds):
                 return
 
-    def _try(self, workers: int, threads: int, pieces: list[Window], seconds: float) -> float | None:
-        """How many times as fast as the team so far that crew is. If it is worth it, it is the team from now on."""
+    def _try(self, workers: int, threads: int, pieces: list[Window], seconds: float) -> bool:
+        """Whether that crew is so much faster than the team so far that it is worth it; then it is the team from now on."""
         count = workers * max(round(TURN_SECONDS / seconds / workers), _LEAST_PIECES)
         turn = list(islice(cycle(pieces), count))
         crew = self._start(workers, threads)
@@ -97,7 +96,6 @@ class Trial:
             kept = ratio >= WORTH_A_CREW
         except WorkerError as error:
             self._say(f"{workers} processes are not used: {error}")
-            return None
         finally:
             if not kept:
                 crew.close()
@@ -105,7 +103,7 @@ class Trial:
             self._team.close()
             self._team = crew
             self._say(f"{workers} processes of {threads} threads: {ratio:.2f} times as fast as fewer")
-        return ratio
+        return kept
 
 
 def _cut(window: Window) -> list[Window]:
