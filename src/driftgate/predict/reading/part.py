@@ -1,6 +1,7 @@
 """A range of the rows of a file, read from where it begins."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from driftgate.predict.reading.rows import MAX_ROW_CHARS
 from driftgate.predict.reading.text_files import Lines
@@ -91,14 +92,16 @@ class PartLines(Lines):
     """The header of a file, where it has one, then the lines of a part."""
 
     def __init__(self, name: str, *, newline: str, part: Part) -> None:
-        self._file, self._newline, self._part = name, newline, part
-        self._in_header = bool(part.header_bytes)
+        self._open = partial(
+            CountedLines, name, newline=newline, first_byte=part.first_byte, first_line=part.first_line
+        )
+        self._in_header, self._header_bytes = bool(part.header_bytes), part.header_bytes
         self._lines = CountedLines(name, newline=newline) if self._in_header else self._open()
         self.total_bytes = self._lines.total_bytes
 
     def __next__(self) -> str:
         line = next(self._lines)
-        if self._in_header and self._lines.offset >= self._part.header_bytes:
+        if self._in_header and self._lines.offset >= self._header_bytes:
             # Now and not with the next line: whoever reads asks before that for its number.
             self._lines.close()
             self._lines, self._in_header = self._open(), False
@@ -117,7 +120,3 @@ class PartLines(Lines):
     def descriptor(self) -> int:
         """Of the file as it is open now."""
         return self._lines.descriptor
-
-    def _open(self) -> CountedLines:
-        part = self._part
-        return CountedLines(self._file, newline=self._newline, first_byte=part.first_byte, first_line=part.first_line)
