@@ -38,10 +38,7 @@ class Alone:
 
     def __init__(self, job: PredictionJob, answerer: Answerer) -> None:
         self._job, self._answerer = job, answerer
-
-    @property
-    def sha256(self) -> str:
-        return self._answerer.sha256
+        self.sha256 = answerer.sha256
 
     def answer(self, windows: Iterator[Window]) -> Generator[AnsweredWindow]:
         reading, answering = Event(), Event()

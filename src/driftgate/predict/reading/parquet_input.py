@@ -63,8 +63,7 @@ class ParquetRows:
     @property
     def descriptor(self) -> int:
         """Of the opened file, which is on this machine."""
-        descriptor: int = self._opened.fileno()
-        return descriptor
+        return int(self._opened.fileno())
 
     def close(self) -> None:
         """Let go of the file."""

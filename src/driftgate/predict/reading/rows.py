@@ -82,12 +82,8 @@ def find_undecodable(value: str, encoding: str) -> tuple[Reason, str] | None:
     found = None if value.isascii() else _ESCAPED_BYTE.search(value)
     if found is None:
         return None
-    advice = (
-        f"try {option('encoding', 'cp1252')}"
-        if encoding.lower().startswith("utf")
-        else f"try another {option('encoding')}"
-    )
-    return Reason.UNDECODABLE, f"byte 0x{ord(found.group()) - 0xDC00:02x} is not {encoding}; {advice}"
+    other = option("encoding", "cp1252") if encoding.lower().startswith("utf") else f"another {option('encoding')}"
+    return Reason.UNDECODABLE, f"byte 0x{ord(found.group()) - 0xDC00:02x} is not {encoding}; try {other}"
 
 
 WINDOW_CHARS = 1 << 22

@@ -37,9 +37,8 @@ def send(work: ShardFiles, files: ShardFiles, plan: Plan, place: int, before: Sh
     sent = [store.send(Path(work.folder.path(file.name)), file) for file in seal.files]
     ours = replace(seal, output=sent[0], rejects=sent[1] if len(sent) > 1 else None)
     won = write_seal(files, ours)
-    if (
-        not won and store.read(files.seal) == before.seal
-    ):  # nobody has replaced what was not whole, or was to be replaced
+    # Unless somebody has replaced what was not whole, or was to be replaced.
+    if not won and store.read(files.seal) == before.seal:
         store.remove(files.seal)
         won = write_seal(files, ours)
     if not won:
