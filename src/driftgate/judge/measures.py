@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from driftgate.arrays import Logits
+from driftgate.judge import parts
 from driftgate.judge.agreement import Agreement, measure_agreement
 from driftgate.judge.calibration import Calibration, PrevalenceShift, measure_calibration, measure_prevalence
 from driftgate.judge.confidence.bootstrap import PairedLoss, paired_losses
@@ -11,26 +12,7 @@ from driftgate.judge.drift import Drift, LongTexts, measure_drift, measure_long_
 from driftgate.judge.evidence import SLICE_THRESHOLD, Evidence
 from driftgate.judge.flips import Flips, Margins, count_flips, measure_margins
 from driftgate.judge.noise import ErrorRatio, Noise, measure_error, measure_noise
-from driftgate.judge.parts import (
-    AGREEMENT,
-    CALIBRATION,
-    DRIFT,
-    ERROR_RATIO,
-    FLIPS,
-    LONG_TEXTS,
-    LOSSES,
-    MARGINS,
-    NOISE,
-    PREVALENCE,
-    QUALITY,
-    RANKS,
-    SCORE_QUALITY,
-    SCORES,
-    SLICES,
-    SUBSET_ACCURACY,
-    Both,
-    Part,
-)
+from driftgate.judge.parts import Both, Part
 from driftgate.judge.quality import Quality, SubsetAccuracyChange, compare_subset_accuracy, measure_quality
 from driftgate.judge.scores.correlation import ScoreQuality, measure_score_quality
 from driftgate.judge.scores.ranks import Ranks, measure_ranks
@@ -53,36 +35,36 @@ def _measures(part: Part[T]) -> Callable[[Measure[T]], Measure[T]]:
 
 
 def measure_part(part: Part[T], evidence: Evidence) -> T | None:
-    """The record of a part; None where the evidence has nothing of it, such as labels.
+    """The record of a part; None where it is of other encoders, or the evidence has nothing of it, such as labels.
 
     Raises:
         ValueError: arrays of different shapes, no rows, or values that are not finite.
     """
+    if part.of_scores not in (None, evidence.head.gives_score):
+        return None
     found: T | None = _MEASURES[part.name](evidence)
     return found
 
 
-@_measures(DRIFT)
-def _drift(evidence: Evidence) -> Drift | None:
+@_measures(parts.DRIFT)
+def _drift(evidence: Evidence) -> Drift:
     head = evidence.head
-    if head.gives_score:
-        return None
     return measure_drift(evidence.reference(), evidence.backend(), head.labels, multi_label=head.multi_label)
 
 
-@_measures(SCORES)
-def _scores(evidence: Evidence) -> ScoreDrift | None:
-    return measure_scores(evidence.reference(), evidence.backend()) if evidence.head.gives_score else None
+@_measures(parts.SCORES)
+def _scores(evidence: Evidence) -> ScoreDrift:
+    return measure_scores(evidence.reference(), evidence.backend())
 
 
-@_measures(RANKS)
+@_measures(parts.RANKS)
 def _ranks(evidence: Evidence) -> Ranks | None:
-    if evidence.groups is None or not evidence.head.gives_score:
+    if evidence.groups is None:
         return None
     return measure_ranks(evidence.reference(), evidence.backend(), evidence.groups)
 
 
-@_measures(SCORE_QUALITY)
+@_measures(parts.SCORE_QUALITY)
 def _score_quality(evidence: Evidence) -> Both[ScoreQuality] | None:
     targets = evidence.targets
     if targets is None:
@@ -90,7 +72,7 @@ def _score_quality(evidence: Evidence) -> Both[ScoreQuality] | None:
     return Both(*(measure_score_quality(side, targets) for side in (evidence.reference(), evidence.backend())))
 
 
-@_measures(ERROR_RATIO)
+@_measures(parts.ERROR_RATIO)
 def _error_ratio(evidence: Evidence) -> ErrorRatio | None:
     found = evidence.exact()
     if found is None:
@@ -99,36 +81,30 @@ def _error_ratio(evidence: Evidence) -> ErrorRatio | None:
     return measure_error(exact, Logits(evidence.reference()[rows]), Logits(evidence.backend()[rows]))
 
 
-@_measures(FLIPS)
-def _flips(evidence: Evidence) -> Mapping[str, Flips] | None:
+@_measures(parts.FLIPS)
+def _flips(evidence: Evidence) -> Mapping[str, Flips]:
     head = evidence.head
-    if head.gives_score:
-        return None
     return {
         policy: count_flips(*sides, head.labels, truth=evidence.truth, multi_label=head.multi_label)
         for policy, sides in evidence.decisions.items()
     }
 
 
-@_measures(MARGINS)
+@_measures(parts.MARGINS)
 def _margins(evidence: Evidence) -> Mapping[str, Margins] | None:
-    if evidence.head.gives_score or not evidence.head.multi_label:
+    if not evidence.head.multi_label:
         return None
     reference, backend = evidence.reference(), evidence.backend()
     return {policy: measure_margins(reference, backend, cuts) for policy, cuts in evidence.head.policies.items()}
 
 
-@_measures(AGREEMENT)
-def _agreement(evidence: Evidence) -> Agreement | None:
-    if evidence.head.gives_score:
-        return None
+@_measures(parts.AGREEMENT)
+def _agreement(evidence: Evidence) -> Agreement:
     return measure_agreement(evidence.reference(), evidence.backend())
 
 
-@_measures(PREVALENCE)
-def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift] | None:
-    if evidence.head.gives_score:
-        return None
+@_measures(parts.PREVALENCE)
+def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
     probabilities = evidence.probabilities
     return {
         policy: measure_prevalence(*probabilities, *sides, evidence.head.labels)
@@ -136,7 +112,7 @@ def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift] | None:
     }
 
 
-@_measures(CALIBRATION)
+@_measures(parts.CALIBRATION)
 def _calibration(evidence: Evidence) -> Both[Calibration] | None:
     if evidence.truth is None:
         return None
@@ -144,7 +120,7 @@ def _calibration(evidence: Evidence) -> Both[Calibration] | None:
     return Both(measure_calibration(reference, evidence.truth), measure_calibration(backend, evidence.truth))
 
 
-@_measures(QUALITY)
+@_measures(parts.QUALITY)
 def _quality(evidence: Evidence) -> Mapping[str, Both[Quality]] | None:
     head, truth = evidence.head, evidence.truth
     if truth is None:
@@ -155,7 +131,7 @@ def _quality(evidence: Evidence) -> Mapping[str, Both[Quality]] | None:
     }
 
 
-@_measures(LOSSES)
+@_measures(parts.LOSSES)
 def _losses(evidence: Evidence) -> Mapping[str, Mapping[str, PairedLoss]] | None:
     truth, multi_label = evidence.truth, evidence.head.multi_label
     if truth is None:
@@ -165,7 +141,7 @@ def _losses(evidence: Evidence) -> Mapping[str, Mapping[str, PairedLoss]] | None
     }
 
 
-@_measures(SUBSET_ACCURACY)
+@_measures(parts.SUBSET_ACCURACY)
 def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] | None:
     truth = evidence.truth
     if truth is None:
@@ -173,22 +149,20 @@ def _subset_accuracy(evidence: Evidence) -> Mapping[str, SubsetAccuracyChange] |
     return {policy: compare_subset_accuracy(*sides, truth) for policy, sides in evidence.decisions.items()}
 
 
-@_measures(SLICES)
-def _slices(evidence: Evidence) -> Mapping[str, SliceDrift] | None:
-    if evidence.head.gives_score:
-        return None
+@_measures(parts.SLICES)
+def _slices(evidence: Evidence) -> Mapping[str, SliceDrift]:
     reference, backend, multi_label = evidence.reference(), evidence.backend(), evidence.head.multi_label
     return measure_slices(reference, backend, evidence.all_slices, SLICE_THRESHOLD, multi_label=multi_label)
 
 
-@_measures(NOISE)
+@_measures(parts.NOISE)
 def _noise(evidence: Evidence) -> Mapping[str, Noise] | None:
     multi_label = evidence.head.multi_label
     found = {what: measure_noise(runs, multi_label=multi_label) for what, runs in evidence.variations().items()}
     return found or None
 
 
-@_measures(LONG_TEXTS)
+@_measures(parts.LONG_TEXTS)
 def _long_texts(evidence: Evidence) -> LongTexts | None:
-    found = None if evidence.head.gives_score else evidence.long_texts()
+    found = evidence.long_texts()
     return None if found is None else measure_long_texts(*found, multi_label=evidence.head.multi_label)

@@ -31,12 +31,12 @@ class Part(Generic[T]):
     Args:
         name: of its field in `results.json`.
         needs: what a run lacks where nothing of the part can be measured or held to a bound.
-        of_scores: whether it is measured only of encoders that give a score.
+        of_scores: whether it is measured only of encoders that give a score, or only of others; None of both.
     """
 
     name: str
     needs: str = ""
-    of_scores: bool = False
+    of_scores: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ DRIFT: "Part[Drift]" = Part("drift")
 SCORES: "Part[ScoreDrift]" = Part("scores", of_scores=True)
 RANKS: "Part[Ranks]" = Part("ranks", "groups of rows whose order is to be judged", of_scores=True)
 SCORE_QUALITY: "Part[Both[ScoreQuality]]" = Part("score_quality", "scores that people gave", of_scores=True)
-ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio")
+ERROR_RATIO: "Part[ErrorRatio]" = Part("error_ratio", of_scores=None)
 # By decision policy, such as "at 0.5":
 FLIPS: "Part[Mapping[str, Flips]]" = Part(
     "flips", "rows of several labels; where a row has one, the ranking of labels is judged"
@@ -95,7 +95,7 @@ LOSSES: "Part[Mapping[str, Mapping[str, PairedLoss]]]" = Part("losses", _LABELS)
 SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accuracy", _LABELS)
 # By name of the slice, and by what was varied, "batch" or "padding":
 SLICES: "Part[Mapping[str, SliceDrift]]" = Part("slices", "slice of 100 rows or more")
-NOISE: "Part[Mapping[str, Noise]]" = Part("noise")
+NOISE: "Part[Mapping[str, Noise]]" = Part("noise", of_scores=None)
 LONG_TEXTS: "Part[LongTexts]" = Part("long_texts", "text to make long inputs of")
 MOVEMENT: "Part[Movement]" = Part("movement")
 
