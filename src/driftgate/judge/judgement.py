@@ -59,19 +59,15 @@ class Judgement:
         return tuple(verdict for part in parts for verdict in self._judge(bounds, part))
 
     def _judge(self, bounds: Bounds, part: Part[Any]) -> Iterator[MetricVerdict]:
-        self.measure(part)
-        found = {
-            (metric.name, policy): (metric, exact_limits(value))
-            for metric in gated_in(part)
-            for policy, value in metric.values(self.measured).items()
-        }
-        limits = find_limits(part, self.evidence, self.levels) if any(one.interval for one, _ in found.values()) else {}
-        for (name, policy), (metric, exact) in found.items():
-            if metric.interval is None:
-                yield hold_to_bound(bounds, self.backend, self.keys, name, exact, policy)
-            elif (name, policy) in limits:
-                verdict = hold_to_bound(bounds, self.backend, self.keys, name, limits[name, policy], policy)
-                yield self._count_rows(verdict) if part == RANKS else verdict
+        if self.measure(part) is None:
+            return
+        found = find_limits(part, self.evidence, self.levels)
+        for metric in gated_in(part):
+            for policy, value in metric.values(self.measured).items():
+                limits = found.get((metric.name, policy)) if metric.interval else exact_limits(value)
+                if limits is not None:
+                    verdict = hold_to_bound(bounds, self.backend, self.keys, metric.name, limits, policy)
+                    yield self._count_rows(verdict) if part == RANKS else verdict
 
     def _count_rows(self, verdict: MetricVerdict) -> MetricVerdict:
         """Groups are the sample of ranks, and a corpus is counted in rows."""

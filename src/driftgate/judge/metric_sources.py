@@ -3,18 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from driftgate.judge.metric_types import (
-    Source,
-    each_policy,
-    once,
-)
-from driftgate.judge.parts import (
-    DRIFT,
-    FLIPS,
-    LOSSES,
-    NOISE,
-    QUALITY,
-)
+from driftgate.judge.metric_types import Source, each_policy, once
+from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, NOISE, QUALITY
 
 if TYPE_CHECKING:
     from driftgate.judge.flips import NegativeFlips

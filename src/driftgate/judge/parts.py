@@ -97,7 +97,7 @@ SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accur
 SLICES: "Part[Mapping[str, SliceDrift]]" = Part("slices", "slice of 100 rows or more")
 NOISE: "Part[Mapping[str, Noise]]" = Part("noise", of_scores=None)
 LONG_TEXTS: "Part[LongTexts]" = Part("long_texts", "text to make long inputs of")
-MOVEMENT: "Part[Movement]" = Part("movement")
+MOVEMENT: "Part[Movement]" = Part("movement", of_scores=None)
 
 OF_A_CORPUS: tuple[Part[Any], ...] = (
     DRIFT, SCORES, RANKS, SCORE_QUALITY, ERROR_RATIO, FLIPS, MARGINS, AGREEMENT, PREVALENCE, CALIBRATION, QUALITY, LOSSES,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
+from driftgate.judge import parts
 from driftgate.judge.agreement import top_changed
 from driftgate.judge.confidence.calibration_limits import calibration_limits
 from driftgate.judge.confidence.counted_limits import proportion_limits, quantile_limits, rows_for_quantile
@@ -22,21 +23,7 @@ from driftgate.judge.drift import squared_relative_errors
 from driftgate.judge.evidence import Evidence
 from driftgate.judge.metric_sources import MIN_SLICE_ROWS
 from driftgate.judge.noise import squared_error_ratios
-from driftgate.judge.parts import (
-    AGREEMENT,
-    CALIBRATION,
-    DRIFT,
-    ERROR_RATIO,
-    FLIPS,
-    LOSSES,
-    MOVEMENT,
-    PREVALENCE,
-    RANKS,
-    SCORE_QUALITY,
-    SCORES,
-    SLICES,
-    Part,
-)
+from driftgate.judge.parts import Part
 from driftgate.judge.quality import MIN_SUPPORT
 from driftgate.judge.scores.correlation import correlation_losses
 from driftgate.judge.scores.ranks import compare_groups
@@ -53,7 +40,7 @@ _FINDERS: dict[str, Finder] = {}
 def find_limits(part: Part[Any], evidence: Evidence, levels: Levels) -> Mapping[tuple[str, str], Limits]:
     """Limits of those metrics of a part that are gated on these rows."""
     finder = _FINDERS.get(part.name)
-    return finder(evidence, levels) if finder else {}
+    return finder(evidence, levels) if finder and part.of_scores in (None, evidence.head.gives_score) else {}
 
 
 def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
@@ -64,7 +51,7 @@ def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
     return register
 
 
-@_finds(DRIFT)
+@_finds(parts.DRIFT)
 def _drift(evidence: Evidence, levels: Levels) -> Found:
     largest = evidence.largest_drift
     deciding = {
@@ -74,8 +61,7 @@ def _drift(evidence: Evidence, levels: Levels) -> Found:
     squares = squared_relative_errors(evidence.reference(), evidence.backend(), multi_label=evidence.head.multi_label)
     if squares is not None:
         deciding["relative_logit_error", ""] = _root(mean_limits(squares, levels, smallest=0.0))
-    different = len(largest) if evidence.different is None else evidence.different
-    found = deciding if different >= DRIFT_ROWS else {name: _unshown(one, different) for name, one in deciding.items()}
+    found = _shown_by_different(deciding, evidence, len(largest))
     for percent in (95, 99):
         if len(largest) >= rows_for_quantile(percent / 100):
             name = f"p{percent}_of_largest_probability_drift"
@@ -83,15 +69,19 @@ def _drift(evidence: Evidence, levels: Levels) -> Found:
     return found
 
 
-def _unshown(limits: Limits, rows: int) -> Limits:
-    """Without an upper limit: so few different rows show none."""
-    return replace(limits, high=math.inf, rows=rows, least_rows=max(DRIFT_ROWS, limits.least_rows))
+def _shown_by_different(found: Found, evidence: Evidence, rows: int) -> Found:
+    """The same limits, but without upper ones where too few of the rows are different to show any."""
+    different = rows if evidence.different is None else evidence.different
+    if different >= DRIFT_ROWS:
+        return found
+    return {
+        name: replace(one, high=math.inf, rows=different, least_rows=max(DRIFT_ROWS, one.least_rows))
+        for name, one in found.items()
+    }
 
 
-@_finds(SCORES)
+@_finds(parts.SCORES)
 def _scores(evidence: Evidence, levels: Levels) -> Found:
-    if not evidence.head.gives_score:
-        return {}
     reference, backend = evidence.reference(), evidence.backend()
     drifts = score_drifts(reference, backend)
     found = {
@@ -99,14 +89,13 @@ def _scores(evidence: Evidence, levels: Levels) -> Found:
         ("p90_score_drift", ""): quantile_limits(drifts, 0.9, levels),
         ("score_rank_displacement", ""): mean_limits(rank_displacements(reference, backend), levels, smallest=0.0),
     }
-    different = len(drifts) if evidence.different is None else evidence.different
-    return found if different >= DRIFT_ROWS else {name: _unshown(one, different) for name, one in found.items()}
+    return _shown_by_different(found, evidence, len(drifts))
 
 
-@_finds(RANKS)
+@_finds(parts.RANKS)
 def _ranks(evidence: Evidence, levels: Levels) -> Found:
     """Groups, not rows, are the sample."""
-    if evidence.groups is None or not evidence.head.gives_score:
+    if evidence.groups is None:
         return {}
     changes = compare_groups(evidence.reference(), evidence.backend(), evidence.groups)
     if not changes.rank_losses.size:
@@ -122,7 +111,7 @@ def _ranks(evidence: Evidence, levels: Levels) -> Found:
     return found
 
 
-@_finds(SCORE_QUALITY)
+@_finds(parts.SCORE_QUALITY)
 def _score_quality(evidence: Evidence, levels: Levels) -> Found:
     """The upper limit reckons with one more row, which the reference has right and the backend does not, as that of F1 does."""
     if evidence.targets is None:
@@ -136,7 +125,7 @@ def _score_quality(evidence: Evidence, levels: Levels) -> Found:
     }
 
 
-@_finds(MOVEMENT)
+@_finds(parts.MOVEMENT)
 def _movement(evidence: Evidence, levels: Levels) -> Found:
     if evidence.past is None:
         return {}
@@ -148,7 +137,7 @@ def _movement(evidence: Evidence, levels: Levels) -> Found:
     }
 
 
-@_finds(ERROR_RATIO)
+@_finds(parts.ERROR_RATIO)
 def _error_ratio(evidence: Evidence, levels: Levels) -> Found:
     found = evidence.exact()
     if found is None:
@@ -170,7 +159,7 @@ def _root(limits: Limits) -> Limits:
     )
 
 
-@_finds(FLIPS)
+@_finds(parts.FLIPS)
 def _flips(evidence: Evidence, levels: Levels) -> Found:
     found: Found = {}
     for policy, (reference, backend) in evidence.decisions.items():
@@ -187,20 +176,20 @@ def _flips(evidence: Evidence, levels: Levels) -> Found:
     return found
 
 
-@_finds(AGREEMENT)
+@_finds(parts.AGREEMENT)
 def _agreement(evidence: Evidence, levels: Levels) -> Found:
     changed = top_changed(evidence.reference(), evidence.backend())
     return {("top1_disagreement", ""): proportion_limits(int(changed.sum()), len(changed), levels)}
 
 
-@_finds(PREVALENCE)
+@_finds(parts.PREVALENCE)
 def _prevalence(evidence: Evidence, levels: Levels) -> Found:
     reference, backend = evidence.probabilities
     shifts = (backend - reference).T
     return {("largest_prevalence_shift", ""): _largest([*shifts, *-shifts], levels)}
 
 
-@_finds(CALIBRATION)
+@_finds(parts.CALIBRATION)
 def _calibration(evidence: Evidence, levels: Levels) -> Found:
     if evidence.truth is None:
         return {}
@@ -208,7 +197,7 @@ def _calibration(evidence: Evidence, levels: Levels) -> Found:
     return {(name, ""): limits for name, limits in found.items()}
 
 
-@_finds(LOSSES)
+@_finds(parts.LOSSES)
 def _losses(evidence: Evidence, levels: Levels) -> Found:
     truth = evidence.truth
     if truth is None:
@@ -220,18 +209,18 @@ def _losses(evidence: Evidence, levels: Levels) -> Found:
     }
 
 
-@_finds(SLICES)
+@_finds(parts.SLICES)
 def _slices(evidence: Evidence, levels: Levels) -> Found:
     largest = evidence.largest_drift
-    parts = [largest[rows] for rows in evidence.all_slices.values() if rows.sum() >= MIN_SLICE_ROWS]
-    if not parts:
+    large = [largest[rows] for rows in evidence.all_slices.values() if rows.sum() >= MIN_SLICE_ROWS]
+    if not large:
         return {}
-    return {("mean_of_largest_probability_drift_in_worst_slice", ""): _largest(parts, levels, smallest=0.0)}
+    return {("mean_of_largest_probability_drift_in_worst_slice", ""): _largest(large, levels, smallest=0.0)}
 
 
 def _largest(
-    parts: list[FloatArray], levels: Levels, *, smallest: float | None = None, largest: float | None = None
+    samples: list[FloatArray], levels: Levels, *, smallest: float | None = None, largest: float | None = None
 ) -> Limits:
     """Limits of the largest of several means, each of one number a row."""
-    divided = Levels(low=levels.low / len(parts), high=levels.high)
-    return largest_limits([mean_limits(part, divided, smallest=smallest, largest=largest) for part in parts])
+    divided = Levels(low=levels.low / len(samples), high=levels.high)
+    return largest_limits([mean_limits(sample, divided, smallest=smallest, largest=largest) for sample in samples])
