@@ -5,8 +5,9 @@ A few dozen texts are enough: each is asked alone, beside others, padded in fron
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -27,33 +28,20 @@ _SEPARATED = 3.0
 """How many times more texts beyond a length have to differ than the others, to try whether they are cut there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """Batches by the way in which they are asked."""
-
-    batches: Mapping[str, Sequence[TokenBatch]]
-
-    def all(self, groups: Sequence[str]) -> list[TokenBatch]:
-        """Those of the groups, one after the other."""
-        return [batch for group in groups for batch in self.batches[group]]
-
-
-def make_questions(tokens: TokenizedTexts, rows: Sequence[int], max_tokens: int) -> Questions:
-    """Batches of these rows; long ones are made of their tokens."""
+def make_questions(tokens: TokenizedTexts, rows: Sequence[int], max_tokens: int) -> dict[str, list[TokenBatch]]:
+    """Batches of these rows by the way in which they are asked; long ones are made of their tokens."""
     together = [pad_rows(tokens, rows[start : start + ROWS_PER_BATCH]) for start in range(0, len(rows), ROWS_PER_BATCH)]
     first = together[0]
     limit = min(max_tokens, LONGEST)
     long = pad_rows(_lengthen(tokens, rows, (limit, limit * 3 // 4)), range(2))
-    return Questions(
-        {
-            "alone": [pad_rows(tokens, [row]) for row in rows[:ALONE]],
-            "together": together,
-            "again": [first.take(range(len(first.rows))[::-1])],
-            "front": [move_padding(first)],
-            "holes": [with_holes(first)],
-            "long": [long],
-        }
-    )
+    return {
+        "alone": [pad_rows(tokens, [row]) for row in rows[:ALONE]],
+        "together": together,
+        "again": [first.take(range(len(first.rows))[::-1])],
+        "front": [move_padding(first)],
+        "holes": [with_holes(first)],
+        "long": [long],
+    }
 
 
 def _lengthen(tokens: TokenizedTexts, rows: Sequence[int], lengths: Sequence[int]) -> TokenizedTexts:
@@ -157,12 +145,8 @@ def _position_faults() -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
     """Cause, sentence and what becomes of the table of positions."""
     for step in (1, -1, 2, -2):
         sentence = f"positions are shifted by {step}: every token takes the position of another"
-        yield "positions-shifted", sentence, partial(_shift, step=step)
+        yield "positions-shifted", sentence, methodcaller("roll", step, 0)
     yield "positions-repeated", "the second half of the position table is the first again", _repeat_half
-
-
-def _shift(table: Any, step: int) -> Any:
-    return table.roll(step, 0)
 
 
 def _alike(one: TokenBatch, other: TokenBatch) -> bool:
@@ -203,7 +187,7 @@ def find_cause(
     """
     questions = make_questions(tokens, rows, encoder.max_tokens)
     found = _ask_backend(backend, questions)
-    asked = questions.all(list(found))
+    asked = [batch for group in found for batch in questions[group]]
     names = np.repeat(list(found), [len(logits) for logits in found.values()])
     ends = np.cumsum([len(batch.rows) for batch in asked])
     probe = Probe(
@@ -225,9 +209,9 @@ def find_cause(
     return diagnose(replace(probe, suspects=tuple(suspects)))
 
 
-def _ask_backend(backend: Backend, questions: Questions) -> dict[str, FloatArray]:
+def _ask_backend(backend: Backend, questions: Mapping[str, Sequence[TokenBatch]]) -> dict[str, FloatArray]:
     found: dict[str, FloatArray] = {}
-    for group, batches in questions.batches.items():
+    for group, batches in questions.items():
         try:
             found[group] = answer(backend, batches)
         except NonFiniteLogitsError:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +25,10 @@ def move_padding(batch: TokenBatch) -> TokenBatch:
     return _changed(batch, lambda array: np.take_along_axis(array, places, axis=1))
 
 
-def _pad_on(side: str) -> Ask:
+def _pad_on(side: str, batch: TokenBatch) -> TokenBatch:
     """Padding moved to this side, where it is not there already."""
-
-    def move(batch: TokenBatch) -> TokenBatch:
-        first, last = batch.attention_mask[:, 0], batch.attention_mask[:, -1]
-        there = last.all() if side == "left" else first.all()
-        return batch if there else move_padding(batch)
-
-    return move
+    there = batch.attention_mask[:, -1 if side == "left" else 0].all()
+    return batch if there else move_padding(batch)
 
 
 def with_holes(batch: TokenBatch) -> TokenBatch:
@@ -61,34 +58,26 @@ def _ignore_mask(batch: TokenBatch) -> TokenBatch:
     return replace(batch, attention_mask=np.ones_like(batch.attention_mask))
 
 
-def _cut(tokens: int, *, keep_last: bool) -> Ask:
-    def cut(batch: TokenBatch) -> TokenBatch:
-        if batch.input_ids.shape[1] <= tokens:
-            return batch
-        shorter = _changed(batch, lambda array: array[:, :tokens].copy())
-        for row, mask in enumerate(batch.attention_mask):
-            places = np.flatnonzero(mask)
-            if keep_last and places.size and places[-1] >= tokens:
-                shorter.input_ids[row, -1] = batch.input_ids[row, places[-1]]
-        return shorter
-
-    return cut
+def _cut(batch: TokenBatch, *, tokens: int, keep_last: bool) -> TokenBatch:
+    if batch.input_ids.shape[1] <= tokens:
+        return batch
+    shorter = _changed(batch, lambda array: array[:, :tokens].copy())
+    for row, mask in enumerate(batch.attention_mask):
+        places = np.flatnonzero(mask)
+        if keep_last and places.size and places[-1] >= tokens:
+            shorter.input_ids[row, -1] = batch.input_ids[row, places[-1]]
+    return shorter
 
 
-def _lower_case(encoder: Encoder) -> Ask:
+def _lower_case(tokenizer: Any, batch: TokenBatch) -> TokenBatch:
     """Every word in lower case, where that is as many tokens; other rows are left as they are."""
-    tokenizer = load_tokenizer(encoder)
-
-    def lower(batch: TokenBatch) -> TokenBatch:
-        ids = batch.input_ids.copy()
-        for row, mask in enumerate(batch.attention_mask):
-            places = np.flatnonzero(mask)[1:-1]
-            text = tokenizer.decode(ids[row, places])
-            found = tokenizer(text.lower(), add_special_tokens=False, verbose=False)["input_ids"][: len(places)]
-            ids[row, places[: len(found)]] = found
-        return replace(batch, input_ids=ids)
-
-    return lower
+    ids = batch.input_ids.copy()
+    for row, mask in enumerate(batch.attention_mask):
+        places = np.flatnonzero(mask)[1:-1]
+        text = tokenizer.decode(ids[row, places])
+        found = tokenizer(text.lower(), add_special_tokens=False, verbose=False)["input_ids"][: len(places)]
+        ids[row, places[: len(found)]] = found
+    return replace(batch, input_ids=ids)
 
 
 def _without_segments(batch: TokenBatch) -> TokenBatch:
@@ -99,8 +88,9 @@ def _without_segments(batch: TokenBatch) -> TokenBatch:
 def list_ways(encoder: Encoder, lengths: Sequence[int]) -> Iterator[tuple[str, str, Ask]]:
     """Cause, sentence and how the reference is asked to answer as if it were so."""
     yield "mask-ignored", "the attention mask is ignored: padding is read as text", _ignore_mask
-    other = "right" if load_tokenizer(encoder).padding_side == "left" else "left"
-    for move in (_pad_on(other), move_padding):
+    tokenizer = load_tokenizer(encoder)
+    other = "right" if tokenizer.padding_side == "left" else "left"
+    for move in (partial(_pad_on, other), move_padding):
         yield "padding-side", "texts are padded on the other side than the encoder was trained with", move
     yield (
         "mask-counted",
@@ -112,11 +102,12 @@ def list_ways(encoder: Encoder, lengths: Sequence[int]) -> Iterator[tuple[str, s
         "zeros of the mask between two tokens are not read: only the first and the last token count",
         _fill_holes,
     )
-    yield "lower-cased", "texts are lower-cased by another tokenizer", _lower_case(encoder)
+    yield "lower-cased", "texts are lower-cased by another tokenizer", partial(_lower_case, tokenizer)
     yield "segments-ignored", "token types are ignored: both texts of a pair are read as one", _without_segments
     for length in lengths:
-        yield "truncated", f"texts are cut at {length} tokens", _cut(length, keep_last=True)
-        yield "truncated", f"texts are cut at {length} tokens, without the closing token", _cut(length, keep_last=False)
+        sentence = f"texts are cut at {length} tokens"
+        yield "truncated", sentence, partial(_cut, tokens=length, keep_last=True)
+        yield "truncated", f"{sentence}, without the closing token", partial(_cut, tokens=length, keep_last=False)
 
 
 def cut_lengths(max_tokens: int) -> list[int]:
