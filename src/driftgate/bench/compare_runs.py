@@ -12,7 +12,7 @@ from driftgate.bench.bench_results import FILE_NAME, SCHEMA
 from driftgate.bench.throughput_files import Point, Series, read_throughput_table, series_key
 from driftgate.errors import ResultsError
 from driftgate.measure.timings import Configuration
-from driftgate.results.document import DocumentKind
+from driftgate.results.document import read_document
 from driftgate.results.tables import make_table
 
 _TABLES = "*_*_*.tsv"
@@ -62,7 +62,7 @@ def _read_bench(path: Path) -> list[Series]:
     Raises:
         ResultsError: not what `driftgate bench` writes.
     """
-    content = DocumentKind("benchmark", SCHEMA, "`driftgate bench`").read(path)
+    content = read_document(path, "benchmark", SCHEMA, "`driftgate bench`")
     try:
         keys = [field.name for field in fields(Configuration)]
         entries = [(Configuration(**{key: each[key] for key in keys}), each) for each in content["configurations"]]

@@ -1,6 +1,5 @@
 """JSON documents that driftgate writes with the number of a schema, and reads again."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,30 @@ from driftgate.files import parse_json
 _LARGEST_BYTES = 64_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentKind:
-    """What is read.
+def read_document(path: Path, name: str, schema: int, writer: str) -> dict[str, Any]:
+    """The document, as JSON has it.
 
     Args:
-        name: as messages call it.
+        name: as messages call it. `writer`: what writes it, in a message.
         schema: the only one that is read.
-        writer: what writes it, in a message.
+
+    Raises:
+        ResultsError: no such file, one that is too large, not JSON, or not of this schema.
     """
-
-    name: str
-    schema: int
-    writer: str
-
-    def read(self, path: Path) -> dict[str, Any]:
-        """The document, as JSON has it.
-
-        Raises:
-            ResultsError: no such file, one that is too large, not JSON, or not of this schema.
-        """
-        where = f"{self.name} {path}"
-        try:
-            size = path.stat().st_size
-            if size > _LARGEST_BYTES:
-                raise ResultsError(f"{where}: expected at most {_LARGEST_BYTES:,} bytes, found {size:,}")
-            content = parse_json(path.read_text(encoding="utf-8"))
-            schema = content["schema"]
-        except OSError as error:
-            raise ResultsError(f"{where}: {str(error.strerror).lower()}; {self.writer} writes it") from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise ResultsError(f"{where}: expected a JSON object with a schema, as {self.writer} writes it") from error
-        if schema != self.schema:
-            raise ResultsError(
-                f"{where}: schema {schema!r}, and this driftgate reads schema {self.schema}; have {self.writer} write it "
-                "again, or read it with the driftgate that wrote it"
-            )
-        found: dict[str, Any] = content
-        return found
+    where = f"{name} {path}"
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_BYTES:
+            raise ResultsError(f"{where}: expected at most {_LARGEST_BYTES:,} bytes, found {size:,}")
+        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        found = content["schema"]
+    except OSError as error:
+        raise ResultsError(f"{where}: {str(error.strerror).lower()}; {writer} writes it") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ResultsError(f"{where}: expected a JSON object with a schema, as {writer} writes it") from error
+    if found != schema:
+        raise ResultsError(
+            f"{where}: schema {found!r}, and this driftgate reads schema {schema}; have {writer} write it "
+            "again, or read it with the driftgate that wrote it"
+        )
+    return content

@@ -10,7 +10,7 @@ from driftgate.files import write_whole
 from driftgate.judge.accuracy_verdicts import BROKEN, PASSED, NotShown
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.parts import PARTS, Both
-from driftgate.results.document import DocumentKind
+from driftgate.results.document import read_document
 from driftgate.results.record import BackendResults, Results
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         ResultsError: no such file, one that is too large, not JSON, or not of this schema.
     """
-    return DocumentKind("results", SCHEMA, "a run of the suites").read(path)
+    return read_document(path, "results", SCHEMA, "a run of the suites")
 
 
 def describe_results(results: Results, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import short
 from driftgate.report.page.origin_charts import draw_modules, draw_waterfall
 from driftgate.report.page.runs import Run
-from driftgate.results.document import DocumentKind
+from driftgate.results.document import read_document
 
 _LAYER = re.compile(r"(layer \d+) (.+)")
 _NO_KIND = "whole"
@@ -25,7 +25,7 @@ def read_explanation(path: Path) -> Node:
     Raises:
         ResultsError: no such file, one that is too large, not JSON, or of another schema.
     """
-    content = DocumentKind("explanation", SCHEMA, "`driftgate explain --out`").read(path)
+    content = read_document(path, "explanation", SCHEMA, "`driftgate explain --out`")
     return Node(content, f"explanation {path}")
 
 
