@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftgate.arrays import Decisions, LabelMatrix, Probabilities
+from driftgate.arrays import Decisions, FloatArray, LabelMatrix, Probabilities
 from driftgate.judge.probabilities import require_same_shape
 
 BINS = 15
@@ -70,14 +70,24 @@ def measure_calibration(probabilities: Probabilities, truth: LabelMatrix) -> Cal
     require_same_shape(probabilities, truth)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("expected probabilities between 0 and 1")
+    return Calibration(
+        brier=float(((probabilities - truth) ** 2).mean()),
+        expected_calibration_error=float(calibration_gaps(probabilities, truth).mean()),
+        curve=_draw_curve(probabilities, truth),
+    )
+
+
+def calibration_gaps(probabilities: Probabilities, truth: LabelMatrix) -> FloatArray:
+    """Numbers whose mean is the expected calibration error, float64, (rows,): each row's gap, with the sign of its bin's."""
     rows = len(truth)
     order = np.argsort(probabilities, axis=0, kind="stable")
     gaps = np.take_along_axis(truth - probabilities, order, axis=0)
-    bins = np.array_split(gaps, min(BINS, rows))
-    error = sum(np.abs(part.sum(axis=0)) for part in bins) / rows
-    return Calibration(
-        float(((probabilities - truth) ** 2).mean()), float(np.mean(error)), _draw_curve(probabilities, truth)
-    )
+    sizes = [len(part) for part in np.array_split(np.arange(rows), min(BINS, rows))]
+    starts = np.cumsum([0, *sizes[:-1]])
+    signs = np.repeat(np.sign(np.add.reduceat(gaps, starts, axis=0)), sizes, axis=0)
+    parts = np.empty_like(gaps)
+    np.put_along_axis(parts, order, signs * gaps, axis=0)
+    return np.asarray(parts.mean(axis=1), dtype=np.float64)
 
 
 def _draw_curve(probabilities: Probabilities, truth: LabelMatrix) -> tuple[CurveBin, ...]:

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from driftgate.arrays import FloatArray, LabelMatrix, Probabilities
-from driftgate.judge.calibration import BINS
+from driftgate.arrays import LabelMatrix, Probabilities
+from driftgate.judge.calibration import calibration_gaps
 from driftgate.judge.confidence.levels import Levels, Limits
 from driftgate.judge.confidence.mean_limits import mean_limits
 from driftgate.judge.probabilities import require_same_shape
@@ -33,7 +33,7 @@ def calibration_limits(
     """
     require_same_shape(reference, backend, truth)
     brier = ((backend - truth) ** 2 - (reference - truth) ** 2).mean(axis=1)
-    error = mean_limits(_parts_in_error(backend, truth) - _parts_in_error(reference, truth), levels)
+    error = mean_limits(calibration_gaps(backend, truth) - calibration_gaps(reference, truth), levels)
     movement = mean_limits(np.abs(backend - reference).mean(axis=1), levels, smallest=0.0)
     return {
         "brier_increase": mean_limits(brier, levels),
@@ -41,16 +41,3 @@ def calibration_limits(
             error, high=movement.high, spread=movement.spread, tends_to=movement.value
         ),
     }
-
-
-def _parts_in_error(probabilities: Probabilities, truth: LabelMatrix) -> FloatArray:
-    """Numbers whose mean is the expected calibration error, float64, (rows,): each row's gap, with the sign of its bin's."""
-    rows = len(truth)
-    order = np.argsort(probabilities, axis=0, kind="stable")
-    gaps = np.take_along_axis(truth - probabilities, order, axis=0)
-    sizes = [len(part) for part in np.array_split(np.arange(rows), min(BINS, rows))]
-    starts = np.cumsum([0, *sizes[:-1]])
-    signs = np.repeat(np.sign(np.add.reduceat(gaps, starts, axis=0)), sizes, axis=0)
-    parts = np.empty_like(gaps)
-    np.put_along_axis(parts, order, signs * gaps, axis=0)
-    return np.asarray(parts.mean(axis=1), dtype=np.float64)
