@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits
-from driftgate.judge.flips import count_flips
+from driftgate.arrays import BoolArray, FloatArray, Logits
 from driftgate.judge.probabilities import decide, require_comparable, to_probabilities
 
 CLOSEST_SHARE = 0.1
@@ -15,7 +14,7 @@ CLOSEST_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SliceDrift:
-    """One slice: largest probability difference of each text (mean, 99th percentile, maximum), and flips."""
+    """One slice: largest probability difference of each text (mean, 99th percentile, maximum), and flips as in `Flips`."""
 
     rows: int
     mean_of_largest: float
@@ -44,9 +43,9 @@ def measure_slices(
     """
     require_comparable(reference, backend)
     p = [to_probabilities(side, multi_label=multi_label) for side in (reference, backend)]
-    decisions = [decide(side, thresholds, multi_label=multi_label) for side in p]
+    before, after = (decide(side, thresholds, multi_label=multi_label) for side in p)
+    changed = before != after if multi_label else (before != after).any(axis=1)
     largest = np.abs(p[1] - p[0]).max(axis=1)
-    labels = tuple(str(column) for column in range(reference.shape[1]))
     found = {}
     for name, rows in slices.items():
         if rows.shape != largest.shape or rows.dtype != np.bool_:  # numbers would pick rows by position
@@ -54,16 +53,14 @@ def measure_slices(
                 f"slice {name}: expected a mask of shape {largest.shape}, bool, found {rows.shape}, {rows.dtype}"
             )
         if rows.any():
-            before, after = (Decisions(side[rows]) for side in decisions)
-            flips = count_flips(before, after, labels, multi_label=multi_label)
             own = largest[rows]
             found[name] = SliceDrift(
                 rows=int(rows.sum()),
                 mean_of_largest=float(own.mean()),
                 p99_of_largest=float(np.percentile(own, 99)),
                 max_abs_probability=float(own.max()),
-                flips=flips.total,
-                flip_rate=flips.rate,
+                flips=int(changed[rows].sum()),
+                flip_rate=float(changed[rows].mean()),
             )
     return found
 
