@@ -1,6 +1,5 @@
 """The order of candidates within groups of rows, such as the passages of one query, of a backend against the reference."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +85,8 @@ def compare_groups(reference: Logits, backend: Logits, groups: IntArray) -> Grou
     require_comparable(reference, backend)
     before, after = (side[:, 0].astype(np.float64) for side in (reference, backend))
     losses, changed, tops, rows, left_out = [], [], [], 0, 0
-    for members in _members(groups):
+    order = np.argsort(groups, kind="stable")  # rows of a group stay in the order of the corpus
+    for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         first, second = before[members], after[members]
         if len(members) < 2 or np.ptp(first) == 0:  # noqa: PLR2004 - one row has no order
             left_out += 1
@@ -101,9 +101,3 @@ def compare_groups(reference: Logits, backend: Logits, groups: IntArray) -> Grou
             tops.append(1 - len(best & chosen) / len(best | chosen))
     rank_losses, best_changed, top3_losses = (np.array(each, dtype=np.float64) for each in (losses, changed, tops))
     return GroupChanges(rank_losses, best_changed, top3_losses, rows, left_out)
-
-
-def _members(groups: IntArray) -> Iterator[IntArray]:
-    """Rows of each group, int64, (its rows,), in the order of the corpus."""
-    order = np.argsort(groups, kind="stable")
-    yield from np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
