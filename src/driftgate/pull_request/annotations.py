@@ -6,6 +6,7 @@ The commands are GitHub's "workflow commands", which it reads in the output of a
 import os
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from driftgate.edges.escape import for_terminal
@@ -13,8 +14,8 @@ from driftgate.judge.bounds import MetricVerdict, Outcome
 
 MOST = 10
 """GitHub shows no more errors of one step."""
-_IN_MESSAGE = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
-_IN_FIELD = (*_IN_MESSAGE, (":", "%3A"), (",", "%2C"))
+_IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_FIELD = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def is_wanted() -> bool:
@@ -46,19 +47,12 @@ def find_line(path: Path, key: str, metric: str) -> int:
     except (OSError, UnicodeDecodeError):
         return 1
     for number, line in enumerate(lines, 1):
-        if not line.lstrip().startswith("["):
-            continue
-        try:
-            table = tomllib.loads(line)
-        except tomllib.TOMLDecodeError:
-            continue
-        if table == {key: {metric: {}}}:
-            return number
+        if line.lstrip().startswith("["):
+            with suppress(tomllib.TOMLDecodeError):
+                if tomllib.loads(line) == {key: {metric: {}}}:
+                    return number
     return 1
 
 
-def _escape(text: str, replaced: Iterable[tuple[str, str]]) -> str:
-    shown = "\n".join(map(for_terminal, text.split("\n")))
-    for character, code in replaced:
-        shown = shown.replace(character, code)
-    return shown
+def _escape(text: str, codes: dict[int, str]) -> str:
+    return "\n".join(map(for_terminal, text.split("\n"))).translate(codes)
