@@ -1,16 +1,13 @@
 """Comments on GitHub: one a pull request and encoder, found by its first line, and changed only when it says something else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from driftgate.edges.spelling import option
 from driftgate.errors import OptionError, PullRequestError
 from driftgate.pull_request.shape import marker_of, says_the_same
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 BOT = "github-actions[bot]"
 EXTRA = "driftgate[github]"
@@ -67,8 +64,7 @@ def post_comment(repository: Repository, wanted: Wanted, body: str) -> str:
         pull = _find(_open(repository), wanted)
         if pull is None:
             return f"no comment: no open pull request has commit {wanted.commit[:12]} as its last one any more"
-        marker = marker_of(body)
-        there = next(_own_comments(pull.get_issue_comments(), repository.author, marker), None)
+        there = _own_comment(pull.get_issue_comments(), repository.author, marker_of(body))
         if there is None:
             made = pull.create_issue_comment(body)
             return f"commented on pull request {pull.number}: {made.html_url}"
@@ -81,14 +77,12 @@ def post_comment(repository: Repository, wanted: Wanted, body: str) -> str:
 def _open(repository: Repository) -> Any:
     from github import Auth, Github, GithubRetry
 
-    auth = Auth.Token(repository.token)
-    retry = GithubRetry(total=_RETRIES)
     reached = Github(
-        auth=auth,
+        auth=Auth.Token(repository.token),
         base_url=repository.api,
         timeout=_TIMEOUT_SECONDS,
         per_page=100,
-        retry=retry,
+        retry=GithubRetry(total=_RETRIES),
         lazy=True,
         seconds_between_requests=0,
         seconds_between_writes=0,
@@ -105,10 +99,10 @@ def _find(found: Any, wanted: Wanted) -> Any:
     return next((pull for pull in candidates if wanted.commit in ("", pull.head.sha)), None)
 
 
-def _own_comments(comments: "Iterable[Any]", author: str, marker: str) -> Iterator[Any]:
-    for comment in comments:
-        if comment.user and comment.user.login == author and marker_of(comment.body or "") == marker:
-            yield comment
+def _own_comment(comments: Iterable[Any], author: str, marker: str) -> Any:
+    """The first of the author's comments with this marker; None where there is none."""
+    own = (comment for comment in comments if comment.user and comment.user.login == author)
+    return next((comment for comment in own if marker_of(comment.body or "") == marker), None)
 
 
 @contextmanager

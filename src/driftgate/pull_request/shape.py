@@ -7,10 +7,6 @@ from pathlib import Path
 
 from driftgate.errors import ResultsError
 
-MOST_CHARACTERS = 65_536
-"""Of a comment on GitHub."""
-MOST_BYTES = 1_024_000
-"""Of the summary of a step on GitHub, in UTF-8."""
 _MARKER = re.compile(r"<!-- driftgate: .+ -->")
 _RUN = "<!-- driftgate run -->"
 _LARGEST_BYTES = 16_000_000
@@ -25,7 +21,7 @@ _LEFT_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a summary goes: what messages call it, how much it holds, and how that is counted."""
+    """Where on GitHub a summary goes: what messages call it, how much it holds, and how that is counted."""
 
     name: str
     most: int
@@ -33,8 +29,8 @@ class Place:
     count: Callable[[str], int]
 
 
-COMMENT = Place("a comment", MOST_CHARACTERS, "characters", lambda text: len(text.encode("utf-16-le")) // 2)
-STEP_SUMMARY = Place("the summary of a step", MOST_BYTES, "bytes", lambda text: len(text.encode("utf-8")))
+COMMENT = Place("a comment", 65_536, "characters", lambda text: len(text.encode("utf-16-le")) // 2)
+STEP_SUMMARY = Place("the summary of a step", 1_024_000, "bytes", lambda text: len(text.encode("utf-8")))
 
 
 def read_summary(path: Path) -> str:
