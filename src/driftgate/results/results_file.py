@@ -16,8 +16,6 @@ from driftgate.results.record import BackendResults, Results
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from driftgate.measure.phases import RunTime
-
 SCHEMA = 2
 FILE_NAME = "results.json"
 
@@ -49,12 +47,18 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def describe_results(results: Results, exit_code: int, not_shown: NotShown = NotShown.DRIFT) -> dict[str, Any]:
     """The document, as JSON has it."""
-    gate = {"gate": results.gate} if results.gate else {}
-    verdict = _verdict_of_run(results, exit_code, not_shown)
-    head = {"schema": SCHEMA, **_fields(results.header), "exit_code": exit_code, "verdict": str(verdict), **gate}
-    backends = {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()}
-    found = {"violations": results.violations, "row_ids": results.row_ids, "time": _describe_time(results.time)}
-    return {**head, "backends": backends, **found}
+    taken = results.time
+    return {
+        "schema": SCHEMA,
+        **_fields(results.header),
+        "exit_code": exit_code,
+        "verdict": str(_verdict_of_run(results, exit_code, not_shown)),
+        **({"gate": results.gate} if results.gate else {}),
+        "backends": {name: _describe_backend(entry, not_shown) for name, entry in results.sides().items()},
+        "violations": results.violations,
+        "row_ids": results.row_ids,
+        "time": {} if taken is None else {**asdict(taken), "ratio": taken.ratio},
+    }
 
 
 def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Outcome:
@@ -63,10 +67,6 @@ def _verdict_of_run(results: Results, exit_code: int, not_shown: NotShown) -> Ou
         return Outcome.FAIL
     found = results.verdict(not_shown)
     return found if exit_code == PASSED or found is Outcome.FAIL else Outcome.NOT_SHOWN
-
-
-def _describe_time(taken: "RunTime | None") -> dict[str, Any]:
-    return {} if taken is None else {**asdict(taken), "ratio": taken.ratio}
 
 
 def _describe_verdict(verdict: MetricVerdict) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _describe_verdict(verdict: MetricVerdict) -> dict[str, Any]:
 
 
 def _describe_backend(entry: BackendResults, not_shown: NotShown) -> dict[str, Any]:
-    graph = {**_fields(entry.graph)}
+    graph = _fields(entry.graph)
     if entry.findings is not None:
         graph["findings"] = [asdict(finding) for finding in entry.findings]
     if entry.lock is not None:
