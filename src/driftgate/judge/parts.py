@@ -75,7 +75,8 @@ class Measured:
         self.records[part.name] = record
 
 
-_LABELS = "labels"
+LABELS = "labels"
+"""What parts need that compare with the truth."""
 
 DRIFT: "Part[Drift]" = Part("drift")
 SCORES: "Part[ScoreDrift]" = Part("scores", of_scores=True)
@@ -89,10 +90,10 @@ FLIPS: "Part[Mapping[str, Flips]]" = Part(
 MARGINS: "Part[Mapping[str, Margins]]" = Part("margins")
 AGREEMENT: "Part[Agreement]" = Part("agreement")
 PREVALENCE: "Part[Mapping[str, PrevalenceShift]]" = Part("prevalence")
-CALIBRATION: "Part[Both[Calibration]]" = Part("calibration", _LABELS)
-QUALITY: "Part[Mapping[str, Both[Quality]]]" = Part("quality", _LABELS)
-LOSSES: "Part[Mapping[str, Mapping[str, PairedLoss]]]" = Part("losses", _LABELS)
-SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accuracy", _LABELS)
+CALIBRATION: "Part[Both[Calibration]]" = Part("calibration", LABELS)
+QUALITY: "Part[Mapping[str, Both[Quality]]]" = Part("quality", LABELS)
+LOSSES: "Part[Mapping[str, Mapping[str, PairedLoss]]]" = Part("losses", LABELS)
+SUBSET_ACCURACY: "Part[Mapping[str, SubsetAccuracyChange]]" = Part("subset_accuracy", LABELS)
 # By name of the slice, and by what was varied, "batch" or "padding":
 SLICES: "Part[Mapping[str, SliceDrift]]" = Part("slices", "slice of 100 rows or more")
 NOISE: "Part[Mapping[str, Noise]]" = Part("noise", of_scores=None)

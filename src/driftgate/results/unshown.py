@@ -7,6 +7,7 @@ from driftgate.judge.accuracy_verdicts import NotShown, exit_code
 from driftgate.judge.bounds import MetricVerdict, Outcome
 from driftgate.judge.confidence.levels import DRIFT_ROWS, rows_enough
 from driftgate.judge.metrics import METRICS
+from driftgate.judge.parts import LABELS
 
 _WORTH_SAYING = 0.5
 """Share of the rows: a run on more than that is short enough."""
@@ -23,11 +24,8 @@ def count_enough(verdicts: Iterable[MetricVerdict], rows: int) -> int | None:
         return None
     enough = [rows_enough(verdict.limits, verdict.limit) for verdict in found if verdict.bound.at_most]
     needed = [number for number in enough if number is not None]
-    most = max(needed, default=0)
-    return max(most, DRIFT_ROWS) if needed and max(most, DRIFT_ROWS) <= _WORTH_SAYING * rows else None
-
-
-_LABELS = "labels"
+    most = max([*needed, DRIFT_ROWS])
+    return most if needed and most <= _WORTH_SAYING * rows else None
 
 
 def explain_unshown(verdict: MetricVerdict) -> str:
@@ -48,7 +46,8 @@ def list_unshown(verdicts: Mapping[str, Sequence[MetricVerdict]], rows: int) -> 
         unshown = [verdict for verdict in found if verdict.verdict is Outcome.NOT_SHOWN]
         if unshown:
             named = "; ".join(f"{verdict.bound.metric} {_needs(verdict)}" for verdict in unshown)
-            lines.append(f"{backend}: {_count(unshown)} not shown on {rows:,} rows: {named}")
+            count = "1 bound" if len(unshown) == 1 else f"{len(unshown)} bounds"
+            lines.append(f"{backend}: {count} not shown on {rows:,} rows: {named}")
     return lines
 
 
@@ -63,13 +62,9 @@ def describe_outcome(outcome: Outcome, not_shown: NotShown) -> str:
     return f"{what} is not shown to be kept: exit code {code}; give more rows"
 
 
-def _count(verdicts: Sequence[MetricVerdict]) -> str:
-    return "1 bound" if len(verdicts) == 1 else f"{len(verdicts)} bounds"
-
-
 def _needs(verdict: MetricVerdict) -> str:
     metric = METRICS.get(verdict.metric)
-    labelled = metric is not None and metric.source is not None and metric.source.part.needs == _LABELS
+    labelled = metric is not None and metric.source is not None and metric.source.part.needs == LABELS
     if verdict.rows_needed is None and math.isnan(verdict.value):
         return "needs other rows"
     if verdict.rows_needed is None:
