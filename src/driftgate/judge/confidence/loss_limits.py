@@ -60,13 +60,13 @@ def paired_loss_limits(
     supported = support >= MIN_SUPPORT
     seen = _distinct_rows(reference, backend, truth)
     worst = _worst_rows(seen, multi_label=multi_label)
-    losses = {
-        name: _Loss(metric)
+    measured = {
+        name: metric
         for name, metric in counted_metrics(supported, multi_label=multi_label).items()
         if name in metrics and (name != "macro_f1_supported" or supported.any())
     }
-    parts = {name: _parts(seen, worst, loss) for name, loss in losses.items()}
-    highs = _upper_limits(seen, worst, losses, {name: part.costliest for name, part in parts.items()}, levels.high)
+    parts = {name: _parts(seen, worst, metric) for name, metric in measured.items()}
+    highs = _upper_limits(seen, worst, measured, parts, levels.high)
     found = dict.fromkeys(metrics, unknown_limits(rows, levels, _rows_for_support(support, rows)))
     for name, part in parts.items():
         end = max(float(np.abs(part.of_rows).max()), float(part.of_worst[support > 0].max(initial=0.0)))
@@ -91,16 +91,6 @@ class _Rows:
     sizes: IntArray
 
 
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    """What the backend loses of a metric, float64, (resamples,), from both sides' sums and the weight of all rows."""
-
-    metric: Metric
-
-    def __call__(self, reference: NDArray[Any], backend: NDArray[Any], rows: NDArray[Any]) -> FloatArray:
-        return self.metric(split_totals(reference, rows)) - self.metric(split_totals(backend, rows))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parts:
     """A loss, each distinct row's part in it, float64, (distinct rows,), and each worst row's if it was there, (labels,)."""
@@ -108,10 +98,6 @@ class _Parts:
     value: float
     of_rows: FloatArray
     of_worst: FloatArray
-
-    @property
-    def costliest(self) -> int:
-        return int(np.argmax(self.of_worst))
 
 
 def _distinct_rows(reference: Decisions, backend: Decisions, truth: LabelMatrix) -> _Rows:
@@ -144,28 +130,36 @@ def _worst_rows(seen: _Rows, *, multi_label: bool) -> _Rows:
     )
 
 
-def _parts(seen: _Rows, worst: _Rows, loss: _Loss) -> _Parts:
+def _lose(metric: Metric, reference: NDArray[Any], backend: NDArray[Any], rows: NDArray[Any]) -> FloatArray:
+    """What the backend loses of a metric, float64, (resamples,), from both sides' sums and the weight of all rows."""
+    return metric(split_totals(reference, rows)) - metric(split_totals(backend, rows))
+
+
+def _parts(seen: _Rows, worst: _Rows, metric: Metric) -> _Parts:
     """By leaving each row out (Tukey's pseudo-values, whose mean is the loss if that is one), and putting each worst row in."""
     rows = int(seen.sizes.sum())
     reference, backend = (seen.sizes @ side for side in (seen.reference, seen.backend))
-    value = float(loss(reference[None], backend[None], np.array([rows]))[0])
-    with_worst = loss(reference + worst.reference, backend + worst.backend, np.full(len(worst.sizes), rows + 1))
+    value = float(_lose(metric, reference[None], backend[None], np.array([rows]))[0])
+    with_worst = _lose(
+        metric, reference + worst.reference, backend + worst.backend, np.full(len(worst.sizes), rows + 1)
+    )
     of_worst = (rows + 1) * with_worst - rows * value
     if rows == 1:
         return _Parts(value, np.array([value]), of_worst)
-    without = loss(reference - seen.reference, backend - seen.backend, np.full(len(seen.sizes), rows - 1))
+    without = _lose(metric, reference - seen.reference, backend - seen.backend, np.full(len(seen.sizes), rows - 1))
     return _Parts(value, rows * value - (rows - 1) * without, of_worst)
 
 
 def _upper_limits(
-    seen: _Rows, worst: _Rows, losses: Mapping[str, _Loss], costliest: Mapping[str, int], level: float
+    seen: _Rows, worst: _Rows, metrics: Mapping[str, Metric], parts: Mapping[str, _Parts], level: float
 ) -> dict[str, float]:
-    drawn: dict[str, list[FloatArray]] = {name: [] for name in losses}
+    drawn: dict[str, list[FloatArray]] = {name: [] for name in metrics}
     for weights, extra in _dirichlet_weights(seen.sizes):
         reference, backend, rows = weights @ seen.reference, weights @ seen.backend, weights.sum(axis=1) + extra
-        for name, loss in losses.items():
-            theirs, own = (np.outer(extra, side[costliest[name]]) for side in (worst.reference, worst.backend))
-            drawn[name].append(loss(reference + theirs, backend + own, rows))
+        for name, metric in metrics.items():
+            costliest = parts[name].of_worst.argmax()
+            theirs, own = (np.outer(extra, side[costliest]) for side in (worst.reference, worst.backend))
+            drawn[name].append(_lose(metric, reference + theirs, backend + own, rows))
     return {
         name: float(np.quantile(np.concatenate(values), 1 - level, method="higher")) for name, values in drawn.items()
     }
