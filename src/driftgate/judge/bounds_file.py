@@ -44,6 +44,7 @@ def load_bounds(
         ) from error
     except (ValueError, RecursionError) as error:  # neither TOML nor UTF-8, or numbers and arrays without end
         raise BoundsError(f"bounds file {path}: not valid TOML ({error})") from error
+    known, nearness = (BOUNDED, _ALMOST) if metrics is None else ({*BOUNDED, *metrics}, 0.0)
     bounds = {}
     for key, entries in content.items():
         if not isinstance(entries, dict):
@@ -51,10 +52,7 @@ def load_bounds(
         if keys is not None:
             _require_reader(path, f"[{key}]", key, keys, _NO_KEY, _NEARLY)
         for metric, entry in entries.items():
-            if metrics is None:
-                _require_reader(path, f"[{key}.{metric}]", metric, BOUNDED, _NO_METRIC, _ALMOST)
-            else:
-                _require_reader(path, f"[{key}.{metric}]", metric, {*BOUNDED, *metrics}, _NO_METRIC, 0.0)
+            _require_reader(path, f"[{key}.{metric}]", metric, known, _NO_METRIC, nearness)
             bounds[key, metric] = _read_entry(path, key, metric, entry)
     return bounds
 
