@@ -10,10 +10,10 @@ from driftgate.judge.probabilities import require_comparable, to_probabilities
 
 PERCENTILES = (25, 50, 75, 90, 95, 99, 99.9)
 WORST_ROWS = 10
-_STEPS = (
-    200  # of the quantiles that reports draw: enough for a curve, and no row can be read off them in a large corpus
-)
-_ALIKE = 1e-4  # the spread of logits, relative to their size, below which rows do not differ
+# Of the quantiles that reports draw: enough for a curve, and no row can be read off them in a large corpus.
+_STEPS = 200
+ALIKE = 1e-4
+"""The spread of logits or scores, relative to their size, below which rows do not differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def squared_relative_errors(reference: Logits, backend: Logits, *, multi_label: 
     if not multi_label:
         before, after = (side - side.mean(axis=1, keepdims=True) for side in (before, after))
     variance = float(before.var(axis=0).mean())
-    return ((after - before) ** 2).mean(axis=1) / variance if variance > _ALIKE**2 * (before**2).mean() else None
+    return ((after - before) ** 2).mean(axis=1) / variance if variance > ALIKE**2 * (before**2).mean() else None
 
 
 def summarize(values: FloatArray) -> Distribution:

@@ -6,11 +6,8 @@ import numpy as np
 
 from driftgate.arrays import FloatArray, Logits
 from driftgate.errors import CorpusError
-from driftgate.judge.drift import WORST_ROWS, Distribution, summarize
+from driftgate.judge.drift import ALIKE, WORST_ROWS, Distribution, summarize
 from driftgate.judge.probabilities import require_comparable
-
-_ALIKE = 1e-4
-"""The spread of scores, relative to their size, below which rows do not differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def find_spread(reference: Logits) -> float:
     """
     scores = reference.astype(np.float64)
     spread = float(scores.std())
-    if not spread > _ALIKE * float(np.sqrt((scores**2).mean())):
+    if not spread > ALIKE * float(np.sqrt((scores**2).mean())):
         raise CorpusError(
             f"expected rows to which the reference gives different scores, found {scores.flat[0]:.6g} for all {len(scores)}; "
             "judge the encoder on texts that differ"
