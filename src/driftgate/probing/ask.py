@@ -62,19 +62,19 @@ def _positions(module: Any, change: Callable[[Any], Any]) -> Iterator[bool]:
     """The table of positions changed while the block runs; False where the module has none."""
     import torch
 
-    tables = [part for name, part in module.named_modules() if name.endswith(("position_embeddings", "wpe"))]
-    tables = [table for table in tables if isinstance(table, torch.nn.Embedding)]
-    if not tables:
+    named = (part for name, part in module.named_modules() if name.endswith(("position_embeddings", "wpe")))
+    table = next((part for part in named if isinstance(part, torch.nn.Embedding)), None)
+    if table is None:
         yield False
         return
-    kept = tables[0].weight.detach().clone()
+    kept = table.weight.detach().clone()
     try:
         with torch.no_grad():
-            tables[0].weight.copy_(change(kept))
+            table.weight.copy_(change(kept))
         yield True
     finally:
         with torch.no_grad():
-            tables[0].weight.copy_(kept)
+            table.weight.copy_(kept)
 
 
 def _repeat_half(table: Any) -> Any:

@@ -89,8 +89,7 @@ def _distances(backend: str, stages: Sequence[Stage]) -> Table:
 def _decisions(stages: Sequence[Stage]) -> Table:
     policies, judged = list(stages[0].flips), list(stages[0].macro_f1_change)
     numbers = (*(f"flips {policy}" for policy in policies), *(f"macro-F1 {policy}" for policy in judged))
-    title = "flips, and the change of macro-F1, against torch float32"
-    table = make_table("stage", numbers, title=title)
+    table = make_table("stage", numbers, title="flips, and the change of macro-F1, against torch float32")
     for stage in stages:
         flips = (f"{stage.flips[policy]}/{stage.decisions}" for policy in policies)
         table.add_row(stage.name, *flips, *(f"{stage.macro_f1_change[policy]:+.4f}" for policy in judged))

@@ -52,11 +52,10 @@ def _split(table: Table, console: Console) -> Iterable[Table]:
     if console.measure(table, options=unlimited).maximum <= console.width:
         return [table]
     columns, most = table.columns, _WHOLE
-    texts = sum(_least(column, most) for column in columns if column.justify != "right")
-    numbers = any(column.justify == "right" for column in columns)
-    if texts > _room(console.width, len(columns)) * (2 / 3 if numbers else 1):
-        most = _BROKEN
     common = next((at for at, column in enumerate(columns) if column.justify == "right"), len(columns))
+    texts = sum(_least(column, most) for column in columns if column.justify != "right")
+    if texts > _room(console.width, len(columns)) * (2 / 3 if common < len(columns) else 1):
+        most = _BROKEN
     groups = [list(range(common))]
     for at in range(common, len(columns)):
         least = sum(_least(columns[each], most) for each in (*groups[-1], at))
