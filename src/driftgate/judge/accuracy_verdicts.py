@@ -62,9 +62,8 @@ def conclude(verdicts: Iterable[MetricVerdict], not_shown: NotShown = NotShown.D
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """A broken bound goes before what is not shown, and that before a pass; of nothing at all, nothing is shown."""
-    found = set(outcomes)
     order = (Outcome.FAIL, Outcome.NOT_SHOWN, Outcome.PASS)
-    return next((outcome for outcome in order if outcome in found), Outcome.NOT_SHOWN)
+    return min(outcomes, key=order.index, default=Outcome.NOT_SHOWN)
 
 
 def exit_code(outcome: Outcome, not_shown: NotShown = NotShown.DRIFT) -> int:

@@ -3,18 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, IntArray, LabelMatrix, Logits, Probabilities
+from driftgate.judge.drift import LengthAnswers
 from driftgate.judge.probabilities import decide, to_probabilities
 
 SLICE_THRESHOLD = 0.5
 """Of the decisions that slices count."""
-
-if TYPE_CHECKING:
-    from driftgate.judge.drift import LengthAnswers
 
 Thresholds = FloatArray | float
 """One threshold for all labels, or float64, (labels,)."""
@@ -66,7 +63,7 @@ class Evidence:
     slices: Callable[[], Mapping[str, BoolArray]] = dict
     exact: Callable[[], tuple[list[int], FloatArray] | None] = lambda: None
     variations: Callable[[], Mapping[str, Sequence[Logits]]] = dict
-    long_texts: "Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None]" = lambda: None
+    long_texts: Callable[[], tuple[Sequence[LengthAnswers], Sequence[str]] | None] = lambda: None
     targets: FloatArray | None = None
     groups: IntArray | None = None
     past: Logits | None = None

@@ -31,11 +31,6 @@ class Ranks:
     best_changed: float
     top3_overlap: float | None
 
-    @property
-    def top3_loss(self) -> float | None:
-        """1 - overlap of the three best."""
-        return None if self.top3_overlap is None else 1 - self.top3_overlap
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupChanges:

@@ -46,7 +46,7 @@ SCORE_METRICS: tuple[Metric, ...] = (
            once(RANKS, lambda ranks: ranks.best_changed), interval=Interval.SHARE),
     Metric("top3_candidates_changed", "change of the three best candidates", SCORE,
            "one less the mean overlap (Jaccard) of the three best candidates, over groups of more than three",
-           once(RANKS, lambda ranks: ranks.top3_loss), interval=Interval.MEAN),
+           once(RANKS, lambda ranks: None if ranks.top3_overlap is None else 1 - ranks.top3_overlap), interval=Interval.MEAN),
     *(Metric(name, f"{label} correlation with people", CORRELATION,
              f"{label} correlation of the backend's scores with those that people gave",
              once(SCORE_QUALITY, _own(name)), gated=False) for name, label in _CORRELATIONS.items()),
