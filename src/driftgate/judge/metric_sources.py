@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from driftgate.judge.metric_types import Source, each_policy, once
-from driftgate.judge.parts import DRIFT, FLIPS, LOSSES, NOISE, QUALITY
+from driftgate.judge.parts import FLIPS, LOSSES, NOISE, QUALITY
 
 if TYPE_CHECKING:
     from driftgate.judge.flips import NegativeFlips
@@ -34,11 +34,6 @@ def against_truth(read: "Callable[[NegativeFlips], float | None]") -> Source:
 def loss(name: str) -> Source:
     """Read from the paired losses of that name."""
     return each_policy(LOSSES, lambda losses: losses[name].loss)
-
-
-def percentile(name: str) -> Source:
-    """Read from each row's largest probability drift."""
-    return once(DRIFT, lambda drift: drift.largest_per_text.percentiles[name])
 
 
 def quality(name: str) -> Source:

@@ -7,15 +7,7 @@ gated one needs a bound for every precision class in its suite's `bounds.toml` b
 from collections.abc import Mapping
 from typing import Any
 
-from driftgate.judge.metric_sources import (
-    MIN_SLICE_ROWS,
-    against_truth,
-    drift_in_worst_slice,
-    loss,
-    noise,
-    percentile,
-    quality,
-)
+from driftgate.judge.metric_sources import MIN_SLICE_ROWS, against_truth, drift_in_worst_slice, loss, noise, quality
 from driftgate.judge.metric_types import (
     BYTES,
     CHANGES,
@@ -73,13 +65,13 @@ _ALL: tuple[Metric, ...] = (
            once(DRIFT, lambda drift: drift.largest_per_text.max)),
     Metric("p99_of_largest_probability_drift", "probability drift, p99 of rows", PROBABILITY,
            "99th percentile over rows of each row's largest probability difference; gated from 299 rows",
-           percentile("p99"), interval=Interval.QUANTILE),
+           once(DRIFT, lambda drift: drift.largest_per_text.percentiles["p99"]), interval=Interval.QUANTILE),
     Metric("p95_of_largest_probability_drift", "probability drift, p95 of rows", PROBABILITY,
            "95th percentile over rows of each row's largest probability difference; gated from 59 rows",
-           percentile("p95"), interval=Interval.QUANTILE),
+           once(DRIFT, lambda drift: drift.largest_per_text.percentiles["p95"]), interval=Interval.QUANTILE),
     Metric("p90_of_largest_probability_drift", "probability drift, p90 of rows", PROBABILITY,
            "90th percentile over rows of each row's largest probability difference",
-           percentile("p90"), interval=Interval.QUANTILE, decides=True),
+           once(DRIFT, lambda drift: drift.largest_per_text.percentiles["p90"]), interval=Interval.QUANTILE, decides=True),
     Metric("median_of_largest_probability_drift", "probability drift, median of rows", PROBABILITY,
            "median over rows of each row's largest probability difference",
            once(DRIFT, lambda drift: drift.largest_per_text.median), gated=False),
