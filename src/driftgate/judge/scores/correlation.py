@@ -46,8 +46,8 @@ def measure_score_quality(logits: Logits, targets: FloatArray) -> ScoreQuality:
     Raises:
         CorpusError: people gave all rows the same score.
     """
-    scores, given = _columns(logits, targets)
-    return ScoreQuality(_correlate(_pearson, scores, given)[0], _correlate(_spearman, scores, given)[0])
+    scores = _column(logits, targets)
+    return ScoreQuality(_correlate(_pearson, scores, targets)[0], _correlate(_spearman, scores, targets)[0])
 
 
 def correlation_losses(reference: Logits, backend: Logits, targets: FloatArray) -> dict[str, RowLosses]:
@@ -61,22 +61,22 @@ def correlation_losses(reference: Logits, backend: Logits, targets: FloatArray) 
         CorpusError: see `measure_score_quality`.
     """
     require_comparable(reference, backend)
-    before, given = _columns(reference, targets)
-    after, _ = _columns(backend, targets)
+    sides = [_column(side, targets) for side in (reference, backend)]
     losses = {}
     for name, covary in (("pearson", _pearson), ("spearman", _spearman)):
-        (ours, parts), (theirs, own) = (_correlate(covary, side, given) for side in (before, after))
+        (ours, parts), (theirs, own) = (_correlate(covary, side, targets) for side in sides)
         losses[name] = RowLosses(ours - theirs + parts - own, float(np.abs(ours + parts).max()))
     return losses
 
 
-def _columns(logits: Logits, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _column(logits: Logits, targets: FloatArray) -> FloatArray:
+    """The scores, float64, (rows,); refused where there is nothing to compare them with."""
     if np.ptp(targets) == 0:
         raise CorpusError(
             f"expected rows to which people gave different scores, found {targets[0]:g} for all {len(targets)}; "
             "judge the encoder on rows that differ, or leave their scores out"
         )
-    return logits[:, 0].astype(np.float64), targets
+    return logits[:, 0].astype(np.float64)
 
 
 def _correlate(covary: _Covary, one: FloatArray, other: FloatArray) -> tuple[float, FloatArray]:
