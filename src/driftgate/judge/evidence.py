@@ -83,7 +83,7 @@ class Evidence:
     @cached_property
     def all_slices(self) -> dict[str, BoolArray]:
         """The given slices, and the rows whose decisions are closest, bool, (rows,), by name."""
-        from driftgate.judge.slice_drift import closest_decisions  # scikit-learn is slow to import
+        from driftgate.judge.slice_drift import closest_decisions  # SciPy is slow to import
 
         closest = closest_decisions(self.reference(), SLICE_THRESHOLD, multi_label=self.head.multi_label)
         return {**self.slices(), "closest decisions": closest}

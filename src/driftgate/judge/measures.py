@@ -116,8 +116,7 @@ def _prevalence(evidence: Evidence) -> Mapping[str, PrevalenceShift]:
 def _calibration(evidence: Evidence) -> Both[Calibration] | None:
     if evidence.truth is None:
         return None
-    reference, backend = evidence.probabilities
-    return Both(measure_calibration(reference, evidence.truth), measure_calibration(backend, evidence.truth))
+    return Both(*(measure_calibration(side, evidence.truth) for side in evidence.probabilities))
 
 
 @_measures(parts.QUALITY)
