@@ -82,8 +82,7 @@ def measure_drift(reference: Logits, backend: Logits, labels: tuple[str, ...], *
     require_comparable(reference, backend)
     if len(labels) != reference.shape[1]:
         raise ValueError(f"expected {reference.shape[1]} label names, found {len(labels)}")
-    p_reference = to_probabilities(reference, multi_label=multi_label)
-    p_backend = to_probabilities(backend, multi_label=multi_label)
+    p_reference, p_backend = (to_probabilities(side, multi_label=multi_label) for side in (reference, backend))
     signed = p_backend - p_reference
     moved = np.abs(signed)
     logit_moved = np.abs(backend.astype(np.float64) - reference.astype(np.float64))
@@ -199,10 +198,10 @@ def measure_long_texts(answers: Iterable[LengthAnswers], left_out: Iterable[str]
     Raises:
         ValueError: different shapes, no rows, or values that are not finite.
     """
-    return LongTexts(tuple(_measure(one, multi_label=multi_label) for one in answers), tuple(left_out))
-
-
-def _measure(answers: LengthAnswers, *, multi_label: bool) -> LengthDrift:
-    columns = tuple(str(column) for column in range(answers.reference.shape[1]))
-    drift = measure_drift(answers.reference, answers.backend, columns, multi_label=multi_label)
-    return LengthDrift(answers.name, drift.rows, answers.tokens, drift.largest_per_text)
+    lengths = []
+    for one in answers:
+        require_comparable(one.reference, one.backend)
+        before, after = (to_probabilities(side, multi_label=multi_label) for side in (one.reference, one.backend))
+        largest = summarize(np.abs(after - before).max(axis=1))
+        lengths.append(LengthDrift(one.name, len(before), one.tokens, largest))
+    return LongTexts(tuple(lengths), tuple(left_out))
