@@ -2,7 +2,7 @@
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 from driftgate.edges.packages import installed_versions
@@ -62,14 +62,12 @@ def describe_environment() -> Environment:
     """Read this machine's environment once a process."""
     import onnxruntime
 
-    processor = read_processor()
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
         versions=installed_versions(_PACKAGES),
-        cpu=processor.cpu,
-        instruction_sets=processor.instruction_sets,
+        **asdict(read_processor()),
         cores=os.cpu_count() or 1,
         usable_cores=len(affinity),
         providers=tuple(onnxruntime.get_available_providers()),
