@@ -79,11 +79,11 @@ def paired_losses(
     sides = (count_rows(reference, truth), count_rows(backend, truth))
     rows = len(truth)
     once = np.ones((1, rows), dtype=np.float32)
-    points = [_evaluate(metrics, _sum(once, side)) for side in sides]
+    points = [_evaluate(metrics, once, side) for side in sides]
     # A row on which both sides decide alike moves no loss, but it does move the denominators: all rows are drawn.
     drawn: dict[str, list[FloatArray]] = {name: [] for name in METRICS}
     for weights in _multiplicities(rows, resamples, seed):
-        ours, theirs = (_evaluate(metrics, _sum(weights, side)) for side in sides)
+        ours, theirs = (_evaluate(metrics, weights, side) for side in sides)
         for name in METRICS:
             drawn[name].append(ours[name] - theirs[name])
     resolution = _resolution(sides[0], metrics, points[0], multi_label=multi_label)
@@ -98,12 +98,9 @@ def paired_losses(
     return losses
 
 
-def _sum(weights: RowCounts, per_row: RowCounts) -> Counts:
+def _evaluate(metrics: Mapping[str, Metric], weights: NDArray[np.float32], per_row: RowCounts) -> dict[str, FloatArray]:
     # float32 holds whole numbers up to 2^24 exactly; nothing here counts further.
-    return split_totals(weights @ per_row, weights.sum(axis=1, dtype=np.float64))
-
-
-def _evaluate(metrics: Mapping[str, Metric], counts: Counts) -> dict[str, FloatArray]:
+    counts = split_totals(weights @ per_row, weights.sum(axis=1, dtype=np.float64))
     return {name: metric(counts) for name, metric in metrics.items()}
 
 
@@ -136,8 +133,7 @@ def _resolution(
     entered = 0.0 if multi_label else (hits > 0)[:, None] * (1 - np.eye(labels)) / max(labels - 1, 1)
     was_exact = ratio((reference[:, :labels] * reference[:, -1:]).sum(axis=0, dtype=np.float64), hits)
     counts = Counts(tp - lost, predicted - lost + entered, true, totals[-1] - was_exact, np.full(labels, float(rows)))
-    after = _evaluate(metrics, counts)
-    losses = {name: float(np.average(before[name][0] - after[name], weights=hits)) for name in METRICS}
+    losses = {name: float(np.average(before[name][0] - metrics[name](counts), weights=hits)) for name in METRICS}
     return {name: loss if loss > 1e-12 else 1 / rows for name, loss in losses.items()}  # noqa: PLR2004 - nothing but rounding
 
 
