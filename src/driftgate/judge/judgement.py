@@ -77,5 +77,4 @@ class Judgement:
 
     def assess(self, bounds: Bounds) -> BackendAssessment:
         """Everything that can be measured on the corpus, and a verdict on everything gated."""
-        verdicts = self.judge(bounds, OF_A_CORPUS)
-        return BackendAssessment(self.backend, self.measured, verdicts)
+        return BackendAssessment(self.backend, self.measured, self.judge(bounds, OF_A_CORPUS))
