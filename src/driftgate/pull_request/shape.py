@@ -14,9 +14,6 @@ _LINK = re.compile(r"https://[^\s<>()\[\]\"']+")
 _NOTIFYING = re.compile(r"`[^`\n]*`|(?<!\w)@(?=\w)|\\?#(?=\d)|\bGH-(?=\d)|\b(?:https?|ftp)://|\bwww\.", re.IGNORECASE)
 _BREAK = "&#8203;"
 """A space of no width."""
-_LEFT_OUT = (
-    "The rest was left out, because {place} holds at most {most:,} {unit}; report.md and report.html have all of it."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def read_summary(path: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise ResultsError(f"{path}: expected text in UTF-8, found byte {error.start} that is none") from error
-    if not _MARKER.fullmatch(text.partition("\n")[0].rstrip()):
+    if not _MARKER.fullmatch(marker_of(text)):
         raise ResultsError(
             f"{path}: expected a first line such as <!-- driftgate: encoder -->, as report.md has it, found none"
         )
@@ -78,7 +75,8 @@ def shape(summary: str, place: Place, link: str = "") -> str:
     foot = f"\n{_RUN}\nThe page report.html is among the artifacts of [this run]({link}).\n" if link else ""
     if place.count(text + foot) <= place.most:
         return text + foot
-    said = f"\n{_LEFT_OUT.format(place=place.name, most=place.most, unit=place.unit)}\n"
+    held = f"{place.name} holds at most {place.most:,} {place.unit}"
+    said = f"\nThe rest was left out, because {held}; report.md and report.html have all of it.\n"
     room = place.most - place.count(said + foot)
     kept: list[str] = []
     for line in text.splitlines(keepends=True):
@@ -107,7 +105,7 @@ def _drop_empty_end(lines: list[str]) -> list[str]:
 
 
 def _is_lone_head(lines: list[str]) -> bool:
-    return lines[-1].startswith("|") and not lines[-2].startswith("|") if len(lines) > 1 else False
+    return len(lines) > 1 and lines[-1].startswith("|") and not lines[-2].startswith("|")
 
 
 def says_the_same(one: str, other: str) -> bool:
