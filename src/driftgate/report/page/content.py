@@ -3,11 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # an extra, and slow to import
-    Chart = Any
-    """An Altair chart."""
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -87,14 +83,14 @@ class Figure:
 
     Args:
         description: of the chart, for people who do not see it.
-        draw: makes the chart; None for a table alone.
+        draw: makes the chart, and is given the module `altair` for it; None for a table alone.
     """
 
     anchor: str
     title: str
     table: Table
     description: str = ""
-    draw: "Callable[[], Chart] | None" = None
+    draw: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,31 +38,21 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#b8559a", "#946c00", "#3d7ea6", "#7a
 WIDTH = 540
 """Of what is between the axes, in pixels."""
 
+_WORDS = {
+    "labelColor": INK,
+    "titleColor": INK,
+    "labelFontSize": 12,
+    "titleFontSize": 12,
+    "titleFontWeight": "normal",
+    "labelLimit": 260,
+}
 CONFIG = {
     "background": None,
     "font": "Arial, Helvetica, sans-serif",
     "padding": {"left": 45, "top": 5, "right": 25, "bottom": 5},  # whoever has none of these fonts may have a wider one
     "view": {"stroke": None},
-    "axis": {
-        "labelColor": INK,
-        "titleColor": INK,
-        "domainColor": INK,
-        "tickColor": INK,
-        "gridColor": GRID,
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelLimit": 260,
-    },
-    "legend": {
-        "labelColor": INK,
-        "titleColor": INK,
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelLimit": 260,
-        "symbolStrokeWidth": 2,
-    },
+    "axis": {**_WORDS, "domainColor": INK, "tickColor": INK, "gridColor": GRID},
+    "legend": {**_WORDS, "symbolStrokeWidth": 2},
     "text": {"fill": INK, "fontSize": 12},
 }
 
@@ -84,7 +74,12 @@ def draw(figures: Sequence[Figure]) -> dict[str, Markup]:
     """The charts of figures as SVG elements, by anchor. One that cannot be drawn is left out."""
     import altair as alt
 
-    charts = [(figure, _specify(figure)) for figure in figures if figure.draw]
+    with alt.data_transformers.enable("default", max_rows=None):  # the number of rows is ours, and small
+        charts = [
+            (figure, {**_reveal(figure.draw(alt).to_dict(validate=False)), "config": CONFIG})
+            for figure in figures
+            if figure.draw
+        ]
     drawn: dict[str, Markup] = {}
     vega_lite = ".".join(str(alt.SCHEMA_VERSION).removeprefix("v").split(".")[:2])
     while charts:
@@ -96,18 +91,8 @@ def draw(figures: Sequence[Figure]) -> dict[str, Markup]:
     return drawn
 
 
-def _specify(figure: Figure) -> Any:
-    """The chart of a figure for Vega-Lite. Names in it show what cannot be seen, which vl-convert could not draw."""
-    import altair as alt
-
-    if figure.draw is None:
-        raise ValueError(f"{figure.title}: expected a chart")
-    with alt.data_transformers.enable("default", max_rows=None):  # the number of rows is ours, and small
-        chart = figure.draw().to_dict(validate=False)
-    return {**_reveal(chart), "config": CONFIG}
-
-
 def _reveal(value: Any) -> Any:
+    """A chart for Vega-Lite whose names show what cannot be seen, which vl-convert could not draw."""
     if isinstance(value, dict):
         return {name: _reveal(inner) for name, inner in value.items()}
     if isinstance(value, list):

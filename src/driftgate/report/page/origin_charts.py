@@ -11,10 +11,8 @@ _FIRST = "embeddings"
 """Comes before the layers; whatever else has no number comes after them."""
 
 
-def draw_modules(rows: Sequence[Row]) -> Any:
+def draw_modules(rows: Sequence[Row], alt: Any) -> Any:
     """What share of the drift each module makes; `rows` have place, kind and share."""
-    import altair as alt
-
     places, kinds = (list(dict.fromkeys(row[name] for row in rows)) for name in ("place", "kind"))
     numbers = {place: [int(part) for part in place.split() if part.isdigit()] for place in places}
     order = sorted(places, key=lambda place: (place != _FIRST, not numbers[place], numbers[place], place))
@@ -33,10 +31,8 @@ def draw_modules(rows: Sequence[Row]) -> Any:
     )
 
 
-def draw_waterfall(rows: Sequence[Row], title: str) -> Any:
+def draw_waterfall(rows: Sequence[Row], title: str, alt: Any) -> Any:
     """What each stage adds to drift; `rows` have stage, before, after and way."""
-    import altair as alt
-
     return (
         alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=height_of(len(rows)))
         .mark_bar(height=12)

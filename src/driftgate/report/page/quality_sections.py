@@ -199,7 +199,7 @@ def _tradeoff(run: Run, anchor: str) -> Figure | None:
         "Size, speed and drift" if fast else "Size and drift",
         Table("Backends that no other one beats in size, speed and drift at once are on the front", columns, rows),
         "Backends by size of their files, speed relative to torch and mean drift; a diamond is on the Pareto front.",
-        partial(draw_tradeoff, drawn, "speed relative to torch" if fast else "", "mean drift, largest of a text"),
+        partial(draw_tradeoff, drawn),
     )
 
 
