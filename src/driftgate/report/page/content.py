@@ -1,7 +1,7 @@
 """What a report says, before it is HTML or Markdown: answers, sections, figures and tables, as records."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -142,11 +142,9 @@ class Report:
     Args:
         encoder: what the report is about, for whoever looks for an earlier one of the same.
         common: sections about all runs together, before those of each run.
-        notes: sentences about the report itself.
     """
 
     encoder: str
     title: str
     parts: tuple[Part, ...]
     common: tuple[Section, ...] = ()
-    notes: tuple[str, ...] = field(default=())

@@ -1,7 +1,6 @@
 """A report as one HTML page: no scripts, no network, at most two million bytes."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from markupsafe import Markup
 
 from driftgate.edges.escape import for_page
 from driftgate.errors import OutputError
-from driftgate.report.page.content import Badge, Figure, Report, Section
+from driftgate.report.page.content import Badge, Report
 from driftgate.report.page.drawing import EXTRA, can_draw, draw
 
 MAX_BYTES = 2_000_000
+_FOR_NOTES = 2_000
 _FOLDER = Path(__file__).parent
 _OPEN_ROWS = 14
 """A longer table below a chart is folded."""
@@ -33,54 +33,39 @@ def render_html(report: Report) -> str:
     environment.tests["badge"] = lambda value: isinstance(value, Badge)
     template = environment.from_string((_FOLDER / "page.html.jinja").read_text(encoding="utf-8"))
     style = Markup((_FOLDER / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
-    drawn: dict[str, Markup] = {}
 
-    def fill(notes: tuple[str, ...]) -> str:
-        filled = replace(report, notes=(*report.notes, *notes))
+    def fill(charts: Mapping[str, Markup], notes: Sequence[str]) -> str:
         return template.render(
-            report=filled, style=style, charts=drawn, version=version("driftgate"), open_rows=_OPEN_ROWS
+            report=report, notes=notes, style=style, charts=charts, version=version("driftgate"), open_rows=_OPEN_ROWS
         )
 
-    left = MAX_BYTES - len(fill(()).encode()) - _FOR_NOTES
+    left = MAX_BYTES - len(fill({}, ()).encode()) - _FOR_NOTES
     if left < 0:
         raise OutputError(
             f"it would have {MAX_BYTES - left:,} bytes without any chart, and may have {MAX_BYTES:,}; give fewer results"
         )
-    notes = _draw_charts(report, drawn, left)
-    return fill(notes)
+    return fill(*_draw_charts(report, left))
 
 
-_FOR_NOTES = 2_000
-
-
-def _draw_charts(report: Report, drawn: dict[str, Markup], left: int) -> tuple[str, ...]:
-    figures = [figure for figure in _figures(report) if figure.draw]
+def _draw_charts(report: Report, left: int) -> tuple[dict[str, Markup], list[str]]:
+    """The charts for which `left` bytes have room, by anchor, and what is to be said of the others."""
+    sections = (*report.common, *(section for part in report.parts for section in part.sections))
+    figures = [figure for section in sections for figure in section.figures if figure.draw]
     if figures and not can_draw():
-        return (f"Charts are left out, since the libraries that draw them are not installed: {EXTRA}.",)
+        return {}, [f"Charts are left out, since the libraries that draw them are not installed: {EXTRA}."]
     made = draw(figures) if figures else {}
-    missing = len(figures) - len(made)
-    large = 0
+    kept: dict[str, Markup] = {}
     for anchor, chart in made.items():
         size = len(chart.encode())
         if size <= left:
-            drawn[anchor] = chart
+            kept[anchor] = chart
             left -= size
-        else:
-            large += 1
     notes = []
-    if large:
+    if large := len(made) - len(kept):
         notes.append(f"{large} charts are left out, so that the page stays below {MAX_BYTES:,} bytes.")
-    if missing:
+    if missing := len(figures) - len(made):
         notes.append(f"{missing} charts could not be drawn; their tables are there.")
-    return tuple(notes)
-
-
-def _figures(report: Report) -> Iterator[Figure]:
-    sections: Iterator[Section] = iter(
-        (*report.common, *(section for part in report.parts for section in part.sections))
-    )
-    for section in sections:
-        yield from section.figures
+    return kept, notes
 
 
 def _show(value: Any) -> Any:

@@ -27,7 +27,6 @@ _EXIT_CODES = {0: "passed", 1: "failed", 7: "has not shown enough"}
 def make_report(
     runs: Sequence[Run],
     common: Sequence[Section] = (),
-    notes: Sequence[str] = (),
     texts: Mapping[int, str] | None = None,
     history: Sequence[HistoryEntry] = (),
     explanations: Sequence[Node] = (),
@@ -36,7 +35,6 @@ def make_report(
 
     Args:
         common: sections about all runs together.
-        notes: sentences about the report itself.
         texts: of rows by number, where they may be shown; of one run only.
         history: accepted runs of any encoder; each run shows those of its own.
         explanations: of backends, by `read_explanation`; likewise.
@@ -47,7 +45,7 @@ def make_report(
     require_explained(explanations, runs)
     encoders = list(dict.fromkeys(run.encoder for run in runs))
     parts = tuple(_part(run, f"run-{number}", texts or {}, history, explanations) for number, run in enumerate(runs, 1))
-    return Report(listed(encoders), f"driftgate report: {listed(encoders)}", parts, _filled(common), tuple(notes))
+    return Report(listed(encoders), f"driftgate report: {listed(encoders)}", parts, _filled(common))
 
 
 def _part(
