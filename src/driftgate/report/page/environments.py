@@ -1,5 +1,7 @@
 """What differs between two environments, field by field, in words."""
 
+from collections.abc import Mapping
+
 from driftgate.report.page.node import Node
 from driftgate.report.page.runs import Run
 
@@ -14,24 +16,25 @@ def environment_rows(environment: Node) -> dict[str, str]:
     return rows | {name: _show(node) for name, node in environment.at("versions").items().items()}
 
 
-def differences(before: Node, after: Node) -> dict[str, tuple[str, str]]:
-    """The fields that differ, each with what it was and what it is; none where either side is unknown."""
-    if not (before and after):
-        return {}
-    then, now = environment_rows(before), environment_rows(after)
-    names = list(dict.fromkeys([*then, *now]))
-    return {name: (then.get(name, ""), now.get(name, "")) for name in names if then.get(name, "") != now.get(name, "")}
+def list_changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The names that differ, each with what it was and what it is: "none" where there is nothing."""
+    rows = ((name, then.get(name) or "none", now.get(name) or "none") for name in dict.fromkeys([*then, *now]))
+    return [row for row in rows if row[1] != row[2]]
 
 
-def baseline_environment(run: Run) -> Node:
-    """Of the speed gate's baseline; nothing where there was none."""
-    return run.node.at("gate", "baseline", "environment")
+def differences(before: Node, after: Node) -> list[tuple[str, str, str]]:
+    """The changes from one environment to another; none where either of them is unknown."""
+    return list_changes(environment_rows(before), environment_rows(after)) if before and after else []
+
+
+def baseline_differences(run: Run) -> list[tuple[str, str, str]]:
+    """The changes since the speed gate's baseline; none where there was none."""
+    return differences(run.node.at("gate", "baseline", "environment"), run.node.at("environment"))
 
 
 def baseline_changes(run: Run) -> list[str]:
     """What is another than in the baseline, in words."""
-    found = differences(baseline_environment(run), run.node.at("environment"))
-    told = [f"{name}: {then or 'none'}, now {now or 'none'}" for name, (then, now) in found.items()]
+    told = [f"{name}: {then}, now {now}" for name, then, now in baseline_differences(run)]
     said = [change for backend in run.backends for change in backend.node.at("movement", "changes").texts()]
     return list(dict.fromkeys([*told, *said]))
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from driftgate.report.page.charts import draw_history
 from driftgate.report.page.content import Cell, Figure, Section, Table, outcome_badge
-from driftgate.report.page.environments import baseline_environment, differences, environment_rows
+from driftgate.report.page.environments import baseline_differences, environment_rows, list_changes
 from driftgate.report.page.numbers import megabytes, short, short_hash
 from driftgate.report.page.runs import Run
 from driftgate.results.history import HistoryEntry
@@ -27,18 +27,17 @@ def show_history(entries: Sequence[HistoryEntry], encoder_sha256: str, anchor: s
     drawn, changes, before = [], [], None
     for number, entry in enumerate(own, 1):
         run = f"{number}: {entry.date:%Y-%m-%d}"
-        changed = _changes(before, entry)
+        changed = list_changes(before.versions, entry.versions) if before else []
         if changed:
             changes.append({"run": run})
+        said = ", ".join(f"{library} {then} to {now}" for library, then, now in sorted(changed)) or "-"
         before = entry
         corpus = str((entry.corpus or {}).get("name", ""))
         for name, backend in entry.backends.items():
             value = (backend.get("metrics", {}).get(METRIC) or {}).get("value")
-            shown = "-" if value is None else short(value)
             commit = (entry.commit or "-")[:_COMMIT]
-            rows.append(
-                (run, commit, corpus or "-", name, outcome_badge(str(backend.get("verdict"))), shown, changed or "-")
-            )
+            badge = outcome_badge(str(backend.get("verdict")))
+            rows.append((run, commit, corpus or "-", name, badge, short(value), said))
             if value is not None:
                 drawn.append({"run": run, "group": f"{name}, {corpus}" if corpus else name, "value": value})
     if not rows:
@@ -56,36 +55,20 @@ def show_history(entries: Sequence[HistoryEntry], encoder_sha256: str, anchor: s
     return Section(f"{anchor}-history", "Accepted runs", (), (figure,))
 
 
-def _changes(before: HistoryEntry | None, entry: HistoryEntry) -> str:
-    if before is None:
-        return ""
-    names = sorted({*before.versions, *entry.versions})
-    then, now = before.versions, entry.versions
-    return ", ".join(
-        f"{name} {then.get(name, 'none')} to {now.get(name, 'none')}"
-        for name in names
-        if then.get(name) != now.get(name)
-    )
-
-
 _PINNED = ("driftgate", "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu")
 
 
 def show_changes(run: Run, anchor: str) -> Section:
     """What is another than in the baseline; empty where there is none."""
     figures = []
-    found = differences(baseline_environment(run), run.node.at("environment"))
-    if found:
-        rows = tuple((name, then or "none", now or "none") for name, (then, now) in found.items())
+    if rows := tuple(baseline_differences(run)):
         table = Table("What differs from the baseline", ("what", "baseline", "this run"), rows, frozenset({0, 1, 2}))
         figures.append(Figure(f"{anchor}-changes-table", "Environment and baseline", table))
     moved: list[tuple[Cell, ...]] = []
     for backend in run.backends:
         if movement := backend.node.at("movement"):
             numbers = (movement.number(name) for name in ("backend", "reference", "drift_then", "drift_now"))
-            moved.append(
-                (backend.name, movement.text("who"), *("-" if one is None else f"{one:.3g}" for one in numbers))
-            )
+            moved.append((backend.name, movement.text("who"), *map(short, numbers)))
     if moved:
         columns = ("backend", "who moved", "backend's move", "reference's move", "drift then", "drift now")
         table = Table(
@@ -114,14 +97,12 @@ def show_artifacts(run: Run, anchor: str) -> Section:
     rows = tuple(
         (
             backend.name,
-            backend.node.text("about", "precision") or "-",
-            backend.node.text("about", "provider") or "-",
-            backend.node.text("about", "arithmetic") or "-",
-            megabytes(backend.node.number("about", "size_bytes")),
-            backend.node.text("about", "artifact_sha256") or "the encoder's own weights",
+            *(about.text(name) or "-" for name in ("precision", "provider", "arithmetic")),
+            megabytes(about.number("size_bytes")),
+            about.text("artifact_sha256") or "the encoder's own weights",
         )
         for backend in run.backends
-        if backend.node.at("about")
+        if (about := backend.node.at("about"))
     )
     corpus = run.node.at("corpus")
     inputs = [("encoder", run.encoder, run.encoder_sha256 or "-")]

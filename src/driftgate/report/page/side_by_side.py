@@ -35,14 +35,20 @@ def show_side_by_side(runs: Sequence[Run]) -> tuple[Section, ...]:
             short_hash(run.encoder_sha256),
             run.machine,
             outcome_badge(run.verdict),
-            *_badges(run),
+            *(one.badge for one in answer(run)[:2]),
         )
         for number, run in enumerate(runs, 1)
     )
     columns = ("run", "encoder", "sha256", "machine", "verdict", "same model", "as fast")
     table = Table("Runs", columns, overview, frozenset(range(7)))
     lines = tuple(
-        (f"run {number}", backend.name, sameness(run, backend), _drift(backend), short(best_ratio(backend)))
+        (
+            f"run {number}",
+            backend.name,
+            sameness(run, backend),
+            short(backend.drift("mean")),
+            short(best_ratio(backend)),
+        )
         for number, run in enumerate(runs, 1)
         for backend in run.backends
     )
@@ -51,14 +57,6 @@ def show_side_by_side(runs: Sequence[Run]) -> tuple[Section, ...]:
     )
     figures = (Figure("all-runs-table", "Runs", table), Figure("all-backends-table", "Backends", backends))
     return (Section("all-runs", "Runs side by side", tuple(sentences), figures, brief=True),)
-
-
-def _badges(run: Run) -> tuple[Cell, ...]:
-    return tuple(one.badge for one in answer(run)[:2])
-
-
-def _drift(backend: Backend) -> str:
-    return short(backend.drift("mean"))
 
 
 def show_comparison(before: Run, after: Run) -> tuple[Section, ...]:
@@ -124,16 +122,11 @@ def _changes(name: str, then: Backend | None, now: Backend | None) -> Iterator[t
     for one in now.held if now else ():
         old = known.get(one.metric)
         if old is not None and (old.verdict, old.value) != (one.verdict, one.value):
-            yield old.verdict == one.verdict, -_change(old, one), name, old, one
-
-
-def _change(old: Held, new: Held) -> float:
-    """How much more of its bound a metric uses."""
-    return abs((new.used or 0.0) - (old.used or 0.0))
+            more = (one.used or 0.0) - (old.used or 0.0)  # of its bound
+            yield old.verdict == one.verdict, -abs(more), name, old, one
 
 
 def _surroundings(before: Run, after: Run) -> Figure:
-    found = differences(before.node.at("environment"), after.node.at("environment"))
-    rows = tuple((name, then or "none", now or "none") for name, (then, now) in found.items())
+    rows = tuple(differences(before.node.at("environment"), after.node.at("environment")))
     table = Table("What differs in the environment", ("what", "before", "after"), rows, frozenset(range(3)))
     return Figure("comparison-environment", "Environment", table)
