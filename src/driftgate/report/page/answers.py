@@ -19,16 +19,18 @@ from driftgate.report.page.environments import baseline_changes
 from driftgate.report.page.numbers import count_of, listed, short
 from driftgate.report.page.runs import Backend, Run
 
-SAME, FAST, SINCE = "Is it the same model?", "Is it as fast?", "What changed since the baseline?"
+_Found = tuple[Badge, str]
 _BROKEN_OFF = 1
 _DESCRIBED = 3
-_SLOWER = ("REGRESSION", "VANISHED")
-_UNDECIDED = "NOT MEASURABLE"
 
 
 def answer(run: Run) -> tuple[Answer, ...]:
     """The answers of one run."""
-    return (_same(run), _fast(run), _since(run))
+    return (
+        Answer("Is it the same model?", *_same(run)),
+        Answer("Is it as fast?", *_fast(run)),
+        Answer("What changed since the baseline?", *_since(run)),
+    )
 
 
 def sameness(run: Run, backend: Backend) -> Badge:
@@ -36,7 +38,7 @@ def sameness(run: Run, backend: Backend) -> Badge:
     if backend.skipped:
         return SKIPPED
     timed = [cell for cell in run.cells if cell.backend == backend.name]
-    slower = sum(cell.verdict in _SLOWER for cell in timed)
+    slower = sum(cell.slower for cell in timed)
     if backend.broken() or backend.failed_checks > slower or (backend.verdict == "fail" and not slower):
         return FAIL
     if not backend.held and backend.checks <= len(timed):
@@ -44,34 +46,26 @@ def sameness(run: Run, backend: Backend) -> Badge:
     return NOT_SHOWN if backend.verdict == "not-shown" else PASS
 
 
-def _same(run: Run) -> Answer:
+def _same(run: Run) -> _Found:
     found = [(backend, sameness(run, backend)) for backend in run.backends]
     failed, unshown, passed = (
         [backend for backend, badge in found if badge is wanted] for wanted in (FAIL, NOT_SHOWN, PASS)
     )
     if failed:
-        return Answer(SAME, FAIL, f"No. {_describe(failed, _describe_failure)}")
-    if (
-        run.exit_code == _BROKEN_OFF
-        and run.verdict == "fail"
-        and not any(cell.verdict in _SLOWER for cell in run.cells)
-    ):
-        return Answer(
-            SAME, FAIL, "No bound is known to be broken, but a test of the run failed; its output says which."
-        )
+        return FAIL, f"No. {_describe(failed, _describe_failure)}"
+    if run.exit_code == _BROKEN_OFF and run.verdict == "fail" and not any(cell.slower for cell in run.cells):
+        return FAIL, "No bound is known to be broken, but a test of the run failed; its output says which."
     if unshown:
-        return Answer(SAME, NOT_SHOWN, f"The rows are too few to tell. {_describe(unshown, _describe_unshown)}")
+        return NOT_SHOWN, f"The rows are too few to tell. {_describe(unshown, _describe_unshown)}"
     if not passed:
-        return Answer(SAME, NOT_JUDGED, "This run compared no answers with those of the reference.")
+        return NOT_JUDGED, "This run compared no answers with those of the reference."
     if run.verdict == "not-shown":
-        return Answer(
-            SAME, NOT_SHOWN, "The bounds that were judged are kept, but the run ended before all were judged."
-        )
+        return NOT_SHOWN, "The bounds that were judged are kept, but the run ended before all were judged."
     bounds = sum(sum(one.verdict == "pass" for one in backend.held) for backend in passed)
     names = listed([backend.name for backend in passed])
     on = f" on {run.rows:,} rows" if run.rows else ""
     kept = f"{count_of(bounds, 'bound')} kept{on}" if bounds else "every check of the built files passed"
-    return Answer(SAME, PASS, f"Yes. {names}: {kept}.{_count_unshown(passed)}")
+    return PASS, f"Yes. {names}: {kept}.{_count_unshown(passed)}"
 
 
 def _describe(backends: Sequence[Backend], describe: Callable[[Backend], str]) -> str:
@@ -106,7 +100,7 @@ def _count_unshown(backends: Sequence[Backend]) -> str:
     return f" {count_of(count, 'bound')} of lesser weight not shown to hold." if count else ""
 
 
-def _fast(run: Run) -> Answer:
+def _fast(run: Run) -> _Found:
     cells = run.cells
     if not cells:
         ratios = [
@@ -115,25 +109,23 @@ def _fast(run: Run) -> Answer:
             if (ratio := best_ratio(backend)) is not None and backend.name != "torch"
         ]
         beside = f" Speed relative to torch in the same session: {listed(ratios)}." if ratios else ""
-        return Answer(FAST, NOT_JUDGED, f"The speed gate did not run (pytest benchmarks --gate).{beside}")
-    slower = [cell for cell in cells if cell.verdict in _SLOWER]
-    undecided = [cell for cell in cells if cell.verdict == _UNDECIDED]
+        return NOT_JUDGED, f"The speed gate did not run (pytest benchmarks --gate).{beside}"
+    slower = [cell for cell in cells if cell.slower]
+    undecided = [cell for cell in cells if cell.verdict == "NOT MEASURABLE"]
     if slower:
         most = max(slower, key=lambda cell: cell.slowdown or 0)
         by = f"; {most.name} takes {most.slowdown:.1%} more time" if most.slowdown is not None else ""
-        return Answer(
-            FAST, FAIL, f"No. {len(slower)} of {count_of(len(cells), 'cell')} are slower or have vanished{by}."
-        )
+        return FAIL, f"No. {len(slower)} of {count_of(len(cells), 'cell')} are slower or have vanished{by}."
     if undecided:
         why = f" {undecided[0].reason[:1].upper()}{undecided[0].reason[1:]}." if undecided[0].reason else ""
         of = f"{len(undecided)} of {count_of(len(cells), 'cell')}"
-        return Answer(FAST, NOT_MEASURABLE, f"This machine could not tell for {of}.{why}")
+        return NOT_MEASURABLE, f"This machine could not tell for {of}.{why}"
     compared = [cell for cell in cells if cell.verdict in ("PASS", "IDENTICAL")]
     if not compared:
-        return Answer(FAST, NOT_JUDGED, f"The baseline has none of the {count_of(len(cells), 'cell')} of this run.")
+        return NOT_JUDGED, f"The baseline has none of the {count_of(len(cells), 'cell')} of this run."
     detect = run.node.number("gate", "rule", "detect")
     than = f" by {detect:.0%} or more" if detect else ""
-    return Answer(FAST, PASS, f"Yes. No one of {count_of(len(compared), 'cell')} is slower than the baseline{than}.")
+    return PASS, f"Yes. No one of {count_of(len(compared), 'cell')} is slower than the baseline{than}."
 
 
 def best_ratio(backend: Backend) -> float | None:
@@ -144,12 +136,11 @@ def best_ratio(backend: Backend) -> float | None:
     return None
 
 
-def _since(run: Run) -> Answer:
+def _since(run: Run) -> _Found:
     moved = [(backend.name, node) for backend in run.backends if (node := backend.node.at("movement"))]
     changes = baseline_changes(run)
     if not moved and not run.node.at("gate", "baseline"):
-        return Answer(
-            SINCE,
+        return (
             NO_BASELINE,
             "This run was not compared with an earlier one; pytest --accuracy-baseline and pytest --gate compare runs.",
         )
@@ -161,6 +152,6 @@ def _since(run: Run) -> Answer:
     if changes:
         told.append(f"In the environment: {listed(changes)}.")
     if told:
-        return Answer(SINCE, CHANGED, " ".join(told))
+        return CHANGED, " ".join(told)
     kept = "Answers did not move" if moved else "Software and machine are the same"
-    return Answer(SINCE, UNCHANGED, f"{kept} since the baseline was saved.")
+    return UNCHANGED, f"{kept} since the baseline was saved."

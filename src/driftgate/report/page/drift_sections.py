@@ -68,16 +68,14 @@ def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Figure | No
         if label in values
     ]
     left = len(labels) - _LABELS_LISTED
-    first = (
-        f" The chart has the {_LABELS_DRAWN} labels of {len(labels)} that drift most."
-        if len(labels) > _LABELS_DRAWN
-        else ""
-    )
+    caption = "Mean probability difference of each label, the largest first."
+    if len(labels) > _LABELS_DRAWN:
+        caption += f" The chart has the {_LABELS_DRAWN} labels of {len(labels)} that drift most."
     return Figure(
         f"{anchor}-labels",
         "Drift by label",
         Table(
-            f"Mean probability difference of each label, the largest first.{first}",
+            caption,
             ("label", *found),
             rows,
             more=f"{left} more labels drift less." if left > 0 else "",
@@ -145,7 +143,6 @@ def _ledger(name: str, stages: Sequence[Node], anchor: str) -> Figure:
     drawn, rows, before = [], [], 0.0
     for stage in stages:
         drift = stage.number("drift", "mean_of_largest_probability") or 0.0
-        added = stage.number("added", "mean_of_largest_probability") if stage.at("added") else None
         flips = [f"{policy}: {count.count()}" for policy, count in stage.at("flips").items().items()]
         rows.append(
             (
@@ -153,7 +150,7 @@ def _ledger(name: str, stages: Sequence[Node], anchor: str) -> Figure:
                 f"{stage.count('drift', 'rows'):,}",
                 megabytes(stage.number("size_bytes")),
                 short(drift),
-                short(added),
+                short(stage.number("added", "mean_of_largest_probability")),
                 short(stage.number("drift", "max_abs_probability")),
                 ", ".join(flips) or "-",
             )
@@ -183,6 +180,9 @@ def show_worst_rows(run: Run, anchor: str, texts: Mapping[int, str]) -> Section:
         texts: of rows by number, where they may be shown.
     """
     ids = run.node.at("row_ids")
+    columns: tuple[str, ...] = ("row", "largest", "the labels with the largest changes, reference to backend")
+    if texts:
+        columns += ("text",)
     figures = []
     for place, backend in enumerate(run.backends):
         worst = list(backend.node.at("drift", "worst").entries())
@@ -194,21 +194,13 @@ def show_worst_rows(run: Run, anchor: str, texts: Mapping[int, str]) -> Section:
             name = ids.text(str(number)) or f"row {number}"
             cells = (name, short(entry.number("max_abs_drift")), _moves(run.labels, entry))
             rows.append((*cells, texts[number]) if number in texts else cells)
-        columns = (
-            "row",
-            "largest",
-            "the labels with the largest changes, reference to backend",
-            *(["text"] if texts else []),
-        )
         table = Table(f"The rows of {backend.name} with the largest drift", columns, tuple(rows), frozenset({0, 2, 3}))
         figures.append(Figure(f"{anchor}-rows-{place}", f"Rows of {backend.name}", table))
     withheld = (
         "Rows are named by their position in the corpus; pytest --driftgate-show-texts adds their texts to this page."
     )
-    sentence = "" if texts else withheld
-    return Section(
-        f"{anchor}-rows", "Rows with the largest drift", (sentence,) if figures and sentence else (), tuple(figures)
-    )
+    sentences = (withheld,) if figures and not texts else ()
+    return Section(f"{anchor}-rows", "Rows with the largest drift", sentences, tuple(figures))
 
 
 def _moves(labels: Sequence[str], entry: Node) -> str:

@@ -16,7 +16,6 @@ from driftgate.report.page.runs import Run
 from driftgate.results.document import read_document
 
 _LAYER = re.compile(r"(layer \d+) (.+)")
-_NO_KIND = "whole"
 
 
 def read_explanation(path: Path) -> Node:
@@ -64,12 +63,11 @@ def _modules(found: Node, anchor: str) -> Figure:
     for module in found.at("modules").entries():
         name, share = module.text("name"), module.number("share") or 0.0
         part = _LAYER.fullmatch(name)
-        place, kind = part.groups() if part else (name, _NO_KIND)
+        place, kind = part.groups() if part else (name, "whole")
         drawn.append({"place": place, "kind": kind, "share": max(share, 0.0)})
-        errors = (_short(module, "own_error"), _short(module, "inherited_error"))
-        rows.append(
-            (name, f"{share:.0%}", *errors, _short(module, "restored", "drift"), _short(module, "alone", "drift"))
-        )
+        drifts = (module.number("restored", "drift"), module.number("alone", "drift"))
+        numbers = (module.number("own_error"), module.number("inherited_error"), *drifts)
+        rows.append((name, f"{share:.0%}", *map(short, numbers)))
     columns = ("module", "share", "own error", "inherited error", "drift, it alone exact", "drift, all others exact")
     backend = found.text("backend")
     table = Table(f"Modules of {backend}, the most harmful first", columns, tuple(rows))
@@ -103,8 +101,3 @@ def _together(found: Node, anchor: str) -> list[Figure]:
     description = "For each product, the mean drift before and after it is made exact as well."
     draw = partial(draw_waterfall, drawn, "mean drift, before and after the product is exact as well")
     return [Figure(anchor, title, table, description, draw)]
-
-
-def _short(node: Node, *names: str) -> str:
-    value = node.number(*names)
-    return "-" if value is None else short(value)

@@ -1,6 +1,6 @@
 """Numbers and lists in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _LISTED = 6
 _HASH = 16
@@ -16,9 +16,9 @@ def percent(value: float | None, dash: str = "-") -> str:
     return dash if value is None else f"{value:+.1%}"
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, show: Callable[[float | None, str], str] = short) -> str:
     """In brackets; a limit that the rows do not set is a question mark."""
-    return "-" if low is None and high is None else f"[{short(low, '?')}, {short(high, '?')}]"
+    return "-" if low is None and high is None else f"[{show(low, '?')}, {show(high, '?')}]"
 
 
 def megabytes(size_bytes: float | None) -> str:

@@ -27,7 +27,7 @@ def show_history(entries: Sequence[HistoryEntry], encoder_sha256: str, anchor: s
     drawn, changes, before = [], [], None
     for number, entry in enumerate(own, 1):
         run = f"{number}: {entry.date:%Y-%m-%d}"
-        changed = list_changes(before.versions, entry.versions) if before else []
+        changed = list_changes((before or entry).versions, entry.versions)
         if changed:
             changes.append({"run": run})
         said = ", ".join(f"{library} {then} to {now}" for library, then, now in sorted(changed)) or "-"

@@ -54,6 +54,11 @@ class GateCell:
     high: float | None
     rounds: int
 
+    @property
+    def slower(self) -> bool:
+        """Than in the baseline, or not there any more."""
+        return self.verdict in ("REGRESSION", "VANISHED")
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from driftgate.report.page.content import Answer, Badge, Kind, Report, Section, Table
+from driftgate.report.page.content import Badge, Kind, Report, Section, Table
 from driftgate.results.markdown import Markdown, code, table
 
 _MOST_ROWS = 40
@@ -23,25 +23,15 @@ def render_markdown(report: Report) -> str:
     for part in report.parts:
         if several:
             lines.append(Markdown("**{}**").format(part.title))
-        lines.append(_answers(part.answers))
+        answers = tuple((one.question, one.badge, one.sentence) for one in part.answers)
+        lines.append(_table(Table("", ("question", "verdict", "answer"), answers, frozenset({1, 2}))))
         lines.append(Markdown.escape(part.about))
-    failures = [(part, section) for part in report.parts for section in part.sections if _is_failure(section)]
-    others = [(part, section) for part in report.parts for section in part.sections if not _is_failure(section)]
     for section in report.common:
         lines += _section(section, "")
-    for part, section in (*failures, *others):
-        if section.brief:
-            lines += _section(section, part.title if several else "")
+    brief = [(part, section) for part in report.parts for section in part.sections if section.brief]
+    for part, section in sorted(brief, key=lambda found: not found[1].anchor.endswith("-failures")):
+        lines += _section(section, part.title if several else "")
     return "\n\n".join(lines) + "\n"
-
-
-def _is_failure(section: Section) -> bool:
-    return section.anchor.endswith("-failures")
-
-
-def _answers(answers: tuple[Answer, ...]) -> Markdown:
-    rows = [(Markdown.escape(one.question), _badge(one.badge), Markdown.escape(one.sentence)) for one in answers]
-    return table(("question", "verdict", "answer"), rows, ("verdict", "answer"))
 
 
 def _badge(badge: Badge) -> Markdown:

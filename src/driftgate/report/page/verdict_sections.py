@@ -1,5 +1,6 @@
 """The sections on verdicts: what is broken, each backend at a glance, and each of its bounds."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -26,12 +27,12 @@ def list_failures(run: Run, anchor: str) -> Section:
             cell.backend,
             cell.name,
             percent(cell.slowdown),
-            _slowdowns(cell.low, cell.high),
+            interval(cell.low, cell.high, percent),
             "",
             "",
         )
         for cell in run.cells
-        if cell.verdict in ("REGRESSION", "VANISHED")
+        if cell.slower
     ]
     columns = ("verdict", "backend", "metric or cell", "value", "interval", "bound", "of bound")
     table = Table("Everything that failed", columns, tuple(rows), frozenset({0, 1, 2}))
@@ -73,7 +74,6 @@ def _line(run: Run, backend: Backend) -> tuple[Cell, ...]:
     node = backend.node
     flips = next(iter(node.at("flips").items().values()), None)
     quality = next(iter(node.at("quality").items().values()), None)
-    ratio = best_ratio(backend)
     return (
         backend.name,
         sameness(run, backend) if backend.skipped else outcome_badge(backend.verdict),
@@ -83,7 +83,7 @@ def _line(run: Run, backend: Backend) -> tuple[Cell, ...]:
         short(backend.drift("max")),
         f"{flips.count('total')}/{flips.count('decisions')}" if flips else "-",
         short(quality.number("macro_f1")) if quality else "-",
-        short(ratio),
+        short(best_ratio(backend)),
     )
 
 
@@ -129,10 +129,7 @@ def _bounds_figure(backend: Backend, anchor: str) -> Figure:
         for one in held
         if one.used is not None
     ]
-    counted = ", ".join(
-        f"{sum(row['verdict'] == word for row in drawn)} {word}"
-        for word in dict.fromkeys(row["verdict"] for row in drawn)
-    )
+    counted = ", ".join(f"{count} {word}" for word, count in Counter(row["verdict"] for row in drawn).items())
     return Figure(
         anchor,
         f"Bounds of {backend.name}",
@@ -150,7 +147,3 @@ def _used(held: Held) -> str:
     if held.used is None:
         return "-"
     return f"{held.used:,.0f} x" if held.used >= _BEYOND else f"{held.used:.2g} x"
-
-
-def _slowdowns(low: float | None, high: float | None) -> str:
-    return "-" if low is None and high is None else f"[{percent(low, '?')}, {percent(high, '?')}]"
