@@ -7,7 +7,8 @@ import typer
 
 from driftgate.cli.main import app
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GROUP = typer.main.get_command(app)
+COMMANDS = {name: GROUP.get_command(None, name) for name in GROUP.commands}  # type: ignore[attr-defined]
 # What these are is the job of the command: which texts, which model, which files, what is compared.
 OWN = {
     "--backend",

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
@@ -73,34 +73,20 @@ def load_function(command: str) -> Callable[..., Any]:
     return function
 
 
-class _Loaded(Mapping[str, Any]):
-    """Commands by name, each imported when it is asked for: importing all of them takes as long as scoring a sentence."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in HOMES:
-            raise KeyError(name)
-        if name not in self._made:
-            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-            alone.command(cls=_Command)(load_function(name))
-            self._made[name] = typer.main.get_command(alone)
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(HOMES)
-
-    def __len__(self) -> int:
-        return len(HOMES)
-
-
 class _Commands(typer.core.TyperGroup):
     """Whatever ends a command early is one message and an exit code, not a stack."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = _Loaded()  # type: ignore[assignment]
+        self.commands = dict.fromkeys(HOMES)  # type: ignore[assignment]  # `get_command` makes them
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
+        """A command, imported when it is asked for: importing all of them takes as long as scoring a sentence."""
+        if cmd_name not in HOMES:
+            return None
+        alone = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+        alone.command(cls=_Command)(load_function(cmd_name))
+        return typer.main.get_command(alone)
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
