@@ -1,6 +1,5 @@
 """`driftgate plot`: throughput of any devices and backends side by side, as a picture."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -70,22 +69,14 @@ def plot(
     series = [each for of_corpus in by_corpus.values() for each in of_corpus]
     if baseline is not None:
         require_baseline(series, baseline)
-    targets = {name: [_target(path, name, several=len(by_corpus) > 1) for path in out] for name in by_corpus}
-    if not overwrite:
-        _refuse_existing([path for paths in targets.values() for path in paths])
+    several = len(by_corpus) > 1
+    targets = {name: [path.with_stem(f"{path.stem}-{name}") if several else path for path in out] for name in by_corpus}
+    there = [str(path) for paths in targets.values() for path in paths if path.exists()]
+    if there and not overwrite:
+        raise ResultsError(f"{', '.join(there)}: there already; choose another name or add --overwrite")
     for name, paths in targets.items():
         figure = draw_best(by_corpus[name], baseline) if kind is Kind.BEST else draw_batch_sizes(by_corpus[name])
         for path in paths:
             save_figure(figure, path)
             typer.echo(for_terminal(f"wrote {path}"), err=True)
     typer.echo(render(best_table(series, baseline), Console().width), nl=False)
-
-
-def _target(path: Path, corpus: str, *, several: bool) -> Path:
-    return path.with_stem(f"{path.stem}-{corpus}") if several else path
-
-
-def _refuse_existing(paths: Sequence[Path]) -> None:
-    there = [str(path) for path in paths if path.exists()]
-    if there:
-        raise ResultsError(f"{', '.join(there)}: there already; choose another name or add --overwrite")

@@ -69,12 +69,8 @@ def _values(metric: Metric, entry: BackendResults) -> dict[str, float]:
     """By decision policy; of a metric that tests measure themselves, the worst that was held to its bound."""
     if metric.source:
         return metric.values(entry.measured)
-    searched = entry.searched.get(metric.name)
-    held = [
-        verdict.value
-        for verdict in (*entry.verdicts, *([searched] if searched else []))
-        if verdict.metric == metric.name
-    ]
+    judged = (*entry.verdicts, *entry.searched.values())
+    held = [verdict.value for verdict in judged if verdict.metric == metric.name]
     return {"": max(held) if metric.at_most else min(held)} if held else {}
 
 

@@ -45,11 +45,15 @@ def draw_bounds(rows: Sequence[Row], alt: Any) -> Any:
 
 
 def draw_forest(rows: Sequence[Row], title: str, marks: Sequence[Row], form: str, alt: Any) -> Any:
-    """Values with intervals around zero; `rows` have name, group, value, low and high, `marks` x and what: limits to look at."""
+    """Values with intervals around zero; `rows` have name, group, value, low and high, `marks` x: limits to look at.
+
+    Where an interval has no end there, low or high is None, and it is drawn up to the value.
+    """
+    kept = [{**row, **{end: row["value"] if row[end] is None else row[end] for end in ("low", "high")}} for row in rows]
     y = alt.Y("name:N", sort=None, title=None)
     x = alt.X("value:Q", title=title, axis=alt.Axis(format=form, grid=True))
     colour, shape = _series(rows, alt)
-    base = alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=height_of(len({row["name"] for row in rows})))
+    base = alt.Chart(alt.Data(values=kept), width=WIDTH, height=height_of(len({row["name"] for row in rows})))
     interval = base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q", color=colour)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(y=y, x=x, color=colour, shape=shape)
     zero = alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(stroke=INK).encode(x=x)

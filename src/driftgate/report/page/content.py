@@ -109,11 +109,6 @@ class Section:
     commands: tuple[str, ...] = ()
     brief: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to say."""
-        return not (self.sentences or self.figures or self.commands)
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

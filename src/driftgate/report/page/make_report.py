@@ -84,4 +84,4 @@ def _describe(run: Run) -> str:
 
 
 def _filled(sections: Sequence[Section]) -> tuple[Section, ...]:
-    return tuple(section for section in sections if not section.empty)
+    return tuple(section for section in sections if section.sentences or section.figures or section.commands)

@@ -36,8 +36,8 @@ def _losses(run: Run, policy: str, anchor: str) -> Figure:
             interval = f"[{_loss(low)}, {_loss(high)}]"
             sides = short(loss.number("reference")), short(loss.number("backend"))
             rows.append((metric, backend.name, *sides, _loss(value), interval, short(loss.number("detectable"))))
-            ends = {"low": value if low is None else low, "high": value if high is None else high}
-            drawn.append({"name": f"{metric}, {backend.name}", "group": backend.name, "value": value, **ends})
+            name = f"{metric}, {backend.name}"
+            drawn.append({"name": name, "group": backend.name, "value": value, "low": low, "high": high})
     columns = ("metric", "backend", "reference", "this backend", "loss", "90% interval", "detectable loss")
     return Figure(
         anchor,
@@ -122,13 +122,7 @@ def _gate(run: Run, anchor: str) -> Figure | None:
         for cell in run.cells
     )
     drawn = [
-        {
-            "name": cell.name,
-            "group": cell.backend,
-            "value": cell.slowdown,
-            "low": cell.slowdown if cell.low is None else cell.low,
-            "high": cell.slowdown if cell.high is None else cell.high,
-        }
+        {"name": cell.name, "group": cell.backend, "value": cell.slowdown, "low": cell.low, "high": cell.high}
         for cell in run.cells
         if cell.slowdown is not None
     ]
@@ -167,17 +161,16 @@ def _throughput(run: Run, anchor: str) -> Figure | None:
 
 
 def _tradeoff(run: Run, anchor: str) -> Figure | None:
-    sized = [
-        (backend, size) for backend in run.backends if (size := backend.node.number("about", "size_bytes")) is not None
+    found = [
+        (backend.name, size, drift, best_ratio(backend))
+        for backend in run.backends
+        if (size := backend.node.number("about", "size_bytes")) is not None
+        and (drift := backend.drift("mean")) is not None
     ]
-    drifted = [(backend, size) for backend, size in sized if backend.drift("mean") is not None]
-    fast = all(best_ratio(backend) is not None for backend, _ in drifted)
-    if not drifted:
+    if not found:
         return None
-    points = {
-        backend.name: (size, backend.drift("mean") or 0.0, -(best_ratio(backend) or 0.0) if fast else 0.0)
-        for backend, size in drifted
-    }
+    fast = all(ratio is not None for *_, ratio in found)
+    points = {name: (size, drift, -(ratio or 0.0) if fast else 0.0) for name, size, drift, ratio in found}
     front = {name for name, own in points.items() if not any(_beats(other, own) for other in points.values())}
     drawn = [
         {

@@ -122,12 +122,12 @@ def show_commands(run: Run, anchor: str) -> Section:
     versions = run.node.at("environment", "versions").items()
     # A local version, such as 2.13.0+cpu, is in no package registry.
     pins = [f"{name}=={version.text().partition('+')[0]}" for name, version in versions.items() if name in _PINNED]
-    arguments = run.node.at("arguments").texts()
+    arguments = run.node.at("arguments")
     commands = []
     if pins:
         commands.append(f"pip install {shlex.join(pins)}")
-    if arguments or run.node.at("arguments").value is not None:
-        commands.append(f"pytest {shlex.join(arguments)}".rstrip())
+    if arguments.value is not None:
+        commands.append(f"pytest {shlex.join(arguments.texts())}".rstrip())
     corpus = f" and the corpus with {short_hash(run.node.text('corpus', 'sha256'))}" if run.node.at("corpus") else ""
     sentence = f"Use the encoder whose sha256 begins with {short_hash(run.encoder_sha256)}{corpus}."
     return Section(
