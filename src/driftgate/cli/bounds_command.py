@@ -1,6 +1,5 @@
 """`driftgate bounds`: bounds for an encoder of one's own, from good builds of it."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -50,7 +49,7 @@ def bounds(
 
     `pytest --pyargs driftgate.suites.accuracy --encoder path/to/encoder --corpus test.tsv --bounds bounds.toml`
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     source = shared.open_source(
         encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column

@@ -1,7 +1,6 @@
 """`driftgate explain`: which modules and products a backend's drift comes from."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +48,7 @@ def explain(
 
     `driftgate explain path/to/encoder --backend mine=model_quantized.onnx --corpus dev.tsv --text-column 0 --out explain.json`
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     if out is not None and not out.parent.is_dir():
         raise OptionError(f"{out}: expected a file in a folder that exists, found no folder {out.parent}; create it")
     source = shared.open_source(

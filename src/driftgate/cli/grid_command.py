@@ -1,6 +1,5 @@
 """`driftgate grid`: batches of given shapes, in the columns of ONNX Runtime's transformers benchmark."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -57,8 +56,7 @@ def grid(
     on, counts = parse_device(device), core_limit("threads").read_list(threads, "--threads")
     if out is not None:
         require_free(out, () if overwrite else (DETAILS, SUMMARY))
-    # Before torch is imported: its idle threads shall sleep instead of stealing the core from what is timed next.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     models = choose_models(model, backends, revision=revision, allow_pickle=allow_pickle)
     console = Console(stderr=True)
     with console.announcing() as announce:

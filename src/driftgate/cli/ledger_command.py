@@ -1,6 +1,5 @@
 """`driftgate ledger`: what each build step adds in drift, flips and bytes."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -51,8 +50,7 @@ def ledger(
 
     `driftgate ledger path/to/encoder --backends onnx-fp16 --corpus dev.tsv --text-column 0 --label-column 1 --corpus-rows 0`
     """
-    # Read when torch is imported: its spinning threads would slow ONNX Runtime down.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     shared.require_file(corpus or calibration, "--corpus or --calibration", ("--text-column", text_column))
     shared.require_file(corpus, "--corpus", ("--label-column", label_column))
     source = shared.open_source(

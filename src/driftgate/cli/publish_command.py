@@ -1,6 +1,5 @@
 """`driftgate publish`: artifacts that are judged, written with a model card of what was measured, and uploaded if asked."""
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,8 +101,7 @@ def publish(
         raise OptionError("--push-to-hub with --layout folder: repositories have the layout hub; leave --layout out")
     shared.require_file(corpus, "--corpus", ("--pair-column", pair_column), ("--label-column", label_column))
     shared.require_file(corpus or calibration, "--corpus", ("--text-column", text_column))
-    # Read when torch is imported: its spinning threads would slow whatever is timed beside it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
     console = Console(stderr=True, soft_wrap=True)
     source = shared.open_source(

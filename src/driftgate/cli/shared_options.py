@@ -3,6 +3,7 @@
 An option that only one command has is declared in that command.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -136,6 +137,11 @@ ResultsFolder = Annotated[Path | None, typer.Option(help="The folder to write th
 OverwriteResults = Annotated[
     bool, typer.Option("--overwrite", help="Replace results of the same names in that folder.")
 ]
+
+
+def let_idle_threads_sleep() -> None:
+    """Before torch is imported: its idle threads would spin, and take the cores from what runs beside them or after them."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def open_source(

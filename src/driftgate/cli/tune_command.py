@@ -1,7 +1,6 @@
 """`driftgate tune`: which products of a quantized backend to keep in another form, as a recipe."""
 
 import math
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +92,7 @@ def tune(
     `driftgate tune path/to/encoder --backend onnx-int8-dynamic --corpus dev.tsv --text-column 0 --drift-at-most 0.005
     --out recipe.toml`
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    shared.let_idle_threads_sleep()
     _require_new(out)
     for name, value in (("--drift-at-most", drift_at_most), ("--flips-at-most", flips_at_most)):
         if value is not None and not 0 < value < 1:
