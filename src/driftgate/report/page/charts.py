@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from driftgate.report.page.drawing import COLOURS, GRID, INK, SERIES, SHAPES, WIDTH
+from driftgate.report.page.content import Kind
+from driftgate.report.page.drawing import GRID, INK, SERIES, WIDTH
 
 Row = dict[str, Any]
 _ROW_HEIGHT = 19
@@ -33,10 +34,10 @@ def draw_bounds(rows: Sequence[Row], alt: Any) -> Any:
     domain = [word for word, _ in words]
     colour = alt.Color(
         "verdict:N",
-        scale=alt.Scale(domain=domain, range=[COLOURS[kind] for _, kind in words]),
+        scale=alt.Scale(domain=domain, range=[kind.colour for _, kind in words]),
         legend=alt.Legend(title=None, orient="top"),
     )
-    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=domain, range=[SHAPES[kind] for _, kind in words]))
+    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=domain, range=[kind.shape for _, kind in words]))
     base = alt.Chart(alt.Data(values=kept), width=WIDTH, height=height_of(len(kept)))
     bound = alt.Chart(alt.Data(values=[{"used": 1}])).mark_rule(strokeDash=[4, 3], stroke=INK).encode(x=x)
     interval = base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("low:Q", scale=scale), x2="high:Q", color=colour)
@@ -172,7 +173,8 @@ def _series(rows: Sequence[Row], alt: Any) -> tuple[Any, Any]:
     names = list(dict.fromkeys(row["group"] for row in rows))
     legend = alt.Legend(title=None, orient="top", columns=3)
     # Vega begins with the first again where there are more names.
-    colours, shapes = (alt.Scale(domain=names, range=list(looks)) for looks in (SERIES, SHAPES.values()))
+    colours = alt.Scale(domain=names, range=list(SERIES))
+    shapes = alt.Scale(domain=names, range=[kind.shape for kind in Kind])
     colour = alt.Color("group:N", sort=None, scale=colours, legend=legend)
     return colour, alt.Shape("group:N", sort=None, scale=shapes, legend=legend)
 

@@ -3,18 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class Kind(StrEnum):
-    """What a verdict means to a reader: each has a shape, a colour and a place in the order of gravity."""
+    """What a verdict means to a reader: each has a colour and a shape in charts, and a sign in Markdown."""
 
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-    UNMEASURABLE = "unmeasurable"
-    CHANGED = "changed"
-    NEUTRAL = "neutral"
-    PASS = "pass"  # noqa: S105
+    colour: str
+    shape: str
+    sign: str
+
+    def __new__(cls, word: str, colour: str, shape: str, sign: str) -> Self:
+        """A string with its looks beside it."""
+        kind = str.__new__(cls, word)
+        kind._value_ = word
+        kind.colour, kind.shape, kind.sign = colour, shape, sign
+        return kind
+
+    PASS = "pass", "#1a7f37", "circle", "✅"
+    FAIL = "fail", "#cf222e", "cross", "❌"
+    UNKNOWN = "unknown", "#9a6700", "diamond", "❓"
+    UNMEASURABLE = "unmeasurable", "#8250df", "triangle-up", "⚠️"
+    CHANGED = "changed", "#0969da", "square", "🔀"
+    NEUTRAL = "neutral", "#59636e", "triangle-down", "⚪"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from driftgate.report.page.charts import Row, height_of
 from driftgate.report.page.content import Kind
-from driftgate.report.page.drawing import COLOURS, GRID, WIDTH
+from driftgate.report.page.drawing import GRID, WIDTH
 
 _FIRST = "embeddings"
 """Comes before the layers; whatever else has no number comes after them."""
@@ -42,7 +42,7 @@ def draw_waterfall(rows: Sequence[Row], title: str, alt: Any) -> Any:
             x2="after:Q",
             color=alt.Color(
                 "way:N",
-                scale=alt.Scale(domain=["more", "less"], range=[COLOURS[Kind.CHANGED], COLOURS[Kind.PASS]]),
+                scale=alt.Scale(domain=["more", "less"], range=[Kind.CHANGED.colour, Kind.PASS.colour]),
                 legend=alt.Legend(title="drift gets", orient="top"),
             ),
         )

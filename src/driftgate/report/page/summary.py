@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator
 
-from driftgate.report.page.content import Badge, Kind, Report, Section, Table
+from driftgate.report.page.content import Badge, Report, Section, Table
 from driftgate.results.markdown import Markdown, code, table
 
 _MOST_ROWS = 40
-_SIGNS = {
-    Kind.PASS: "✅",
-    Kind.FAIL: "❌",
-    Kind.UNKNOWN: "❓",
-    Kind.UNMEASURABLE: "⚠️",
-    Kind.CHANGED: "🔀",
-    Kind.NEUTRAL: "⚪",
-}
 
 
 def render_markdown(report: Report) -> str:
@@ -35,7 +27,7 @@ def render_markdown(report: Report) -> str:
 
 
 def _badge(badge: Badge) -> Markdown:
-    return Markdown("{} **{}**").format(Markdown(_SIGNS[badge.kind]), badge.word)
+    return Markdown("{} **{}**").format(Markdown(badge.kind.sign), badge.word)
 
 
 def _section(section: Section, of: str) -> Iterator[Markdown]:
