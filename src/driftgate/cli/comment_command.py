@@ -9,8 +9,6 @@ import typer
 from driftgate.edges.escape import for_terminal
 from driftgate.errors import OptionError
 
-_MARKDOWN = ".md"
-
 
 def comment(
     files: Annotated[
@@ -83,7 +81,7 @@ def _read(files: list[Path]) -> str:
     """The summary of these files, in Markdown."""
     from driftgate.pull_request.shape import read_summary
 
-    if any(path.suffix == _MARKDOWN for path in files):
+    if any(path.suffix == ".md" for path in files):
         if len(files) > 1:
             raise OptionError(
                 "expected one report.md, or any number of results.json; driftgate report --markdown merges runs"

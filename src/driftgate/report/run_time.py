@@ -18,12 +18,10 @@ def describe_time(taken: RunTime, width: int, *, brief: bool) -> list[str]:
     Args:
         brief: name the largest phases only.
     """
-    ratio = taken.ratio
-    compared = (
-        f", {ratio:.1f} times the {say_seconds(taken.inference_seconds)} of inference that its verdicts need"
-        if ratio is not None
-        else ""
-    )
+    compared = ""
+    if taken.ratio is not None:
+        inference = say_seconds(taken.inference_seconds)
+        compared = f", {taken.ratio:.1f} times the {inference} of inference that its verdicts need"
     phases = list(taken.phases.items())
     rest = 0
     if brief:
