@@ -1,6 +1,6 @@
 """The sections on drift: by text, by label, by part of the corpus, by stage of the build, and the rows with the largest drift."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from driftgate.report.page.charts import draw_distribution, draw_heatmap, draw_slices
@@ -19,17 +19,16 @@ _MOVED = 3
 def show_drift(run: Run, anchor: str) -> Section:
     """How far answers are from the reference's."""
     drifted = [backend for backend in run.backends if backend.node.at("drift")]
-    found = [_by_text(drifted, anchor), _by_label(run, drifted, anchor), _by_slice(drifted, anchor)]
-    figures = tuple(figure for figure in found if figure)
+    figures = (*_by_text(drifted, anchor), *_by_label(run, drifted, anchor), *_by_slice(drifted, anchor))
     sentence = "Drift is how far a probability is from the reference's on the same text."
     return Section(f"{anchor}-drift", "Drift", (sentence,) if figures else (), figures)
 
 
-def _by_text(backends: Sequence[Backend], anchor: str) -> Figure | None:
+def _by_text(backends: Sequence[Backend], anchor: str) -> Iterator[Figure]:
     curves = {backend.name: backend.node.at("drift", "quantiles_of_largest").numbers() for backend in backends}
     curves = {name: values for name, values in curves.items() if len(values) > 1}
     if not curves:
-        return None
+        return
     rows = tuple(
         (name, *(short(values[round(share * (len(values) - 1))]) for share in _SHARES))
         for name, values in curves.items()
@@ -40,7 +39,7 @@ def _by_text(backends: Sequence[Backend], anchor: str) -> Figure | None:
         for name, values in curves.items()
         for place, value in enumerate(values)
     ]
-    return Figure(
+    yield Figure(
         f"{anchor}-ecdf",
         "Drift by text",
         Table("Largest probability difference that this share of texts does not exceed", columns, rows),
@@ -49,7 +48,7 @@ def _by_text(backends: Sequence[Backend], anchor: str) -> Figure | None:
     )
 
 
-def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Figure | None:
+def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Iterator[Figure]:
     found = {
         backend.name: {
             name: node.number() or 0.0 for name, node in backend.node.at("drift", "per_label_mean_abs").items().items()
@@ -58,7 +57,7 @@ def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Figure | No
     }
     labels = [label for label in run.labels if any(label in values for values in found.values())]
     if not labels:
-        return None
+        return
     labels.sort(key=lambda label: -max(values.get(label, 0.0) for values in found.values()))
     rows = tuple((label, *(short(values.get(label)) for values in found.values())) for label in labels[:_LABELS_LISTED])
     drawn = [
@@ -71,7 +70,7 @@ def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Figure | No
     caption = "Mean probability difference of each label, the largest first."
     if len(labels) > _LABELS_DRAWN:
         caption += f" The chart has the {_LABELS_DRAWN} labels of {len(labels)} that drift most."
-    return Figure(
+    yield Figure(
         f"{anchor}-labels",
         "Drift by label",
         Table(
@@ -85,11 +84,11 @@ def _by_label(run: Run, backends: Sequence[Backend], anchor: str) -> Figure | No
     )
 
 
-def _by_slice(backends: Sequence[Backend], anchor: str) -> Figure | None:
+def _by_slice(backends: Sequence[Backend], anchor: str) -> Iterator[Figure]:
     found: dict[str, dict[str, Node]] = {backend.name: backend.node.at("slices").items() for backend in backends}
     names = list(dict.fromkeys(name for slices in found.values() for name in slices))
     if not names:
-        return None
+        return
     rows = tuple(
         (name, f"{_rows_of(name, found):,}", *(_slice_cell(slices.get(name)) for slices in found.values()))
         for name in names[:_LABELS_LISTED]
@@ -101,7 +100,7 @@ def _by_slice(backends: Sequence[Backend], anchor: str) -> Figure | None:
         if name in slices and (drift := slices[name].number("mean_of_largest")) is not None
     ]
     left = len(names) - _LABELS_LISTED
-    return Figure(
+    yield Figure(
         f"{anchor}-slices",
         "Drift by part of the corpus",
         Table(

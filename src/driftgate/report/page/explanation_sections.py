@@ -1,18 +1,16 @@
 """Where the drift of a backend comes from, as `driftgate explain` found: modules, and products made exact one after the other."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from driftgate.errors import ResultsError
 from driftgate.explain.explanation import SCHEMA
 from driftgate.report.page.charts import Row
 from driftgate.report.page.content import Cell, Figure, Section, Table
 from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import short
 from driftgate.report.page.origin_charts import draw_modules, draw_waterfall
-from driftgate.report.page.runs import Run
 from driftgate.results.document import read_document
 
 _LAYER = re.compile(r"(layer \d+) (.+)")
@@ -26,20 +24,6 @@ def read_explanation(path: Path) -> Node:
     """
     content = read_document(path, "explanation", SCHEMA, "`driftgate explain --out`")
     return Node(content, f"explanation {path}")
-
-
-def require_explained(explanations: Sequence[Node], runs: Sequence[Run]) -> None:
-    """Refuse explanations that no run of the report has a use for.
-
-    Raises:
-        ResultsError: names the first.
-    """
-    encoders = {run.encoder_sha256 for run in runs}
-    for found in explanations:
-        if found.text("encoder_sha256") not in encoders:
-            raise ResultsError(
-                f"{found.file}: expected the encoder of a run of this report, found {found.text('encoder')}, of another digest"
-            )
 
 
 def show_explanations(explanations: Sequence[Node], encoder_sha256: str, anchor: str) -> Section:
@@ -80,7 +64,7 @@ def _modules(found: Node, anchor: str) -> Figure:
     )
 
 
-def _together(found: Node, anchor: str) -> list[Figure]:
+def _together(found: Node, anchor: str) -> Iterator[Figure]:
     rows: list[tuple[Cell, ...]] = []
     drawn: list[Row] = []
     before: float | None = None
@@ -93,11 +77,11 @@ def _together(found: Node, anchor: str) -> list[Figure]:
         rows.append((product, short(before), short(drift), f"{removed:.0%}"))
         before = drift
     if not rows:
-        return []
+        return
     backend = found.text("backend")
     columns = ("product", "drift before", "drift after", "removed so far")
     table = Table(f"Products of {backend} made exact, each in addition to those above it", columns, tuple(rows))
     title = f"Drift of {backend} as its worst products are made exact"
     description = "For each product, the mean drift before and after it is made exact as well."
     draw = partial(draw_waterfall, drawn, "mean drift, before and after the product is exact as well")
-    return [Figure(anchor, title, table, description, draw)]
+    yield Figure(anchor, title, table, description, draw)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+from driftgate.errors import ResultsError
 from driftgate.report.page.answers import answer
 from driftgate.report.page.content import Part, Report, Section
 from driftgate.report.page.drift_sections import show_drift, show_ledgers, show_worst_rows
-from driftgate.report.page.explanation_sections import require_explained, show_explanations
+from driftgate.report.page.explanation_sections import show_explanations
 from driftgate.report.page.node import Node
 from driftgate.report.page.numbers import count_of, listed
 from driftgate.report.page.quality_sections import show_quality, show_speed
@@ -42,7 +43,12 @@ def make_report(
     Raises:
         ResultsError: an explanation is of no run's encoder.
     """
-    require_explained(explanations, runs)
+    digests = {run.encoder_sha256 for run in runs}
+    for found in explanations:
+        if found.text("encoder_sha256") not in digests:
+            raise ResultsError(
+                f"{found.file}: expected the encoder of a run of this report, found {found.text('encoder')}, of another digest"
+            )
     encoders = list(dict.fromkeys(run.encoder for run in runs))
     parts = tuple(_part(run, f"run-{number}", texts or {}, history, explanations) for number, run in enumerate(runs, 1))
     return Report(listed(encoders), f"driftgate report: {listed(encoders)}", parts, _filled(common))

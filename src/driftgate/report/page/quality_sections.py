@@ -1,5 +1,6 @@
 """The sections on quality, calibration, speed and size."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from driftgate.report.page.answers import best_ratio
@@ -16,8 +17,7 @@ def show_quality(run: Run, anchor: str) -> Section:
     """Losses against labels, and calibration; empty where the corpus has none."""
     policies = list(dict.fromkeys(name for backend in run.backends for name in backend.node.at("losses").items()))
     losses = [_losses(run, policy, f"{anchor}-losses-{place}") for place, policy in enumerate(policies)]
-    curves = _calibration(run, anchor)
-    figures = (*losses, *([curves] if curves else []))
+    figures = (*losses, *_calibration(run, anchor))
     sentence = (
         "A loss is the metric of the reference less that of the backend on the same labelled rows: below 0 is a gain."
     )
@@ -52,11 +52,11 @@ def _loss(value: float | None) -> str:
     return "?" if value is None else f"{value:+.4f}"
 
 
-def _calibration(run: Run, anchor: str) -> Figure | None:
+def _calibration(run: Run, anchor: str) -> Iterator[Figure]:
     sides = [("reference", run.reference), *((backend.name, backend.node) for backend in run.backends)]
     measured = [(name, node.at("calibration")) for name, node in sides if node.at("calibration", "curve")]
     if not measured:
-        return None
+        return
     drawn = [
         {"group": name, "probability": probability, "share": share}
         for name, node in measured
@@ -78,7 +78,7 @@ def _calibration(run: Run, anchor: str) -> Figure | None:
         f"{name}: Brier {short(node.number('brier'))}, error {short(node.number('expected_calibration_error'))}"
         for name, node in measured
     )
-    return Figure(
+    yield Figure(
         f"{anchor}-calibration",
         "Reliability of probabilities",
         Table(
@@ -100,15 +100,14 @@ def _share_true(node: Node, place: int) -> str:
 
 def show_speed(run: Run, anchor: str) -> Section:
     """Slowdowns since the baseline, throughput, and size against both."""
-    found = [_gate(run, anchor), _throughput(run, anchor), _tradeoff(run, anchor)]
-    figures = tuple(figure for figure in found if figure)
+    figures = (*_gate(run, anchor), *_throughput(run, anchor), *_tradeoff(run, anchor))
     notes = tuple(f"{note.rstrip('.')}." for note in run.node.at("gate", "notes").texts())
     return Section(f"{anchor}-speed", "Speed and size", notes, figures, brief=bool(run.cells))
 
 
-def _gate(run: Run, anchor: str) -> Figure | None:
+def _gate(run: Run, anchor: str) -> Iterator[Figure]:
     if not run.cells:
-        return None
+        return
     columns = ("cell", "verdict", "slowdown", "interval", "rounds", "why")
     rows = tuple(
         (
@@ -128,7 +127,7 @@ def _gate(run: Run, anchor: str) -> Figure | None:
     ]
     detect, tolerance = (run.node.number("gate", "rule", name) for name in ("detect", "tolerance"))
     marks = [{"x": limit} for limit in (tolerance, detect) if limit]
-    return Figure(
+    yield Figure(
         f"{anchor}-gate",
         "Slowdowns since the baseline",
         Table(
@@ -143,7 +142,7 @@ def _gate(run: Run, anchor: str) -> Figure | None:
     )
 
 
-def _throughput(run: Run, anchor: str) -> Figure | None:
+def _throughput(run: Run, anchor: str) -> Iterator[Figure]:
     rows: list[tuple[Cell, ...]] = []
     for backend in run.backends:
         for corpus, plans in backend.node.at("throughput").items().items():
@@ -157,10 +156,11 @@ def _throughput(run: Run, anchor: str) -> Figure | None:
                 rows.append((backend.name, corpus, plan, texts, within, short(ratio.number("median")), range_))
     columns = ("backend", "corpus", "batch plan", "texts per second", "95% interval", "x torch", "smallest and largest")
     table = Table("Throughput, and speed relative to torch side by side", columns, tuple(rows), frozenset({0, 1, 2}))
-    return Figure(f"{anchor}-throughput", "Throughput", table) if rows else None
+    if rows:
+        yield Figure(f"{anchor}-throughput", "Throughput", table)
 
 
-def _tradeoff(run: Run, anchor: str) -> Figure | None:
+def _tradeoff(run: Run, anchor: str) -> Iterator[Figure]:
     found = [
         (backend.name, size, drift, best_ratio(backend))
         for backend in run.backends
@@ -168,7 +168,7 @@ def _tradeoff(run: Run, anchor: str) -> Figure | None:
         and (drift := backend.drift("mean")) is not None
     ]
     if not found:
-        return None
+        return
     fast = all(ratio is not None for *_, ratio in found)
     points = {name: (size, drift, -(ratio or 0.0) if fast else 0.0) for name, size, drift, ratio in found}
     front = {name for name, own in points.items() if not any(_beats(other, own) for other in points.values())}
@@ -187,7 +187,7 @@ def _tradeoff(run: Run, anchor: str) -> Figure | None:
         for name, (size, drift, slowness) in points.items()
     )
     columns = ("backend", "MB", "x torch", "drift", "on the Pareto front")
-    return Figure(
+    yield Figure(
         f"{anchor}-tradeoff",
         "Size, speed and drift" if fast else "Size and drift",
         Table("Backends that no other one beats in size, speed and drift at once are on the front", columns, rows),
