@@ -51,9 +51,7 @@ def bounds(
     """
     shared.let_idle_threads_sleep()
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column)
     whole = load_corpus(corpus, source, columns)
     settings = shared.read_settings(threads, device)
     specs = choose_backends(backends, device=settings.device.kind)

@@ -37,14 +37,7 @@ def build(
 
     `driftgate build SamLowe/roberta-base-go_emotions --backends onnx-fp16 --device cuda --out fp16`
     """
-    source = shared.open_source(
-        encoder,
-        revision=revision,
-        allow_pickle=allow_pickle,
-        max_tokens=max_tokens,
-        pair_column=pair_column,
-        allow_score=True,
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column, allow_score=True)
     shared.require_file(calibration, "--calibration", ("--text-column", text_column))
     watched = shared.read_calibration(calibration, source, Columns(text_column, pair=pair_column))
     layout = layout or Layout.FOLDER

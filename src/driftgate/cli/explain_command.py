@@ -51,9 +51,7 @@ def explain(
     shared.let_idle_threads_sleep()
     if out is not None and not out.parent.is_dir():
         raise OptionError(f"{out}: expected a file in a folder that exists, found no folder {out.parent}; create it")
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column)
     whole = load_corpus(corpus, source, Columns(text_column, pair=pair_column), labelled=False)
     specs = choose_backends(backend)
     if len(specs) > 1:

@@ -53,9 +53,7 @@ def ledger(
     shared.let_idle_threads_sleep()
     shared.require_file(corpus or calibration, "--corpus or --calibration", ("--text-column", text_column))
     shared.require_file(corpus, "--corpus", ("--label-column", label_column))
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column)
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     texts = load_corpus(corpus, source, columns) if corpus else throughput_corpus("normal", pairs=source.takes_pairs)
     settings = shared.read_settings(threads, device)

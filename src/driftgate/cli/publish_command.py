@@ -104,9 +104,7 @@ def publish(
     shared.let_idle_threads_sleep()
     layout = layout or (Layout.HUB if push_to_hub else Layout.FOLDER)
     console = Console(stderr=True, soft_wrap=True)
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column)
     # Everything that can be wrong is read before minutes of building.
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     texts = load_corpus(corpus, source, columns) if corpus else None

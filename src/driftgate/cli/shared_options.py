@@ -146,11 +146,11 @@ def let_idle_threads_sleep() -> None:
 
 def open_source(
     encoder: str,
-    *,
     revision: str | None,
     allow_pickle: bool,
     max_tokens: int | None,
-    pair_column: str = "",
+    pair_column: str,
+    *,
     allow_score: bool = False,
 ) -> Encoder:
     """The encoder that a command was given, as it is to be used: with its limit of tokens, on texts or on pairs of texts.

@@ -38,9 +38,7 @@ def sizes(
 
     `driftgate sizes albert-base-v2 --backends onnx-fp16,onnx-int8 --json`
     """
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=None, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, None, pair_column)
     shared.require_file(calibration, "--calibration", ("--text-column", text_column), ("--pair-column", pair_column))
     specs = choose_backends(
         backends,

@@ -104,9 +104,7 @@ def tune(
     if len(specs) > 1 or specs[0].recipe is not None:
         raise OptionError(f"{backend!r}: expected one backend without a recipe; tune one at a time")
     tunable_step(specs[0])
-    source = shared.open_source(
-        encoder, revision=revision, allow_pickle=allow_pickle, max_tokens=max_tokens, pair_column=pair_column
-    )
+    source = shared.open_source(encoder, revision, allow_pickle, max_tokens, pair_column)
     columns = Columns(text_column, label_column, label_separator, pair=pair_column)
     whole = load_corpus(corpus, source, columns, labelled=bounds is not None)
     settings = shared.read_settings(threads, "cpu")
