@@ -33,7 +33,7 @@ from driftgate.judge.judgement import Judgement
 from driftgate.measure.kept_answers import Answers, keep_answers
 from driftgate.measure.phases import CAUSES, REFERENCE
 from driftgate.pipeline import OpenBackends, bounds_keys, choose_backends, describe_head, known_keys
-from driftgate.run.backend import Backend, predict
+from driftgate.run.backend import Backend, answer_in_random_batches, answer_with_padding, predict
 from driftgate.run.device import RunSettings, available_threads
 from driftgate.suites import FOLDER
 
@@ -170,8 +170,6 @@ class Assessor:
 
     def _vary(self, spec: BackendSpec) -> dict[str, list[Logits]]:
         """Answers to the same rows in batches with other rows, those of the corpus among them, and with other padding."""
-        from driftgate.run.backend import answer_in_random_batches, answer_with_padding
-
         backend, mates = self.backends.open(spec), spread_sample(self.tokens, NOISE_ROWS)
         alone = self.tokens.take(spread_sample(self.tokens, PADDED_ROWS))
         together = Logits(self.logits(spec)[mates])
@@ -193,11 +191,9 @@ class Assessor:
 
     def _keep(self, tokens: TokenizedTexts, ask: Callable[[], Answers], *, exact: bool = False) -> Answers:
         """What the reference answers, or answered in an earlier run, where that was kept."""
-        backends = self.backends
+        settings, anew = self.backends.settings, self.backends.rebuild
         with self._phases.during(REFERENCE):
-            return keep_answers(
-                self.encoder, tokens, self.plan, backends.settings, ask, exact=exact, anew=backends.rebuild
-            )
+            return keep_answers(self.encoder, tokens, self.plan, settings, ask, exact=exact, anew=anew)
 
     def _pass(self, phase: str, backend: Backend, tokens: TokenizedTexts) -> Logits:
         """All rows once: what no judgement can do without."""
