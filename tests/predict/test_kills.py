@@ -87,7 +87,7 @@ def test_a_job_killed_again_and_again_writes_what_an_undisturbed_one_writes(
 def test_the_command_killed_and_interrupted_goes_on_with_resume(
     tiny_encoder: Path, warm_cache: Path, tmp_path: Path
 ) -> None:
-    source, target, whole = write_input(tmp_path / "in.jsonl", 60_000), tmp_path / "out.csv", tmp_path / "whole.csv"
+    source, target, whole = write_input(tmp_path / "in.jsonl", 120_000), tmp_path / "out.csv", tmp_path / "whole.csv"
     script = Path(sys.executable).with_name("driftgate")
     alone = ["--workers", "1", "--threads", "1"]  # slow enough to be ended between two looks at the journal
     command = [script, "predict", tiny_encoder, "--input", source, "--id-column", "id", *alone, "--output"]
@@ -104,7 +104,7 @@ def test_the_command_killed_and_interrupted_goes_on_with_resume(
         seen.append(_rows(journal))
         assert process.returncode == (130 if end is signal.SIGINT else -signal.SIGKILL)
         assert ("--resume continues" in said) is (end is signal.SIGINT)
-    assert 0 < seen[0] < seen[1] < seen[2] < 60_000
+    assert 0 < seen[0] < seen[1] < seen[2] < 120_000
     done = subprocess.run([*command, target, "--resume"], check=True, capture_output=True, text=True)
     assert "by the interrupted run" in done.stderr
     assert target.read_bytes() == whole.read_bytes()
