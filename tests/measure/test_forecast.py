@@ -32,6 +32,15 @@ def test_an_earlier_run_tells_what_is_to_come_at_the_speed_of_this_one() -> None
     assert forecast.seconds_left == 2 * 43
 
 
+def test_tests_that_have_more_to_do_than_the_last_time_say_nothing_about_most_others() -> None:
+    kinds = ("answers", "holes", "order", "timing")
+    tests = [TimedTest(f"{kind}[{number}]", kind) for kind in kinds for number in range(2)]
+    forecast = Forecast(tests, {test.id: 10.0 for test in tests})
+    for test, seconds in {"answers[0]": 40.0, "holes[0]": 10.0, "order[0]": 10.0}.items():
+        forecast.add(test, seconds)
+    assert forecast.seconds_left == 40 + 10 + 10 + 2 * 10
+
+
 @pytest.mark.parametrize(("seconds", "slower"), [(1000, 5.0), (0.0001, 0.2)])
 def test_one_odd_test_does_not_make_the_rest_endless(seconds: float, slower: float) -> None:
     forecast = Forecast(TESTS, {test.id: 1.0 for test in TESTS})

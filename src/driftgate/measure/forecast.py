@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 
 _SLOWEST, _FASTEST = 5.0, 0.2
-"""How much slower or faster than the last time a run may seem to be: a first test says little."""
+"""How much slower or faster than the last time tests may seem to be: a first one says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,17 @@ class Forecast:
         """Of the tests that have not begun; None while nothing tells how long any of them takes."""
         if not self.taken and not self.past:
             return None
-        by_kind: dict[str, list[float]] = {}
+        ended: dict[str, list[str]] = {}
         for test in self.tests:
             if test.id in self.taken:
-                by_kind.setdefault(test.kind, []).append(self.taken[test.id])
-        means = {kind: fmean(seconds) for kind, seconds in by_kind.items()}
-        known = [*self.taken.values()] or [*self.past.values()]
-        usual, slower = fmean(known), self._slower
+                ended.setdefault(test.kind, []).append(test.id)
+        means = {kind: fmean(self.taken[test] for test in tests) for kind, tests in ended.items()}
+        usual = fmean([*self.taken.values()] or [*self.past.values()])
+        slower = {kind: found for kind, tests in ended.items() if (found := self._slower(tests)) is not None}
+        # More rows make some kinds of tests take longer, and another machine all of them: most kinds tell of the others.
+        most = median(slower.values()) if slower else 1.0
         return sum(
-            self.past[test.id] * slower if test.id in self.past else means.get(test.kind, usual)
+            self.past[test.id] * slower.get(test.kind, most) if test.id in self.past else means.get(test.kind, usual)
             for test in self.tests
             if test.id not in self.taken
         )
@@ -57,10 +59,8 @@ class Forecast:
         left, done = self.seconds_left, sum(self.taken.values())
         return None if left is None else done / (done + left) if done + left > 0 else 1.0
 
-    @property
-    def _slower(self) -> float:
-        """How many times as long as the last time the tests took that have ended."""
-        both = self.taken.keys() & self.past.keys()
+    def _slower(self, tests: Sequence[str]) -> float | None:
+        """How many times as long as the last time these took; None where nobody knows."""
+        both = [test for test in tests if test in self.past]
         before = sum(self.past[test] for test in both)
-        found = sum(self.taken[test] for test in both) / before if before > 0 else 1.0
-        return min(max(found, _FASTEST), _SLOWEST)
+        return min(max(sum(self.taken[test] for test in both) / before, _FASTEST), _SLOWEST) if before > 0 else None
