@@ -34,6 +34,12 @@ def test_a_failure_says_which_bound_is_broken_most_and_by_how_much() -> None:
     assert said(broken) == "FAIL mine: 2 bounds are broken: max_abs_logit_drift = 0.5, expected at most 0.1 (5.0 times)"
 
 
+def test_a_multiple_of_float32s_own_error_is_named_where_nothing_else_is_broken() -> None:
+    ratio = verdict(Outcome.FAIL, "error_ratio_to_float32", 900.0)
+    assert "max_abs_logit_drift = 0.5" in said(run_of(ratio, verdict(Outcome.FAIL)))
+    assert "error_ratio_to_float32 = 900" in said(run_of(ratio))
+
+
 def test_failed_tests_are_counted_and_properties_in_one_clause() -> None:
     failed = {"mine": FailedTests(("test_one", "test_two"), tuple("abcdefg"))}
     assert said(run_of(verdict(Outcome.FAIL)), failed=failed).endswith("; 2 tests and 7 properties failed")
