@@ -71,6 +71,13 @@ def test_what_need_not_be_shown_does_not_take_the_pass_away() -> None:
     assert said(results, not_shown=NotShown.FAIL).startswith("NOT SHOWN mine:")
 
 
+def test_a_pass_by_checks_alone_speaks_of_no_bounds() -> None:
+    results = Results()
+    for _ in range(2):
+        results.of("mine").check(passed=True)
+    assert said(results) == "PASS mine: 2 checks passed"
+
+
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_lines_are_folded_to_the_terminal(width: int) -> None:
     results = run_of(verdict(Outcome.FAIL))

@@ -78,8 +78,9 @@ def _explain(word: str, entry: BackendResults, tests: FailedTests) -> str:
     rows = max((verdict.rows_needed or 0 for verdict in unshown), default=0)
     needs = f", which would take about {rows:,} rows" if rows else ""
     others = f", {len(unshown)} not shown{needs}" if unshown else ""
-    checks = f", {entry.checks} check{'s' * (entry.checks != 1)} passed" if entry.checks and word == PASS else ""
-    return f"{kept} bound{'s' * (kept != 1)} kept{checks}{others}"
+    checks = f"{entry.checks} check{'s' * (entry.checks != 1)} passed" if entry.checks and word == PASS else ""
+    bounds = f"{kept} bound{'s' * (kept != 1)} kept" if kept or not checks else ""
+    return ", ".join(filter(None, [bounds, checks])) + others
 
 
 def _describe_failure(entry: BackendResults, tests: FailedTests) -> str:
