@@ -97,6 +97,10 @@ def _shown(value: object) -> str:
     return repr(value)[:40]
 
 
+def _for_all() -> str:
+    return ", 0 for all"
+
+
 BATCH_SIZE = Limit("batch size", 1, 4_096)
 """Rows. No device gains from more than some hundreds, and the attention of 4,096 long texts takes tens of gigabytes."""
 SEQUENCE_LENGTH = Limit("sequence length", 1, 1_048_576)
@@ -115,7 +119,7 @@ GRID_CALLS = Limit("test times", 1, 100_000)
 """Measured calls of each shape; ONNX Runtime's own benchmark makes 100."""
 SAMPLE_ROWS = Limit("sample rows", 1, 100_000)
 """Texts of a benchmark cell, which answers all of them several times."""
-CORPUS_ROWS = Limit("corpus rows", 0, 10_000_000, lambda: ", 0 for all")
+CORPUS_ROWS = Limit("corpus rows", 0, 10_000_000, _for_all)
 """The tokens of a whole corpus are held in memory."""
 DRAWN_ROWS = Limit("rows drawn from a corpus", 1, CORPUS_ROWS.most)
 WINDOW_ROWS = Limit("window rows", 0, 1_048_576)
@@ -123,7 +127,7 @@ WINDOW_ROWS = Limit("window rows", 0, 1_048_576)
 BLOCKS = Limit("blocks", 1, 1_000)
 """Far fewer show how much a ratio spreads."""
 SEED = Limit("seed", 0, 2**63 - 1)
-TOP_LABELS = Limit("top", 0, 1_000_000, lambda: ", 0 for all")
+TOP_LABELS = Limit("top", 0, 1_000_000, _for_all)
 THRESHOLD = Limit("threshold", 0, 1, whole=False)
 COMMIT_SECONDS = Limit("commit seconds", 0, 86_400, whole=False)
 GATE_SECONDS = Limit("gate budget", 0.001, 604_800, lambda: " seconds", whole=False)

@@ -81,10 +81,10 @@ def tokenize(encoder: Encoder, texts: Sequence[Text], tokenizer: Any = None) -> 
         cut = tokenizer(long_texts, truncation=True, max_length=encoder.max_tokens, padding=False) if long_rows else {}
     found = {}
     for name in {"input_ids", "token_type_ids"} & encoded.keys():
-        kept = [np.asarray(ids, dtype=np.int64) for ids in encoded[name]]
+        kept = list(encoded[name])
         for row, ids in zip(long_rows, cut.get(name, ()), strict=True):
-            kept[row] = np.asarray(ids, dtype=np.int64)
-        found[name] = tuple(kept)
+            kept[row] = ids
+        found[name] = tuple(np.asarray(ids, dtype=np.int64) for ids in kept)
     too_long = set(long_rows)
     return TokenizedTexts(
         found["input_ids"],

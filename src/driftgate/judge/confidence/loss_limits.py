@@ -154,11 +154,11 @@ def _upper_limits(
     seen: _Rows, worst: _Rows, metrics: Mapping[str, Metric], parts: Mapping[str, _Parts], level: float
 ) -> dict[str, float]:
     drawn: dict[str, list[FloatArray]] = {name: [] for name in metrics}
+    costliest = {name: int(parts[name].of_worst.argmax()) for name in metrics}
     for weights, extra in _dirichlet_weights(seen.sizes):
         reference, backend, rows = weights @ seen.reference, weights @ seen.backend, weights.sum(axis=1) + extra
         for name, metric in metrics.items():
-            costliest = parts[name].of_worst.argmax()
-            theirs, own = (np.outer(extra, side[costliest]) for side in (worst.reference, worst.backend))
+            theirs, own = (np.outer(extra, side[costliest[name]]) for side in (worst.reference, worst.backend))
             drawn[name].append(_lose(metric, reference + theirs, backend + own, rows))
     return {
         name: float(np.quantile(np.concatenate(values), 1 - level, method="higher")) for name, values in drawn.items()

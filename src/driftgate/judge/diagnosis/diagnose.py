@@ -103,25 +103,31 @@ def _moves(probe: Probe, suspect: Suspect) -> tuple[FloatArray, FloatArray]:
     return probe.centred(probe.backend) - reference, probe.centred(suspect.answers) - reference
 
 
-def _still(probe: Probe, suspect: Suspect) -> BoolArray:
-    """The rows that it does not move, bool, (rows,)."""
-    sizes = (_moves(probe, suspect)[1] ** 2).mean(axis=1)
-    return np.asarray(sizes <= NOISE**2 * sizes.max())
+def _acts_on(imitated: FloatArray) -> BoolArray:
+    """The rows that a suspect moves, bool, (rows,).
+
+    Args:
+        imitated: how far it moves the logits, float64, (rows, labels).
+    """
+    sizes = (imitated**2).mean(axis=1)
+    return np.asarray(sizes > NOISE**2 * sizes.max())
 
 
 def _leaves_rounding_only(probe: Probe, suspect: Suspect) -> bool:
     """Whether what it does not explain is about as large as what differs where it changes nothing; True without such rows."""
     moved, imitated = _moves(probe, suspect)
-    still = _still(probe, suspect)
-    if not still.any():
+    acts = _acts_on(imitated)
+    if acts.all():
         return True
-    left = float(((moved - imitated)[~still] ** 2).mean())
-    rounding = float((moved[still] ** 2).mean()) + NOISE**2 * float((moved[~still] ** 2).mean())
+    left = float(((moved - imitated)[acts] ** 2).mean())
+    rounding = float((moved[~acts] ** 2).mean()) + NOISE**2 * float((moved[acts] ** 2).mean())
     return left <= _DISTINCT**2 * rounding
 
 
 def _best(probe: Probe, scored: Sequence[tuple[float, Suspect]]) -> Diagnosis | None:
-    """The suspect with the largest share; not certain where another cause leaves less than twice as much unexplained."""
+    """The suspect with the largest share; not certain where another cause leaves less than twice as much unexplained, or where it
+    leaves more than rounding itself.
+    """
     if not scored:
         return None
     share, suspect = scored[0]
@@ -139,7 +145,10 @@ def _where_it_acts(probe: Probe) -> Diagnosis | None:
     moves padding, say, may do anything to a batch that is padded in front already.
     """
     usual = ~np.any([rows for group, rows in probe.groups.items() if group in {"front", "holes"}], axis=0)
-    scored = [(account_for(probe, suspect, usual & ~_still(probe, suspect)), suspect) for suspect in probe.suspects]
+    scored = [
+        (account_for(probe, suspect, usual & _acts_on(_moves(probe, suspect)[1])), suspect)
+        for suspect in probe.suspects
+    ]
     share, suspect = max(scored, key=lambda found: found[0], default=(0.0, None))
     if suspect is None or share < CERTAIN_SHARE:
         return None
