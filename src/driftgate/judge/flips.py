@@ -7,7 +7,7 @@ from scipy.special import logit
 
 from driftgate.arrays import BoolArray, Decisions, FloatArray, LabelMatrix, Logits
 from driftgate.judge.confidence.counted_limits import clopper_pearson, holm, mcnemar_exact, mcnemar_one_sided
-from driftgate.judge.probabilities import decide, require_comparable, require_same_shape, to_probabilities
+from driftgate.judge.probabilities import decide, find_flips, require_comparable, require_same_shape, to_probabilities
 from driftgate.judge.quality import MIN_SUPPORT
 
 SIGNIFICANT = 0.05
@@ -85,7 +85,8 @@ def count_flips(
     changed = reference != backend
     rows = int(np.count_nonzero(changed.any(axis=1)))
     gained, lost = int((backend & ~reference).sum()), int((reference & ~backend).sum())
-    decisions, total = (int(changed.size), int(changed.sum())) if multi_label else (len(changed), rows)
+    flipped = find_flips(reference, backend, multi_label=multi_label)
+    decisions, total = int(flipped.size), int(flipped.sum())
     return Flips(
         multi_label=multi_label,
         decisions=decisions,

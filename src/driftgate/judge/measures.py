@@ -40,7 +40,7 @@ def measure_part(part: Part[T], evidence: Evidence) -> T | None:
     Raises:
         ValueError: arrays of different shapes, no rows, or values that are not finite.
     """
-    if part.of_scores not in (None, evidence.head.gives_score):
+    if not part.suits(gives_score=evidence.head.gives_score):
         return None
     found: T | None = _MEASURES[part.name](evidence)
     return found

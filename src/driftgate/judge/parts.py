@@ -38,6 +38,10 @@ class Part(Generic[T]):
     needs: str = ""
     of_scores: bool | None = False
 
+    def suits(self, *, gives_score: bool) -> bool:
+        """Whether it is measured of encoders that give a score, or of those that do not."""
+        return self.of_scores in (None, gives_score)
+
 
 @dataclass(frozen=True, slots=True)
 class Both(Generic[T]):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftgate.arrays import Decisions, FloatArray, Logits, Probabilities
+from driftgate.arrays import BoolArray, Decisions, FloatArray, Logits, Probabilities
 
 
 def to_probabilities(logits: Logits, *, multi_label: bool) -> Probabilities:
@@ -40,6 +40,12 @@ def decide(probabilities: Probabilities, thresholds: FloatArray | float, *, mult
     chosen = np.zeros(probabilities.shape, dtype=np.bool_)
     chosen[np.arange(len(probabilities)), np.argmax(probabilities, axis=1)] = True
     return Decisions(chosen)
+
+
+def find_flips(reference: Decisions, backend: Decisions, *, multi_label: bool) -> BoolArray:
+    """Where decisions differ, bool: (rows, labels) where each label is decided for itself, else (rows,), a decision a row."""
+    changed = reference != backend
+    return np.asarray(changed if multi_label else changed.any(axis=1))
 
 
 def require_same_shape(*arrays: NDArray[Any]) -> None:

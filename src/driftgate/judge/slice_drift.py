@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import logit
 
 from driftgate.arrays import BoolArray, FloatArray, Logits
-from driftgate.judge.probabilities import decide, require_comparable, to_probabilities
+from driftgate.judge.probabilities import decide, find_flips, require_comparable, to_probabilities
 
 CLOSEST_SHARE = 0.1
 
@@ -44,7 +44,7 @@ def measure_slices(
     require_comparable(reference, backend)
     p = [to_probabilities(side, multi_label=multi_label) for side in (reference, backend)]
     before, after = (decide(side, thresholds, multi_label=multi_label) for side in p)
-    changed = before != after if multi_label else (before != after).any(axis=1)
+    flipped = find_flips(before, after, multi_label=multi_label)
     largest = np.abs(p[1] - p[0]).max(axis=1)
     found = {}
     for name, rows in slices.items():
@@ -59,8 +59,8 @@ def measure_slices(
                 mean_of_largest=float(own.mean()),
                 p99_of_largest=float(np.percentile(own, 99)),
                 max_abs_probability=float(own.max()),
-                flips=int(changed[rows].sum()),
-                flip_rate=float(changed[rows].mean()),
+                flips=int(flipped[rows].sum()),
+                flip_rate=float(flipped[rows].mean()),
             )
     return found
 

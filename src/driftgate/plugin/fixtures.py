@@ -181,7 +181,8 @@ def gate_part(driftgate: DriftgateSession, judgement: "Judgement", request: pyte
             verdicts = judgement.judge(suite_bounds(driftgate, request), parts)
         if not verdicts:
             scores = driftgate.encoder.gives_score
-            needs = " and ".join(sorted({part.needs for part in parts if part.needs and part.of_scores is scores}))
+            lacked = {part.needs for part in parts if part.needs and part.suits(gives_score=scores)}
+            needs = " and ".join(sorted(lacked))
             reason = f"corpus {driftgate.corpus.name} has no {needs}"
             if not needs:
                 reason = f"not measured for encoders that give a score, as {driftgate.encoder.name} does"

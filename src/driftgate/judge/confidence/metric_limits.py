@@ -40,7 +40,8 @@ _FINDERS: dict[str, Finder] = {}
 def find_limits(part: Part[Any], evidence: Evidence, levels: Levels) -> Mapping[tuple[str, str], Limits]:
     """Limits of those metrics of a part that are gated on these rows."""
     finder = _FINDERS.get(part.name)
-    return finder(evidence, levels) if finder and part.of_scores in (None, evidence.head.gives_score) else {}
+    suits = part.suits(gives_score=evidence.head.gives_score)
+    return finder(evidence, levels) if finder and suits else {}
 
 
 def _finds(part: Part[Any]) -> Callable[[Finder], Finder]:
